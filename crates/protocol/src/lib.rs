@@ -1,0 +1,1 @@
+//! The contract: SIDs, codes, packets and shapes of the wire

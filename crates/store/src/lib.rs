@@ -1,0 +1,1 @@
+//! The database door: one SQL text, two engines

@@ -1,0 +1,1 @@
+//! Access Tokens: mint, verify and explain them
