@@ -1,0 +1,59 @@
+//! Where the next page of a list begins: the sort key of the last row, made opaque.
+//!
+//! A keyset, not an offset: paging stays whole while rows come and go.
+
+/// The sort key of the last row of a page, as texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(Vec<String>);
+
+impl Cursor {
+    /// A cursor after the row with this sort key.
+    pub fn new(key: impl IntoIterator<Item = String>) -> Self {
+        Self(key.into_iter().collect())
+    }
+
+    /// `PT` and hex digits; callers treat it as opaque.
+    pub fn token(&self) -> String {
+        let mut token = String::from("PT");
+        for byte in self.0.join("\u{1f}").bytes() {
+            token.push_str(&format!("{byte:02x}"));
+        }
+        token
+    }
+
+    /// Reads a token that [`Cursor::token`] made; anything else, or over 2 KiB, is `None`.
+    pub fn parse(token: &str) -> Option<Self> {
+        let digits = token.strip_prefix("PT").filter(|digits| digits.len() <= 2048 && digits.is_ascii())?;
+        if digits.len() % 2 != 0 {
+            return None;
+        }
+        let bytes: Option<Vec<u8>> =
+            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect();
+        let text = String::from_utf8(bytes?).ok()?;
+        Some(Self(text.split('\u{1f}').map(str::to_owned).collect()))
+    }
+
+    /// The part at `place` of the sort key.
+    pub fn text(&self, place: usize) -> Option<&str> {
+        self.0.get(place).map(String::as_str)
+    }
+
+    /// The part at `place` as a number.
+    pub fn number(&self, place: usize) -> Option<i64> {
+        self.text(place)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_back_whole_and_foreign_text_does_not() {
+        let cursor = Cursor::new(["1700".to_owned(), "CHé".to_owned()]);
+        assert_eq!(Cursor::parse(&cursor.token()), Some(cursor));
+        for foreign in ["", "PT0", "PTzz", "PTff", "1700"] {
+            assert_eq!(Cursor::parse(foreign), None, "{foreign}");
+        }
+    }
+}

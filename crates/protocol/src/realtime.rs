@@ -1,0 +1,425 @@
+//! What the packets of the realtime protocol say (realtime facts §3–§6).
+//!
+//! [`ClientPacket`] is what a client may send, read and bounded; the functions below it write what a
+//! server sends. Nothing here knows a socket.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::packet::{Malformed, Packet, encode};
+
+/// A packet from a client, by its `method`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientPacket {
+    /// The first packet of a connection: who is there.
+    Init {
+        /// The packet's id, which the reply carries.
+        id: String,
+        /// The Access Token, verbatim.
+        token: String,
+        /// What an earlier connection was given, on a reconnect.
+        continuation_token: Option<String>,
+        /// The notification types this connection wants.
+        message_types: Vec<String>,
+        /// The SDK's own words about itself, for the log.
+        client: ClientDescription,
+    },
+    /// A new Access Token for a running connection.
+    Update {
+        /// The packet's id.
+        id: String,
+        /// The new Access Token, verbatim.
+        token: String,
+    },
+    /// A tunnelled HTTP request.
+    Message {
+        /// The packet's id.
+        id: String,
+        /// The request.
+        request: TunnelledRequest,
+    },
+    /// The client says good-bye.
+    Close,
+    /// Receipts and telemetry: nothing to answer.
+    Silent,
+    /// A request without meaning here that still wants an answer.
+    Acknowledged {
+        /// The packet's id.
+        id: String,
+    },
+    /// A packet with an id that cannot be served; the reason is for the client's developer.
+    Refused {
+        /// The packet's id.
+        id: String,
+        /// What was wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// What a client says about itself in `init`; never trusted, cut to 64 characters each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientDescription {
+    /// `JS`, `iOS`, …
+    pub sdk: String,
+    /// The SDK's version.
+    pub version: String,
+}
+
+/// An HTTP request inside a packet. The host name in it says nothing and is not kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TunnelledRequest {
+    /// `GET`, `POST`, `PUT` or `DELETE`.
+    pub method: String,
+    /// The path, still percent-encoded.
+    pub path: String,
+    /// The query, still percent-encoded, repeated names kept.
+    pub params: Vec<(String, String)>,
+    /// Media type of `body`.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    token: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    continuation_token: Option<Cow<'a, str>>,
+    #[serde(default)]
+    registrations: Option<Vec<Registration>>,
+    #[serde(default)]
+    metadata: Option<Value>,
+    #[serde(borrow, default)]
+    payload_type: Option<Cow<'a, str>>,
+    #[serde(default)]
+    http_request: Option<Request>,
+}
+
+#[derive(Deserialize)]
+struct Registration {
+    #[serde(default)]
+    message_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    method: String,
+    path: String,
+    #[serde(default)]
+    params: Option<BTreeMap<String, Param>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Param {
+    One(String),
+    Many(Vec<String>),
+    Other(Value),
+}
+
+impl ClientPacket {
+    /// Reads one websocket message. A packet without a readable id is [`Malformed`]; one that has an
+    /// id but makes no sense is [`ClientPacket::Refused`], so that it can be answered.
+    pub fn parse(message: &[u8]) -> Result<Self, Malformed> {
+        let packet = Packet::parse(message)?;
+        let header: Header<'_> = serde_json::from_slice(packet.header).map_err(|_| Malformed::Header)?;
+        let id = header.id.as_deref().unwrap_or_default().to_owned();
+        let method = header.method.as_deref().ok_or(Malformed::Header)?;
+        match method {
+            "reply" | "telemetry.v1" => return Ok(Self::Silent),
+            "close" => return Ok(Self::Close),
+            _ if id.is_empty() || id.len() > ID_BYTES_MAX => return Err(Malformed::Header),
+            _ => {}
+        }
+        Ok(match method {
+            "init" => init(id, header),
+            "update" => match header.token {
+                Some(token) => Self::Update { id, token: token.into_owned() },
+                None => Self::Refused { id, reason: "an update carries a token" },
+            },
+            "message" => tunnelled(id, header, packet.payload),
+            "put_notification_ctx" | "delete_notification_ctx" | "ping" => Self::Acknowledged { id },
+            _ => Self::Refused { id, reason: "unknown method" },
+        })
+    }
+}
+
+/// An id longer than this is not taken; the SDK's have 38 characters.
+const ID_BYTES_MAX: usize = 128;
+
+fn init(id: String, header: Header<'_>) -> ClientPacket {
+    let described = |key: &str| {
+        let text = header.metadata.as_ref().and_then(|value| value.get(key)).and_then(Value::as_str);
+        text.unwrap_or_default().chars().take(64).collect()
+    };
+    ClientPacket::Init {
+        id,
+        client: ClientDescription { sdk: described("sdk"), version: described("sdkv") },
+        // A missing token is a token that nobody minted: the verifier says what is wrong with it.
+        token: header.token.map(Cow::into_owned).unwrap_or_default(),
+        continuation_token: header.continuation_token.map(Cow::into_owned),
+        message_types: header
+            .registrations
+            .into_iter()
+            .flatten()
+            .flat_map(|registration| registration.message_types)
+            .collect(),
+    }
+}
+
+fn tunnelled(id: String, header: Header<'_>, payload: &[u8]) -> ClientPacket {
+    let Some(request) = header.http_request else {
+        return ClientPacket::Refused { id, reason: "a message carries an http_request with method and path" };
+    };
+    let params = request.params.into_iter().flatten().flat_map(|(name, value)| {
+        let values = match value {
+            Param::One(text) => vec![text],
+            Param::Many(texts) => texts,
+            Param::Other(value) => vec![value.to_string()],
+        };
+        values.into_iter().map(move |value| (name.clone(), value))
+    });
+    ClientPacket::Message {
+        id,
+        request: TunnelledRequest {
+            method: request.method,
+            path: request.path,
+            params: params.collect(),
+            content_type: header.payload_type.as_deref().unwrap_or("application/json").to_owned(),
+            body: payload.to_vec(),
+        },
+    }
+}
+
+/// The `status` of a reply or a close.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// 200, or what an HTTP server would say.
+    pub code: u16,
+    /// A short constant, such as `OK`.
+    pub status: &'static str,
+    /// For the app's developer; becomes the text of `connectionError`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The documented code; the SDK acts on 20104 only.
+    #[serde(rename = "errorCode", skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u32>,
+}
+
+impl Status {
+    /// 200 OK.
+    pub const fn ok() -> Self {
+        Self { code: 200, status: "OK", description: None, error_code: None }
+    }
+
+    /// A refusal with a text and perhaps a documented code.
+    pub fn refused(code: u16, description: impl Into<String>, error_code: Option<u32>) -> Self {
+        Self { code, status: status_text(code), description: Some(description.into()), error_code }
+    }
+}
+
+/// The constant for an HTTP status; the SDK shows it as the text of an app's error.
+pub const fn status_text(code: u16) -> &'static str {
+    match code {
+        200 => "OK",
+        201 => "CREATED",
+        202 => "ACCEPTED",
+        204 => "NO_CONTENT",
+        400 => "BAD_REQUEST",
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        406 => "NOT_ACCEPTABLE",
+        409 => "CONFLICT",
+        413 => "TOO_LARGE",
+        429 => "TOO_MANY_REQUESTS",
+        500 => "INTERNAL_SERVER_ERROR",
+        503 => "SERVICE_UNAVAILABLE",
+        _ => "ERROR",
+    }
+}
+
+/// The reply to an accepted `init`.
+pub fn init_reply(id: &str, continuation_token: &str, continued: bool, storage_id: &str) -> Vec<u8> {
+    let (reissued, message) = if continued { (false, "") } else { (true, "new session") };
+    encode(
+        &serde_json::json!({
+            "method": "reply", "id": id, "status": Status::ok(),
+            "continuation_token": continuation_token,
+            "continuation_token_status": {"reissued": reissued, "reissue_message": message},
+            // Not confirming telemetry means that none is ever sent.
+            "capabilities": ["client_update", "offline_storage"],
+            "offline_storage": {"ip_messaging": {"storage_id": storage_id}},
+            "init_registrations": [{"product": "ip_messaging", "type": "ers", "status": "ok"}],
+            "payload_size": 0,
+        }),
+        b"",
+    )
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    method: &'static str,
+    id: &'a str,
+    status: &'a Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<HttpStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_type: Option<&'static str>,
+    payload_size: usize,
+}
+
+#[derive(Serialize)]
+struct HttpStatus {
+    code: u16,
+    status: &'static str,
+}
+
+const JSON: &str = "application/json";
+
+/// A reply without a payload: to `init`, `update` and what needs an acknowledgement only.
+pub fn plain_reply(id: &str, status: &Status) -> Vec<u8> {
+    let header = Reply { method: "reply", id, status, http_status: None, payload_type: None, payload_size: 0 };
+    encode(&header, b"")
+}
+
+/// The answer to a tunnelled request: the transport is always fine, the request has its own status.
+pub fn http_reply(id: &str, code: u16, body: &[u8]) -> Vec<u8> {
+    let header = Reply {
+        method: "reply",
+        id,
+        status: &Status::ok(),
+        http_status: Some(HttpStatus { code, status: status_text(code) }),
+        payload_type: (!body.is_empty()).then_some(JSON),
+        payload_size: body.len(),
+    };
+    encode(&header, body)
+}
+
+/// A notification; `message_type` is one of [`message_type`]'s.
+pub fn notification(id: &str, message_type: &str, payload: &[u8]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Notification<'a> {
+        method: &'static str,
+        id: &'a str,
+        message_type: &'a str,
+        payload_type: &'static str,
+        payload_size: usize,
+    }
+    let header =
+        Notification { method: "notification", id, message_type, payload_type: JSON, payload_size: payload.len() };
+    encode(&header, payload)
+}
+
+/// The message types of notifications.
+pub mod message_type {
+    /// A replayed Sync event, and the answers to subscriptions.
+    pub const SYNC: &str = "twilio.sync.event";
+    /// A live event of a document.
+    pub const DOCUMENT: &str = "com.twilio.rtd.cds.document";
+    /// A live event of a list.
+    pub const LIST: &str = "com.twilio.rtd.cds.list";
+    /// A live event of a map.
+    pub const MAP: &str = "com.twilio.rtd.cds.map";
+    /// Somebody is typing.
+    pub const TYPING: &str = "twilio.ipmsg.typing_indicator";
+}
+
+/// The notification that somebody is typing in a conversation, for `seconds`.
+pub fn typing_notification(id: &str, conversation: &str, identity: &str, seconds: u32) -> Vec<u8> {
+    let payload =
+        serde_json::json!({"channel_sid": conversation, "identity": identity, "typing_timeout": seconds}).to_string();
+    notification(id, message_type::TYPING, payload.as_bytes())
+}
+
+/// The conversation named in the body of a typing request, `ChannelSid=CH…`.
+pub fn typing_conversation(body: &[u8]) -> Option<&str> {
+    let body = std::str::from_utf8(body).ok()?;
+    body.split('&').find_map(|pair| pair.strip_prefix("ChannelSid="))
+}
+
+/// Tells the client that its token is about to expire; the SDK emits `tokenAboutToExpire`.
+pub fn token_about_to_expire(id: &str) -> Vec<u8> {
+    let header = serde_json::json!({
+        "method": "client_update", "id": id, "client_update_type": "token_about_to_expire", "payload_size": 0,
+    });
+    encode(&header, b"")
+}
+
+/// A `close` packet. The SDK's reactions are severe; realtime facts §6 before using another code.
+pub fn close(id: &str, status: &Status) -> Vec<u8> {
+    encode(&serde_json::json!({"method": "close", "id": id, "status": status, "payload_size": 0}), b"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(header: Value, payload: &[u8]) -> Result<ClientPacket, Malformed> {
+        let mut header = header;
+        header["payload_size"] = payload.len().into();
+        ClientPacket::parse(&encode(&header, payload))
+    }
+
+    #[test]
+    fn an_init_as_the_sdk_sends_it() {
+        let packet = read(
+            serde_json::json!({"id": "TM1", "method": "init", "token": "a.b.c", "continuation_token": null,
+                "metadata": {"sdk": "JS", "sdkv": "3.0.1", "osa": 64}, "tweaks": null,
+                "registrations": [{"product": "ip_messaging", "message_types": ["twilio.sync.event"]}]}),
+            b"",
+        );
+        let Ok(ClientPacket::Init { id, token, continuation_token, message_types, client }) = packet else {
+            panic!("{packet:?}")
+        };
+        assert_eq!((id.as_str(), token.as_str(), continuation_token), ("TM1", "a.b.c", None));
+        assert_eq!(message_types, ["twilio.sync.event"]);
+        assert_eq!(client.version, "3.0.1");
+    }
+
+    #[test]
+    fn repeated_params_stay_apart() {
+        let packet = read(
+            serde_json::json!({"id": "TM1", "method": "message", "payload_type": "application/json; charset=utf-8",
+                "http_request": {"host": "x", "path": "/a%20b", "method": "GET", "params": {"a": ["1", "2"], "b": "%C3%A9"}}}),
+            b"",
+        );
+        let Ok(ClientPacket::Message { request, .. }) = packet else { panic!("{packet:?}") };
+        assert_eq!(request.path, "/a%20b");
+        assert_eq!(
+            request.params,
+            [("a", "1"), ("a", "2"), ("b", "%C3%A9")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_has_an_id_is_answered_and_what_has_none_is_malformed() {
+        assert!(matches!(
+            read(serde_json::json!({"id": "TM1", "method": "dance"}), b""),
+            Ok(ClientPacket::Refused { .. })
+        ));
+        assert!(matches!(
+            read(serde_json::json!({"id": "TM1", "method": "message"}), b""),
+            Ok(ClientPacket::Refused { .. })
+        ));
+        assert_eq!(read(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
+        assert_eq!(read(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
+        assert_eq!(read(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));
+    }
+
+    #[test]
+    fn typing_names_its_conversation() {
+        assert_eq!(typing_conversation(b"ChannelSid=CH1"), Some("CH1"));
+        assert_eq!(typing_conversation(b"Other=CH1"), None);
+        assert_eq!(typing_conversation(b"\xff"), None);
+    }
+}
