@@ -1,0 +1,250 @@
+//! Sealing: secrets in the database are encrypted, and bound to the place they stand in.
+//!
+//! A sealed value is `version, key id, nonce, AES-256-GCM(secret)`. Its associated data are the
+//! table, the column and the SID of its row, so a value that was moved to another row, column or
+//! table does not open. It is never a row number: a migration copies rows.
+//!
+//! Nothing here shows a key or a secret in `Debug`, in an error or in a log.
+
+mod key_file;
+
+use std::fmt;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+pub use key_file::{KeyFileError, create_key_file, parse_keys, read_key_file};
+
+const VERSION: u8 = 1;
+const KEY_ID_LEN: usize = 8;
+const NONCE_LEN: usize = 12;
+const HEAD_LEN: usize = 1 + KEY_ID_LEN;
+const TAG_LEN: usize = 16;
+
+/// Where a sealed value stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The column.
+    pub column: &'a str,
+    /// The SID of the row's noun.
+    pub sid: &'a str,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} of {}", self.table, self.column, self.sid)
+    }
+}
+
+/// Seals with the first key, and opens with every key it has.
+pub struct Sealer {
+    keys: Vec<(KeyId, Aes256Gcm)>,
+}
+
+impl Sealer {
+    /// The first key seals; the others only open what was sealed before the key was changed.
+    ///
+    /// # Panics
+    /// Without any key: [`parse_keys`] never gives an empty list.
+    #[must_use]
+    pub fn new(keys: &[SealKey]) -> Self {
+        assert!(!keys.is_empty(), "sealing needs a key");
+        let ready = |key: &SealKey| (key.id(), Aes256Gcm::new((&key.0).into()));
+        Self { keys: keys.iter().map(ready).collect() }
+    }
+
+    /// Seals `plain` for its place. The nonce must be drawn at random for every call.
+    #[must_use]
+    pub fn seal(&self, place: &Place<'_>, plain: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        let (id, cipher) = &self.keys[0];
+        let mut out = Vec::with_capacity(HEAD_LEN + NONCE_LEN + plain.len() + TAG_LEN);
+        out.push(VERSION);
+        out.extend_from_slice(&id.0);
+        let aad = associated_data(&out, place);
+        out.extend_from_slice(&nonce);
+        let payload = Payload { msg: plain, aad: &aad };
+        let sealed = cipher.encrypt(&Nonce::from(nonce), payload);
+        // It fails only for plain texts of 64 GiB.
+        out.extend(sealed.expect("the secret is short enough to seal"));
+        out
+    }
+
+    /// Opens what was sealed for this place.
+    pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret, SealError> {
+        let broken = || SealError::Broken { place: place.to_string() };
+        let (head, rest) = sealed.split_at_checked(HEAD_LEN).ok_or_else(broken)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
+        if head[0] != VERSION {
+            return Err(broken());
+        }
+        let id = key_id_of(head);
+        let cipher = self.cipher(id).ok_or_else(|| SealError::UnknownKey {
+            place: place.to_string(),
+            sealed_with: id,
+            given: self.key_ids(),
+        })?;
+        let payload = Payload { msg: text, aad: &associated_data(head, place) };
+        let opened = cipher.decrypt(&Nonce::from(*nonce), payload);
+        opened.map(Secret).map_err(|_| broken())
+    }
+
+    /// Whether the value was sealed with another key than the one that seals now, so that it
+    /// should be sealed anew.
+    #[must_use]
+    pub fn is_old(&self, sealed: &[u8]) -> bool {
+        sealed.len() < HEAD_LEN || key_id_of(sealed) != self.keys[0].0
+    }
+
+    fn cipher(&self, id: KeyId) -> Option<&Aes256Gcm> {
+        let found = self.keys.iter().find(|(known, _)| *known == id);
+        found.map(|(_, cipher)| cipher)
+    }
+
+    fn key_ids(&self) -> String {
+        let ids: Vec<String> = self.keys.iter().map(|(id, _)| id.to_string()).collect();
+        ids.join(", ")
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer({})", self.key_ids())
+    }
+}
+
+/// A key of 256 bits. It shows only its id.
+#[derive(Clone)]
+pub struct SealKey([u8; 32]);
+
+impl SealKey {
+    /// The key with these bits.
+    #[must_use]
+    pub fn new(bits: [u8; 32]) -> Self {
+        Self(bits)
+    }
+
+    /// What a sealed value remembers of its key: enough to find it, useless to guess it.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let digest = Sha256::new().chain_update(b"tertulia seal key\0").chain_update(self.0).finalize();
+        let mut id = [0; KEY_ID_LEN];
+        id.copy_from_slice(&digest[..KEY_ID_LEN]);
+        KeyId(id)
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealKey({})", self.id())
+    }
+}
+
+impl Drop for SealKey {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// The name of a key, which may be shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; KEY_ID_LEN]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// An opened secret. It shows nothing of itself, and its bytes are overwritten when it is dropped.
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes. Whoever takes them keeps them out of logs.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as text, if they are text.
+    #[must_use]
+    pub fn expose_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Why a sealed value did not open.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// It was sealed with a key that was not given.
+    #[error(
+        "the secret in {place} was sealed with key {sealed_with}, and the keys given are {given}; \
+         give the key it was sealed with"
+    )]
+    UnknownKey {
+        /// Where it stands.
+        place: String,
+        /// The key it needs.
+        sealed_with: KeyId,
+        /// The keys there are.
+        given: String,
+    },
+    /// Its bytes were changed, or it was sealed for another place.
+    #[error("the secret in {place} does not open: it was changed, or moved there from elsewhere")]
+    Broken {
+        /// Where it stands.
+        place: String,
+    },
+}
+
+fn key_id_of(head: &[u8]) -> KeyId {
+    let mut id = [0; KEY_ID_LEN];
+    id.copy_from_slice(&head[1..HEAD_LEN]);
+    KeyId(id)
+}
+
+/// Head and place with the length before each part, so that no two places read alike.
+fn associated_data(head: &[u8], place: &Place<'_>) -> Vec<u8> {
+    let parts = [head, place.table.as_bytes(), place.column.as_bytes(), place.sid.as_bytes()];
+    let mut out = Vec::new();
+    for part in parts {
+        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// Overwrites as well as safe code can: the compiler is told that the zeros are looked at.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    std::hint::black_box(bytes);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use super::*;
+
+const PLACE: Place<'static> = Place { table: "api_key", column: "secret", sid: "SK00000000000000000000000000000001" };
+const NONCE: [u8; 12] = [7; 12];
+
+fn key(bits: u8) -> SealKey {
+    SealKey::new([bits; 32])
+}
+
+fn sealer(keys: &[u8]) -> Sealer {
+    Sealer::new(&keys.iter().map(|bits| key(*bits)).collect::<Vec<_>>())
+}
+
+#[test]
+fn what_was_sealed_opens_in_its_place() {
+    let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    assert_eq!(sealer(&[1]).open(&PLACE, &sealed).unwrap().expose(), b"secret");
+    assert!(!sealed.windows(6).any(|part| part == b"secret"));
+}
+
+#[test]
+fn it_opens_nowhere_else() {
+    let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    let elsewhere = [
+        Place { table: "account", ..PLACE },
+        Place { column: "token", ..PLACE },
+        Place { sid: "SK2", ..PLACE },
+        // The same letters, cut elsewhere.
+        Place { table: "api_keysecret", column: "", ..PLACE },
+    ];
+    for place in elsewhere {
+        let error = sealer(&[1]).open(&place, &sealed).unwrap_err();
+        assert!(matches!(error, SealError::Broken { .. }), "{place}");
+    }
+}
+
+#[test]
+fn every_changed_byte_is_noticed() {
+    let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    for n in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[n] ^= 1;
+        assert!(sealer(&[1]).open(&PLACE, &changed).is_err(), "byte {n}");
+        assert!(sealer(&[1]).open(&PLACE, &sealed[..n]).is_err(), "cut at {n}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_one_clear_sentence_and_no_secret() {
+    let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    let error = sealer(&[2]).open(&PLACE, &sealed).unwrap_err();
+    let (needed, given) = (key(1).id(), key(2).id());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the secret in api_key.secret of SK00000000000000000000000000000001 was sealed with \
+             key {needed}, and the keys given are {given}; give the key it was sealed with"
+        )
+    );
+}
+
+#[test]
+fn after_a_change_of_keys_the_old_one_still_opens() {
+    let old = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    let both = sealer(&[2, 1]);
+    assert!(both.is_old(&old));
+    let secret = both.open(&PLACE, &old).unwrap();
+    let new = both.seal(&PLACE, secret.expose(), [8; 12]);
+    assert!(!both.is_old(&new));
+    assert_eq!(sealer(&[2]).open(&PLACE, &new).unwrap().expose_str(), Some("secret"));
+}
+
+#[test]
+fn nothing_secret_shows() {
+    let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
+    let secret = sealer(&[1]).open(&PLACE, &sealed).unwrap();
+    let shown = format!("{secret:?} {:?} {:?}", key(1), sealer(&[1]));
+    assert!(!shown.contains("secret") && !shown.contains("0101"), "{shown}");
+}
+
+#[test]
+fn keys_are_read_one_per_line() {
+    let text = format!("# the present one\n{}\n\n  {}  \n", key(1).hex(), key(2).hex().to_uppercase());
+    let keys = parse_keys(&text).unwrap();
+    assert_eq!([keys[0].id(), keys[1].id()], [key(1).id(), key(2).id()]);
+    assert!(matches!(parse_keys("\n# none"), Err(KeyFileError::Empty)));
+    let wrong = parse_keys(&format!("{}\nabc", key(1).hex())).unwrap_err();
+    assert!(wrong.to_string().contains("line 2"), "{wrong}");
+    assert!(!wrong.to_string().contains("abc"), "{wrong}");
+    let not_ascii = "é".repeat(32);
+    assert!(parse_keys(&not_ascii).is_err());
+}

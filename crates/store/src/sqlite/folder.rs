@@ -1,0 +1,67 @@
+//! The data folder, and the lock that lets one process at a time use it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::failure::OpenError;
+
+const DATABASE: &str = "tertulia.db";
+const LOCK: &str = "tertulia.lock";
+
+/// A folder that is ours until this value is dropped.
+pub(super) struct Folder {
+    path: PathBuf,
+    temporary: bool,
+    /// The operating system lets the lock go when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder for this process, making it if it is not there.
+    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+        Self::lock(path, false)
+    }
+
+    /// A fresh folder that is removed when this value is dropped.
+    pub(super) fn temporary() -> Result<Self, OpenError> {
+        let name = format!("tertulia-{}-{:016x}", std::process::id(), rand::random::<u64>());
+        Self::lock(&std::env::temp_dir().join(name), true)
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    fn lock(path: &Path, temporary: bool) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Folder { folder: path.to_owned(), source };
+        make_private(path).map_err(unusable)?;
+        let lock = path.join(LOCK);
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock);
+        let lock = lock.map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), temporary, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Taken { folder: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!("a temporary folder is left behind: {error}");
+        }
+    }
+}
+
+/// Makes the folder, for its owner alone; one that exists keeps its rights.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut making = fs::DirBuilder::new();
+    making.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
+    making.create(path)
+}

@@ -1,0 +1,82 @@
+//! The store: one handle over whichever engine was opened.
+
+use std::sync::Arc;
+
+use crate::failure::{Failure, OpenError};
+use crate::postgres::Postgres;
+use crate::settings::{Engine, Settings};
+use crate::sqlite::Sqlite;
+use crate::tx::Command;
+
+/// An open database. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Opened>,
+}
+
+enum Opened {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(settings: Settings) -> Result<Self, OpenError> {
+        let opened = match &settings.engine {
+            Engine::Postgres { .. } => Opened::Postgres(Postgres::open(settings).await?),
+            _ => Opened::Sqlite(Sqlite::open(settings).await?),
+        };
+        Ok(Self { engine: Arc::new(opened) })
+    }
+
+    /// Runs the command in a transaction and answers once it is durable.
+    ///
+    /// It runs to its end even if the caller goes away. An `Err` means that nothing was written,
+    /// except [`Failure::Unknown`].
+    pub async fn write<C: Command>(&self, command: C) -> Result<C::Out, C::Refusal> {
+        match &*self.engine {
+            Opened::Sqlite(sqlite) => sqlite.write(command).await,
+            Opened::Postgres(postgres) => postgres.write(command).await,
+        }
+    }
+
+    /// Answers a question from one snapshot, which holds every write answered before.
+    pub async fn read<Q: Command>(&self, question: Q) -> Result<Q::Out, Q::Refusal> {
+        match &*self.engine {
+            Opened::Sqlite(sqlite) => sqlite.read(question).await,
+            Opened::Postgres(postgres) => postgres.read(question).await,
+        }
+    }
+
+    /// Takes no new work, finishes what waits, and lets the database go. A second call waits for
+    /// the first.
+    pub async fn close(&self) {
+        match &*self.engine {
+            Opened::Sqlite(sqlite) => sqlite.close().await,
+            Opened::Postgres(postgres) => postgres.close().await,
+        }
+    }
+
+    /// How many writes are waiting or running: for a gauge, and for deciding about load early.
+    #[must_use]
+    pub fn writes_waiting(&self) -> usize {
+        match &*self.engine {
+            Opened::Sqlite(sqlite) => sqlite.writes_waiting(),
+            Opened::Postgres(postgres) => postgres.writes_waiting(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &*self.engine {
+            Opened::Sqlite(_) => "Store(SQLite)",
+            Opened::Postgres(_) => "Store(PostgreSQL)",
+        })
+    }
+}
+
+/// What a caller hears when the engine vanished under it.
+pub(crate) fn gone<R: From<Failure>>() -> R {
+    Failure::Closed.into()
+}
