@@ -1,0 +1,72 @@
+//! `cargo xtask check`: all that can be said about the tree without running it.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::dependencies;
+use crate::sh;
+use crate::tidy;
+use crate::workspace::{Workspace, cargo};
+
+/// Runs every step, also after one has failed, so that one run tells everything.
+pub(crate) fn check() -> Result<(), String> {
+    let workspace = Workspace::read()?;
+    let steps: [(&str, Step); 5] = [
+        ("formatting", formatting),
+        ("tidy", tidy_tree),
+        ("dependencies", |_| dependencies::check()),
+        ("cargo-deny", deny),
+        ("clippy", clippy),
+    ];
+    let mut failed = Vec::new();
+    for (name, step) in steps {
+        println!("\n== {name}");
+        let start = Instant::now();
+        if let Err(error) = step(&workspace) {
+            println!("{name}: {error}");
+            failed.push(name);
+        }
+        println!("   {}", sh::seconds(start.elapsed()));
+    }
+    if failed.is_empty() {
+        println!("\ncheck: all is well");
+        return Ok(());
+    }
+    Err(format!("check: {} failed", failed.join(", ")))
+}
+
+type Step = fn(&Workspace) -> Result<(), String>;
+
+fn formatting(workspace: &Workspace) -> Result<(), String> {
+    let advice = |error| format!("{error}\n    do:  cargo fmt --all");
+    sh::run(cargo().args(["fmt", "--all", "--check"])).map_err(advice)?;
+    let fuzz = workspace.root.join("fuzz/Cargo.toml");
+    if !fuzz.is_file() {
+        return Ok(());
+    }
+    sh::run(cargo().args(["fmt", "--check", "--manifest-path"]).arg(fuzz))
+        .map_err(|error| format!("{error}\n    do:  cargo fmt --manifest-path fuzz/Cargo.toml"))
+}
+
+fn clippy(_: &Workspace) -> Result<(), String> {
+    let flags = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    sh::run(cargo().args(flags))
+}
+
+fn tidy_tree(workspace: &Workspace) -> Result<(), String> {
+    match tidy::run(&workspace.root)? {
+        (_, 0) => Ok(()),
+        (_, broken) => Err(format!("{broken} rules broken")),
+    }
+}
+
+/// The same bans and licences as `dependencies`, and the sources, where the tool is at hand.
+fn deny(workspace: &Workspace) -> Result<(), String> {
+    if sh::find(&["cargo-deny"]).is_none() {
+        println!("cargo-deny is not installed; the step before read bans and licences itself");
+        return Ok(());
+    }
+    let mut command = Command::new("cargo-deny");
+    command.current_dir(&workspace.root);
+    sh::run(command.args(["check", "bans", "licenses", "sources"]))
+}

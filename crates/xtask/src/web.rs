@@ -1,0 +1,101 @@
+//! The pages of `web/`: built with npm into `web/dist`, which the binary embeds.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::sh;
+use crate::test::npm_install;
+
+/// What is neither source nor worth a look.
+const NOT_SOURCE: [&str; 3] = ["node_modules", "dist", ".vite"];
+
+pub(crate) fn exists(root: &Path) -> bool {
+    root.join("web/package.json").is_file()
+}
+
+/// `cargo xtask web`, or with a script of package.json: `cargo xtask web dev`.
+pub(crate) fn web(root: &Path, arguments: &[String]) -> Result<(), String> {
+    if !exists(root) {
+        return Err("there is no web/package.json".into());
+    }
+    if sh::find(&["npm"]).is_none() {
+        return Err("the pages need Node 20 or newer with npm: install it from nodejs.org".into());
+    }
+    match arguments {
+        [] => build(root),
+        [script, rest @ ..] => {
+            npm_install(&root.join("web"))?;
+            sh::run(npm(root).args(["run", script, "--"]).args(rest))
+        }
+    }
+}
+
+pub(crate) fn build(root: &Path) -> Result<(), String> {
+    npm_install(&root.join("web"))?;
+    sh::run(npm(root).args(["run", "build"]))
+}
+
+/// Builds unless what is built is newer than every source.
+pub(crate) fn build_if_older(root: &Path) -> Result<(), String> {
+    let web = root.join("web");
+    if has_page(&web) && newest(&web.join("dist")) >= newest(&web) {
+        println!("web/dist is newer than its sources");
+        return Ok(());
+    }
+    build(root)
+}
+
+fn has_page(web: &Path) -> bool {
+    fn holds_page(folder: &Path) -> bool {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| match path.is_dir() {
+            true => holds_page(&path),
+            false => path.extension().is_some_and(|extension| extension == "html"),
+        })
+    }
+    holds_page(&web.join("dist"))
+}
+
+fn npm(root: &Path) -> Command {
+    let mut command = Command::new("npm");
+    command.current_dir(root.join("web"));
+    command
+}
+
+/// The latest change below a folder.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let mut latest = None;
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(meta) = entry.metadata() else { continue };
+        let changed = match meta.is_dir() {
+            true if NOT_SOURCE.contains(&name.as_str()) => None,
+            true => newest(&entry.path()),
+            false => meta.modified().ok(),
+        };
+        latest = latest.max(changed);
+    }
+    latest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_does_not_count_as_a_source() {
+        let root = std::env::temp_dir().join(format!("xtask-web-{}", std::process::id()));
+        let write = |path: &str| {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        write("src/main.ts");
+        let sources = newest(&root);
+        write("dist/demo.html");
+        assert_eq!(newest(&root), sources);
+        assert!(newest(&root.join("dist")) >= sources && has_page(&root));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
