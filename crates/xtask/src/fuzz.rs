@@ -20,13 +20,11 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), String> {
     if wish.list {
         return sh::run(&mut smoke_command(&workspace, &["--list".to_owned()], 0));
     }
-    let guided = !wish.smoke && wish.extra.is_empty() && guided();
-    match (guided, wish.targets.as_slice()) {
-        (true, [target]) => cargo_fuzz(&workspace.root, target, wish.seconds),
-        (true, _) => Err("cargo-fuzz takes one target: `cargo xtask fuzz --list` names them; \
-                          `--smoke` runs all of them in the mutation loop"
-            .into()),
-        (false, _) => mutate(&workspace, &wish),
+    match wish.targets.as_slice() {
+        [target] if !wish.smoke && wish.extra.is_empty() && guided() => {
+            cargo_fuzz(&workspace.root, target, wish.seconds)
+        }
+        _ => mutate(&workspace, &wish),
     }
 }
 
@@ -81,9 +79,7 @@ fn cargo_fuzz(root: &Path, target: &str, seconds: u64) -> Result<(), String> {
 }
 
 fn mutate(workspace: &Workspace, wish: &Wish) -> Result<(), String> {
-    if !wish.smoke {
-        println!("cargo-fuzz with a nightly toolchain is not at hand: the same targets, mutated from seeds");
-    }
+    println!("The mutation loop; cargo-fuzz takes over for a single target where it and nightly are installed.");
     let arguments = [wish.targets.as_slice(), wish.extra.as_slice()].concat();
     match smoke(workspace, &arguments, wish.seconds)?.success {
         true => Ok(()),

@@ -6,7 +6,7 @@
 //! says. Read next: `help.txt`, then `tidy/mod.rs` and `test/mod.rs`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
-#![allow(clippy::disallowed_methods, reason = "a tool that times other tools reads the clock")]
+#![expect(clippy::disallowed_methods, reason = "a tool that times other tools reads the clock")]
 
 mod bench;
 mod check;
