@@ -170,7 +170,7 @@ pub(crate) struct InStatement {
 }
 
 impl InStatement {
-    pub(crate) fn new(sql: &Sql, says: impl ToString) -> Cause {
+    pub(crate) fn cause(sql: &Sql, says: impl ToString) -> Cause {
         Box::new(Self { says: says.to_string(), head: sql.head() })
     }
 }

@@ -11,18 +11,19 @@
 //! Read next: [`tx`](Tx) for what a command sees, `sqlite/writer.rs` for the group commit,
 //! `postgres/write.rs` for retries, and `docs/storage.md` for the whole.
 
-mod failure;
-mod migrate;
-mod news;
-mod postgres;
-mod row;
-pub mod seal;
-mod settings;
-mod sql;
-mod sqlite;
-mod store;
-mod task;
 mod tx;
+mod sql;
+mod row;
+mod news;
+mod failure;
+mod settings;
+mod store;
+mod migrate;
+mod task;
+mod deadline;
+mod sqlite;
+mod postgres;
+pub mod seal;
 
 pub use failure::{Cause, Failure, OpenError};
 pub use migrate::Migration;

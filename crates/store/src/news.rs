@@ -3,6 +3,8 @@
 //! The store carries news and understands none of it: a stream is a number, the events are bytes.
 //! Nothing is ever published that was not committed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 
 /// What has one counter. Opaque to the store.
@@ -37,6 +39,17 @@ pub trait Publish: Send + Sync + 'static {
     /// connections commit side by side, so calls may overlap and may come in another order than
     /// the commits: whoever listens compares `after` with what it holds.
     fn publish(&self, news: Vec<News>);
+}
+
+/// Hands the news over; a panic there must not take the writer along.
+pub(crate) fn tell(publish: &dyn Publish, news: Vec<News>) {
+    if news.is_empty() {
+        return;
+    }
+    let told = catch_unwind(AssertUnwindSafe(|| publish.publish(news)));
+    if told.is_err() {
+        tracing::error!("whoever publishes the news panicked; the writes stand");
+    }
 }
 
 /// Nobody listens: for tools and tests that only read and write.

@@ -1,8 +1,8 @@
 //! A fresh folder for one test.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 static MADE: AtomicU64 = AtomicU64::new(0);
 
@@ -38,10 +38,9 @@ impl Drop for TempDir {
 #[must_use]
 pub fn temp_dir() -> TempDir {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
-    // A process number comes again, so the time makes the name fresh.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let nanos = since.map_or(0, |since| since.as_nanos());
-    let name = format!("tertulia-test-{}-{nanos:x}-{number}", std::process::id());
+    // A process number comes again; chance makes the name fresh.
+    let chance = RandomState::new().hash_one(number);
+    let name = format!("tertulia-test-{}-{chance:x}-{number}", std::process::id());
     let path = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&path).expect("the temporary folder can be written");
     TempDir(path)

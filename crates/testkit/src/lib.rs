@@ -1,9 +1,13 @@
 //! What tests need from the machine: PostgreSQL, folders.
 //!
-//! Nothing here outlives the test process: folders go when their value is dropped, and the
+//! Nothing here outlives the test process: a folder goes when its value is dropped, and the
 //! PostgreSQL server ends with the process, however that ends. It must never be used by anything
 //! but tests and benches.
 
+mod database;
 mod folder;
+mod server;
 
+pub use database::{database, fresh_database};
 pub use folder::{TempDir, temp_dir};
+pub use server::{Unavailable, postgres};

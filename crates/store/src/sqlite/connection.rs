@@ -180,7 +180,7 @@ impl ToSql for P<'_> {
 fn failed(sql: &Sql, error: rusqlite::Error) -> Failure {
     let doing = "running a statement";
     let code = error.sqlite_error_code();
-    let source = InStatement::new(sql, error);
+    let source = InStatement::cause(sql, error);
     match code {
         Some(ErrorCode::ConstraintViolation) => Failure::Conflict { doing, source },
         Some(ErrorCode::OperationInterrupted) => Failure::TimedOut { doing },

@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
 use crate::failure::OpenError;
 
 const DATABASE: &str = "tertulia.db";
@@ -25,7 +28,8 @@ impl Folder {
 
     /// A fresh folder that is removed when this value is dropped.
     pub(super) fn temporary() -> Result<Self, OpenError> {
-        let name = format!("tertulia-{}-{:016x}", std::process::id(), rand::random::<u64>());
+        let chance = SysRng.try_next_u64().unwrap_or_default();
+        let name = format!("tertulia-{}-{chance:016x}", std::process::id());
         Self::lock(&std::env::temp_dir().join(name), true)
     }
 

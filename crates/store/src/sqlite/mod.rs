@@ -12,7 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -23,6 +23,7 @@ use self::folder::Folder;
 use self::queue::Queue;
 use self::reader::{Reader, Reading};
 use self::writer::{Writer, Writing};
+use crate::deadline::Deadline;
 use crate::failure::OpenError;
 use crate::settings::{Engine, Settings};
 use crate::store::gone;
@@ -91,8 +92,8 @@ impl Sqlite {
 
     pub(crate) async fn read<Q: Command>(&self, question: Q) -> Answer<Q> {
         let (job, answer) = job(question);
-        let until = Instant::now() + self.read_time_max;
-        self.reads.push(Reading { job, until })?;
+        let deadline = Deadline::after(self.read_time_max);
+        self.reads.push(Reading { job, deadline })?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 

@@ -4,7 +4,6 @@
 //! tells the news of the whole group, and answers. What it must never do: answer before the
 //! commit, tell news of an undone command, or go on after a commit whose outcome it cannot know.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
@@ -13,7 +12,7 @@ use super::checkpoint::Nudge;
 use super::connection::Lite;
 use super::queue::Queue;
 use crate::failure::{Failure, OpenError};
-use crate::news::{News, Publish};
+use crate::news::{News, Publish, tell};
 use crate::settings::Settings;
 use crate::task::Job;
 use crate::tx::Access;
@@ -87,7 +86,7 @@ impl Writer {
     fn group(&mut self, group: &mut Vec<Writing>) -> Result<(), rusqlite::Error> {
         match self.together(group) {
             End::Committed(news) => {
-                self.tell(news);
+                tell(&*self.publish, news);
                 group.drain(..).for_each(Job::answer);
                 Ok(())
             }
@@ -173,16 +172,6 @@ impl Writer {
             return End::Unknown(error);
         }
         End::Undone { culprit, why }
-    }
-
-    fn tell(&self, news: Vec<News>) {
-        if news.is_empty() {
-            return;
-        }
-        let told = catch_unwind(AssertUnwindSafe(|| self.publish.publish(news)));
-        if told.is_err() {
-            tracing::error!("whoever publishes the news panicked; the writes stand");
-        }
     }
 
     /// Copies the rest of the log into the file and lets it begin anew, waiting for readers. Under
