@@ -112,7 +112,8 @@ pub(crate) fn split(token: &str) -> Result<Parts<'_>, Refusal> {
     let mut parts = token.split('.');
     let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(form(format!("{} parts", token.split('.').count())));
+        let count = token.split('.').count();
+        return Err(form(if count == 1 { "one part".to_owned() } else { format!("{count} parts") }));
     };
     let decode = |name: &str, part: &str| {
         if part.is_empty() {

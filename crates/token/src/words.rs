@@ -28,6 +28,27 @@ pub(crate) fn relative(time: i64, now: i64) -> String {
     }
 }
 
+/// A Unix time as a date, for example `2023-11-14 22:13:20 UTC`. Years of more than four digits
+/// are nobody's and stay numbers.
+pub(crate) fn date(time: i64) -> String {
+    if !(0..253_402_300_800).contains(&time) {
+        return format!("Unix time {time}");
+    }
+    let (days, seconds) = (time / 86_400, time % 86_400);
+    // Counting years from March puts the leap day last, so that months have a formula. The eras
+    // of 400 years all have the same number of days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year_of_era = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +61,15 @@ mod tests {
         assert_eq!(span(90_000), "1 day 1 h");
         assert_eq!(relative(i64::MIN, i64::MAX).split(' ').nth(1), Some("days"));
         assert_eq!(relative(10, 10), "now");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(date(1_700_000_000), "2023-11-14 22:13:20 UTC");
+        assert_eq!(date(253_402_300_799), "9999-12-31 23:59:59 UTC");
+        assert_eq!(date(-1), "Unix time -1");
     }
 }

@@ -62,7 +62,7 @@ fn a_good_token_passes_everything() {
     assert!(explanation.changes.is_empty());
     assert!(explanation.notes[0].contains("expires in 1 h"), "{explanation}");
     assert!(explanation.to_string().starts_with("This is an Access Token.\nIt is valid."));
-    assert_eq!(explanation.to_json()["valid"], true);
+    assert_eq!(explanation.to_json()["verdict"], "valid");
 }
 
 #[test]
@@ -70,6 +70,7 @@ fn without_a_key_the_rest_is_still_checked() {
     let explanation = explain(&good(), &Given::at(NOW));
     assert!(!explanation.is_valid());
     assert_eq!(explanation.refusal, None);
+    assert_eq!(explanation.to_json()["verdict"], "unknown");
     let skipped: Vec<_> =
         explanation.steps.iter().filter(|step| step.outcome == Outcome::Skipped).map(|step| step.check).collect();
     assert_eq!(skipped, [Check::Key, Check::Signature]);
@@ -219,6 +220,13 @@ fn grants_that_open_nothing_are_explained() {
     advises(&explained(&vector("identity-top-level")), "grants.identity");
     advises(&explained(&vector("identity-reserved-system--node-3.84.1")), "another identity");
     advises(&explained(&vector("chat-role-unknown")), "role of that chat service");
+}
+
+#[test]
+fn a_token_for_another_product_is_not_called_broken() {
+    let explanation = explained(&vector("grant-video--node-3.84.1"));
+    assert_eq!(explanation.refusal.as_ref().map(|refusal| refusal.check), Some(Check::ChatGrant));
+    assert!(explanation.to_string().contains("good as such"), "{explanation}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) fn clock(payload: Option<&Doc>, rules: &Rules) -> Option<String> {
     };
     let parts: Vec<_> =
         [told("iat", "issued"), told("nbf", "valid from"), told("exp", "expires")].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| format!("by this clock (Unix time {now}): {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| format!("by this clock ({}): {}", words::date(now), parts.join(", ")))
 }
 
 fn seconds(payload: Value<'_>, name: &str) -> Option<i64> {
@@ -38,7 +38,9 @@ pub(super) fn changes(kind: TokenKind, unwrapped: &Unwrapped<'_>, walked: &Walke
     // A token of another kind fails nearly every check; telling each one would only distract.
     if kind == TokenKind::AccessToken {
         for step in &walked.steps {
-            if let Outcome::Failed(_) = step.outcome {
+            // What is wrong about the form has been said when something stands around the token.
+            let said = step.check == Check::Form && !unwrapped.wrappings.is_empty();
+            if matches!(step.outcome, Outcome::Failed(_)) && !said {
                 changes.extend(hint(step.check, walked, given));
             }
         }

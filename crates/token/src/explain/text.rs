@@ -5,21 +5,34 @@ use std::fmt;
 use serde_json::{Value as Json, json};
 
 use super::{Explanation, Outcome, Step};
+use crate::refusal::{Check, Refusal};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "This is {}.", self.kind)?;
         match &self.refusal {
-            Some(refusal) => writeln!(f, "It is refused: {} {}.", refusal.code, refusal.name())?,
+            Some(Refusal { check, .. }) if *check >= Check::ChatIdentity => {
+                write!(f, "It is good as such, but does not open the chat service. ")?;
+            }
+            Some(_) => {}
             None if self.is_valid() => writeln!(f, "It is valid.")?,
             None => writeln!(f, "No check failed; those marked - could not be made.")?,
+        }
+        if let Some(refusal) = &self.refusal {
+            writeln!(f, "It is refused: {} {}.", refusal.code, refusal.name())?;
         }
         for note in &self.notes {
             writeln!(f, "Note: {note}.")?;
         }
         writeln!(f)?;
-        for step in &self.steps {
-            step.fmt(f)?;
+        // A reason that holds for many checks is said once.
+        for steps in self.steps.chunk_by(|a, b| a.is_skipped() && b.is_skipped() && a.found == b.found) {
+            match steps {
+                [first, .., last] if steps.len() > 3 => {
+                    writeln!(f, "  -     {} to {}: {}", first.check, last.check, first.found)?;
+                }
+                _ => steps.iter().try_for_each(|step| step.fmt(f))?,
+            }
         }
         if !self.changes.is_empty() {
             writeln!(f, "\nWhat to change:")?;
@@ -28,6 +41,12 @@ impl fmt::Display for Explanation {
             writeln!(f, "  * {change}")?;
         }
         Ok(())
+    }
+}
+
+impl Step {
+    fn is_skipped(&self) -> bool {
+        self.outcome == Outcome::Skipped
     }
 }
 
@@ -47,12 +66,21 @@ impl fmt::Display for Step {
 }
 
 impl Explanation {
+    /// `valid`, `refused`, or `unknown` when no check failed but some could not be made.
+    fn verdict(&self) -> &'static str {
+        match &self.refusal {
+            Some(_) => "refused",
+            None if self.is_valid() => "valid",
+            None => "unknown",
+        }
+    }
+
     /// The explanation as JSON.
     #[must_use]
     pub fn to_json(&self) -> Json {
         json!({
             "kind": self.kind.name(),
-            "valid": self.is_valid(),
+            "verdict": self.verdict(),
             "code": self.refusal.as_ref().map(|refusal| refusal.code),
             "message": self.refusal.as_ref().map(|refusal| refusal.name()),
             "failed_check": self.refusal.as_ref().map(|refusal| refusal.check.name()),

@@ -1,0 +1,3 @@
+//! The command line tool, run as people run it.
+
+mod token;
