@@ -17,7 +17,7 @@ pub(super) struct Folder {
     path: PathBuf,
     temporary: bool,
     /// The operating system lets the lock go when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -44,7 +44,7 @@ impl Folder {
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock);
         let lock = lock.map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), temporary, _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), temporary, lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Taken { folder: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
@@ -57,6 +57,11 @@ impl Drop for Folder {
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
             tracing::warn!("a temporary folder is left behind: {error}");
+        }
+        // Said aloud: a process that is being started at this moment still shares the open file,
+        // and closing ours would leave the lock to it for a while.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!("the data folder could not be let go: {error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod heard;
+mod seed;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use testkit::TempDir;
 
 pub(crate) use self::commands::*;
 pub(crate) use self::heard::{Heard, assert_whole};
+pub(crate) use self::seed::seed;
 
 /// Rooms with a counter each, messages in them, and one row of every type.
 pub(crate) static MIGRATIONS: [Migration; 1] = [Migration {
@@ -41,7 +43,10 @@ impl Bench {
     }
 
     pub(crate) async fn sqlite_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = testkit::temp_dir();
+        Self::sqlite_in(testkit::temp_dir(), change).await
+    }
+
+    pub(crate) async fn sqlite_in(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let engine = Engine::Sqlite { folder: folder.path().to_owned() };
         Self::open(engine, Some(folder), change).await
     }
@@ -56,7 +61,7 @@ impl Bench {
         Some(Self::open(Engine::Postgres { url }, None, change).await)
     }
 
-    async fn open(engine: Engine, folder: Option<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn open(engine: Engine, folder: Option<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {
         let heard = Arc::new(Heard::default());
         let publish = Arc::clone(&heard);
         let mut settings = Settings::new(engine, &MIGRATIONS, publish, 1_700_000_000_000_000);
