@@ -233,6 +233,10 @@ fn verify_accepts_and_refuses() {
     assert_eq!(refused.json()["code"], 20107);
     assert!(refused.stderr.starts_with("20107 "), "{}", refused.stderr);
 
+    let newline = [("TWILIO_API_SECRET", "FAKE-secret-with-newline\n")];
+    let newline = run_with(&["verify", &token, "--now", NOW], &newline, "");
+    assert!(newline.stderr.contains("newline"), "{}", newline.stderr);
+
     let expired = run(&["verify", &token, "--now", "1700003605"]);
     assert_eq!(expired.status, 1);
     assert_eq!(expired.stdout, "");

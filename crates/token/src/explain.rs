@@ -144,6 +144,7 @@ pub fn explain(token: &str, given: &Given<'_>) -> Explanation {
 #[must_use]
 pub fn issuer_of(token: &str) -> Option<String> {
     let unwrapped = kind::unwrap(token);
+    parse::check_size(&unwrapped.text).ok()?;
     let parts = parse::split(&unwrapped.text).ok()?;
     let payload = parse::read_payload(parts.payload).ok()?;
     let issuer = payload.root().get("iss")?.text()?;

@@ -139,6 +139,9 @@ fn given_key(args: &KeyArgs, issuer: &str, subject: &str, region: &str) -> Resul
     let secret = args.secret.find()?.context(
         "no API Key Secret to check with: set TWILIO_API_SECRET, name a file with --secret-file, or a world with --world",
     )?;
+    if let Some(fault) = secret.fault() {
+        remark(format_args!("note: {fault}"));
+    }
     let sid = args.key_sid.as_deref().unwrap_or(issuer);
     let account_sid = args.account_sid.as_deref().unwrap_or(subject);
     Ok(Key { region: region.to_owned(), ..Key::new(sid, account_sid, secret.reveal()) })
@@ -164,15 +167,16 @@ fn accepted(token: &AccessToken, access: Option<&Value>, rules: &Rules, output: 
 
 fn refused(refusal: &Refusal, output: Output) -> Result<ExitCode> {
     remark(refusal);
-    if output == Output::Json {
-        print_json(&json!({
+    match output {
+        Output::Text => remark("`tertulia token explain` shows all checks and says what to change"),
+        Output::Json => print_json(&json!({
             "valid": false,
             "code": refusal.code,
             "message": refusal.name(),
             "check": refusal.check.name(),
             "found": refusal.found,
             "expected": refusal.expected,
-        }))?;
+        }))?,
     }
     Ok(ExitCode::FAILURE)
 }

@@ -1,5 +1,8 @@
 //! The one pass over a JSON text: grammar, bounds, repeated names.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::{DEPTH_MAX, Fault, Kind, MEMBERS_MAX, Node, same, unescape};
 
 /// Checks the whole text and lists its values in order.
@@ -17,6 +20,9 @@ pub(super) fn scan(text: &str) -> Result<Vec<Node>, Fault> {
     }
     Ok(scanner.nodes)
 }
+
+/// Up to so many names are compared pair by pair, which is quickest for what tokens usually have.
+const FEW_MEMBERS: usize = 16;
 
 fn fault(at: usize, what: &'static str) -> Fault {
     Fault { at, what: what.into() }
@@ -132,23 +138,22 @@ impl Scanner<'_> {
                 if members > MEMBERS_MAX {
                     return Err(self.here("too many members in one object"));
                 }
-                self.member(node, depth)?;
+                self.member(depth)?;
                 if !self.another(b'}')? {
                     break;
                 }
             }
+            self.refuse_repeated(node + 1, members)?;
         }
         self.close(node);
         Ok(())
     }
 
-    fn member(&mut self, object: usize, depth: usize) -> Result<(), Fault> {
+    fn member(&mut self, depth: usize) -> Result<(), Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.here("something other than a quoted member name"));
         }
-        let name = self.nodes.len();
         self.string()?;
-        self.refuse_repeated(object, name)?;
         self.space();
         if self.peek() != Some(b':') {
             return Err(self.here("no colon after a member name"));
@@ -158,36 +163,43 @@ impl Scanner<'_> {
         self.value(depth + 1)
     }
 
-    /// Compares the name just read with the names before it in the same object.
-    fn refuse_repeated(&self, object: usize, name: usize) -> Result<(), Fault> {
-        let mut earlier = object + 1;
-        while earlier < name {
-            if self.same_text(earlier, name) {
-                let shown: String = self.slice(name).chars().take(40).collect();
-                return Err(Fault {
-                    at: self.nodes[name].start as usize,
-                    what: format!("the member name {shown:?} for the second time").into(),
-                });
-            }
-            earlier = self.nodes[earlier + 1].next as usize;
+    /// Looks for a name that stands twice in the object whose first member is the node `first`.
+    fn refuse_repeated(&self, first: usize, members: usize) -> Result<(), Fault> {
+        let plain = |name: usize| self.nodes[name].kind == Kind::Text;
+        let repeated = if members <= FEW_MEMBERS && self.names(first).all(plain) {
+            let earlier = |name| self.names(first).take_while(move |earlier| *earlier < name);
+            let mut names = self.names(first);
+            names.find(|&name| earlier(name).any(|earlier| same(self.slice(earlier), self.slice(name))))
+        } else {
+            let mut seen = BTreeSet::new();
+            self.names(first).find(|&name| !seen.insert(self.name(name)))
+        };
+        let Some(name) = repeated else {
+            return Ok(());
+        };
+        let shown: String = self.slice(name).chars().take(40).collect();
+        Err(Fault {
+            at: self.nodes[name].start as usize,
+            what: format!("the member name {shown:?} for the second time").into(),
+        })
+    }
+
+    /// The nodes that are the names of an object, which is still the last thing read.
+    fn names(&self, first: usize) -> impl Iterator<Item = usize> {
+        let after = |name: &usize| Some(self.nodes[name + 1].next as usize);
+        std::iter::successors(Some(first), move |name| after(name).filter(|next| *next < self.nodes.len()))
+    }
+
+    fn name(&self, node: usize) -> Cow<'_, str> {
+        match self.nodes[node].kind {
+            Kind::EscapedText => Cow::Owned(unescape(self.slice(node))),
+            _ => Cow::Borrowed(self.slice(node)),
         }
-        Ok(())
     }
 
     fn slice(&self, node: usize) -> &str {
         let node = self.nodes[node];
         &self.text[node.start as usize..node.end as usize]
-    }
-
-    fn same_text(&self, one: usize, other: usize) -> bool {
-        let escaped = |node: usize| self.nodes[node].kind == Kind::EscapedText;
-        let (a, b) = (self.slice(one), self.slice(other));
-        match (escaped(one), escaped(other)) {
-            (false, false) => same(a, b),
-            (true, false) => unescape(a) == b,
-            (false, true) => a == unescape(b),
-            (true, true) => unescape(a) == unescape(b),
-        }
     }
 
     fn string(&mut self) -> Result<(), Fault> {

@@ -65,6 +65,12 @@ fn refuses_repeated_names_however_they_are_written() {
     assert!(read(r#"{"\u0061":1,"a":3}"#).is_err());
     assert!(read(r#"{"\u0061":1,"\u0061":3}"#).is_err());
     assert!(read(r#"{"x":{"a":1},"a":2,"A":3}"#).is_ok());
+    // The same with many members, where they are not compared pair by pair.
+    let many: String = (0..100).map(|i| format!("\"m{i}\":{{\"m{i}\":0}},")).collect();
+    assert!(read(&format!("{{{many}\"m\":0}}")).is_ok());
+    let fault = read(&format!("{{{many}\"m7\":0}}")).expect_err("m7 stands there twice");
+    assert_eq!((fault.at, &*fault.what), (many.len() + 2, "the member name \"m7\" for the second time"));
+    assert!(read(&format!("{{{many}\"\\u006d7\":0}}")).is_err());
 }
 
 #[test]
