@@ -5,6 +5,7 @@
 
 mod counts;
 mod needs;
+mod postgres;
 mod suites;
 
 use std::cell::OnceCell;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use counts::Counts;
 use needs::{Installer, Tool};
+use postgres::Server;
 
 use crate::workspace::{Workspace, cargo};
 use crate::{fuzz, sh, tidy, web};
@@ -56,6 +58,7 @@ pub(crate) struct Machine {
     pub tools: Installer,
     web: OnceCell<Result<(), String>>,
     binary: OnceCell<Result<PathBuf, String>>,
+    postgres: OnceCell<Result<Server, String>>,
 }
 
 impl Machine {
@@ -65,6 +68,7 @@ impl Machine {
             tools: Installer::default(),
             web: OnceCell::new(),
             binary: OnceCell::new(),
+            postgres: OnceCell::new(),
         })
     }
 
@@ -75,6 +79,12 @@ impl Machine {
             web::build_if_older(&self.workspace.root)
         };
         self.web.get_or_init(build).clone()
+    }
+
+    /// The server for the suites, started once.
+    fn postgres(&self) -> Result<&Server, String> {
+        let start = || Server::start(self.tools.provide(Tool::Postgres)?);
+        self.postgres.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 
     /// The binary of the dev profile, built once.
@@ -174,7 +184,10 @@ fn web_part(machine: &Machine) -> Verdict {
 }
 
 fn rust_part(machine: &Machine) -> Verdict {
-    let postgres = machine.tools.provide(Tool::Postgres);
+    let postgres = match std::env::var_os("TERTULIA_TEST_POSTGRES") {
+        Some(_) => Ok(PathBuf::new()),
+        None => machine.tools.provide(Tool::Postgres),
+    };
     if let Err(reason) = &postgres {
         println!("SKIPPED: all tests on PostgreSQL: {reason}");
     }
@@ -185,7 +198,7 @@ fn rust_part(machine: &Machine) -> Verdict {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     if let Ok(folder) = &postgres {
-        command.env("POSTGRES_BIN", folder);
+        command.env("PATH", sh::path_with(folder));
     }
     let outcome = match sh::watch(&mut command, false, RUST_LIMIT) {
         Ok(outcome) => outcome,

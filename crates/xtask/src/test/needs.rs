@@ -127,14 +127,19 @@ fn chromium() -> Option<PathBuf> {
         .or_else(|| Some(mac).filter(|path| path.is_file()))
 }
 
-/// The folder of the server programs, which Debian keeps off PATH.
+/// The folder of the server's programs, with those of the client beside them. Debian keeps it off
+/// PATH, and what stands on PATH may be links into it.
 fn postgres() -> Option<PathBuf> {
-    let has_initdb = |folder: &PathBuf| folder.join("initdb").is_file();
-    let named = std::env::var_os("POSTGRES_BIN").map(PathBuf::from).filter(has_initdb);
-    let on_path = || sh::find(&["initdb"])?.parent().map(Path::to_path_buf);
+    let whole =
+        |folder: &PathBuf| ["initdb", "postgres", "pg_isready", "createdb"].iter().all(|p| folder.join(p).is_file());
+    let named = std::env::var_os("POSTGRES_BIN").map(PathBuf::from).filter(whole);
+    let on_path = || {
+        let initdb = sh::find(&["initdb"])?.canonicalize().ok()?;
+        initdb.parent().map(Path::to_path_buf).filter(whole)
+    };
     named.or_else(on_path).or_else(|| {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-        let folders = versions.map(|entry| entry.path().join("bin")).filter(has_initdb);
+        let folders = versions.map(|entry| entry.path().join("bin")).filter(whole);
         folders.max_by_key(|folder| version_of(folder))
     })
 }

@@ -1,5 +1,6 @@
 //! Suites: folders below `tests/` with a `suite.json`, each with a runner of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -107,7 +108,7 @@ fn need(word: &str) -> Result<Need, String> {
 
 fn default_command(kind: Kind) -> Vec<String> {
     let words: &[&str] = match kind {
-        Kind::Node => &["node", "--test"],
+        Kind::Node => &["node", "--test", "--test-reporter=spec"],
         Kind::Python => &["python", "-m", "unittest"],
     };
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -129,7 +130,7 @@ impl Suite {
     }
 
     /// Provides what the suite needs; gives what its environment holds then.
-    fn prepare(&self, machine: &Machine) -> Result<Vec<(&'static str, PathBuf)>, String> {
+    fn prepare(&self, machine: &Machine) -> Result<Vec<(&'static str, OsString)>, String> {
         use super::needs::Tool;
         let mut environment = Vec::new();
         machine.tools.provide(match self.kind {
@@ -139,12 +140,14 @@ impl Suite {
         for need in &self.needs {
             match need {
                 Need::Web => {}
-                Need::Binary => environment.push(("TERTULIA_BIN", machine.binary(self.wants_web())?)),
+                Need::Binary => environment.push(("TERTULIA_BIN", machine.binary(self.wants_web())?.into())),
                 Need::Chromium => {
-                    environment.push(("CHROMIUM", machine.tools.provide(Tool::Chromium)?));
+                    environment.push(("CHROMIUM", machine.tools.provide(Tool::Chromium)?.into()));
                 }
                 Need::Postgres => {
-                    environment.push(("POSTGRES_BIN", machine.tools.provide(Tool::Postgres)?));
+                    let database = machine.postgres()?.database(&self.name)?;
+                    environment.push(("TERTULIA_TEST_POSTGRES", database.into()));
+                    environment.push(("POSTGRES_BIN", machine.tools.provide(Tool::Postgres)?.into()));
                 }
             }
         }
@@ -165,7 +168,7 @@ impl Suite {
         }
     }
 
-    fn test(&self, environment: &[(&'static str, PathBuf)]) -> Verdict {
+    fn test(&self, environment: &[(&'static str, OsString)]) -> Verdict {
         let mut command = self.command(&self.command);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let outcome = match sh::watch(&mut command, true, self.limit) {
