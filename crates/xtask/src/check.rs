@@ -8,8 +8,8 @@ use crate::sh;
 use crate::tidy;
 use crate::workspace::{Workspace, cargo};
 
-/// Runs every step, also after one has failed, so that one run tells everything.
-pub(crate) fn check() -> Result<(), String> {
+/// Runs every step, or those that are named; also after one has failed, so that one run tells all.
+pub(crate) fn check(wanted: &[String]) -> Result<(), String> {
     let workspace = Workspace::read()?;
     let steps: [(&str, Step); 5] = [
         ("formatting", formatting),
@@ -18,8 +18,12 @@ pub(crate) fn check() -> Result<(), String> {
         ("cargo-deny", deny),
         ("clippy", clippy),
     ];
+    if let Some(unknown) = wanted.iter().find(|name| steps.iter().all(|(step, _)| step != name)) {
+        return Err(format!("there is no step `{unknown}`; there are {}", steps.map(|(name, _)| name).join(", ")));
+    }
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|step| step == name);
     let mut failed = Vec::new();
-    for (name, step) in steps {
+    for (name, step) in steps.into_iter().filter(|(name, _)| chosen(name)) {
         println!("\n== {name}");
         let start = Instant::now();
         if let Err(error) = step(&workspace) {

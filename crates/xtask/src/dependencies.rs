@@ -141,20 +141,20 @@ fn duplicates(packages: &[Package<'_>], config: &Config) -> Vec<String> {
         lines.entry(package.name).or_default().insert(release_line(package.version));
     }
     lines.retain(|_, versions| versions.len() > 1);
-    let known = config.list("/dependencies/duplicates");
+    let known: BTreeMap<&str, &Value> = config.entries("/dependencies/duplicates").into_iter().collect();
     let mut faults = Vec::new();
     for (name, versions) in &lines {
         let versions = versions.iter().cloned().collect::<Vec<_>>().join(" and ");
-        match known.contains(name) {
-            true => println!("known duplicate: {name} {versions}"),
-            false => faults.push(format!(
+        match known.get(name) {
+            Some(reason) => println!("known duplicate: {name} {versions}: {}", reason.as_str().unwrap_or_default()),
+            None => faults.push(format!(
                 "`{name}` is here twice, {versions}; take a version that its other users take \
-                 (cargo tree --duplicates), or add it to \"duplicates\" in {} when they cannot",
+                 (cargo tree --duplicates), or add it with the reason to \"duplicates\" in {} when they cannot",
                 crate::tidy::CONFIG
             )),
         }
     }
-    let gone = known.iter().filter(|name| !lines.contains_key(**name));
+    let gone = known.keys().filter(|name| !lines.contains_key(**name));
     faults.extend(gone.map(|name| format!("`{name}` is no duplicate any more: remove it from the list")));
     faults
 }
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn faults_name_who_asked() {
         let config = r#"{"dependencies": {"banned": {"ring": "no"},
-            "banned_direct": {"chrono": "jiff"}, "licences": ["MIT"], "duplicates": ["gone"]}}"#;
+            "banned_direct": {"chrono": "jiff"}, "licences": ["MIT"], "duplicates": {"gone": "why"}}}"#;
         let (metadata, config) = (metadata(), Config::parse(config).unwrap());
         let packages = packages(&metadata);
         assert_eq!(

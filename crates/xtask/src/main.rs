@@ -47,11 +47,11 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
     match command {
         "help" | "--help" | "-h" => help(),
         _ if wants_help && command != "run" => help(),
-        "check" => check::check(),
+        "check" => check::check(rest),
         "tidy" => tidy(),
         "test" => test::test(rest),
         "run" => run::run(rest),
-        "ci" => check::check().and_then(|()| test::test(rest)),
+        "ci" => check::check(&[]).and_then(|()| test::test(rest)),
         "web" => web::web(&Workspace::read()?.root, rest),
         "fuzz" => fuzz::fuzz(rest),
         "bench" => bench::bench(rest),
