@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::sh;
+use crate::sh::{self, Outcome};
 use crate::test::npm_install;
 
 /// What is neither source nor worth a look.
@@ -44,6 +44,17 @@ pub(crate) fn build_if_older(root: &Path) -> Result<(), String> {
         return Ok(());
     }
     build(root)
+}
+
+/// Runs the pages' own tests, if package.json has a script for them.
+pub(crate) fn test(root: &Path, limit: Duration) -> Result<Option<Outcome>, String> {
+    let text = std::fs::read_to_string(root.join("web/package.json")).unwrap_or_default();
+    let package: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| format!("web/package.json: {error}"))?;
+    if package["scripts"]["test"].is_null() {
+        return Ok(None);
+    }
+    sh::watch(npm(root).arg("test"), true, limit).map(Some)
 }
 
 fn has_page(web: &Path) -> bool {

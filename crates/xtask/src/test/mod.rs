@@ -16,6 +16,7 @@ use counts::Counts;
 use needs::{Installer, Tool};
 use postgres::Server;
 
+use crate::sh::Outcome;
 use crate::workspace::{Workspace, cargo};
 use crate::{fuzz, sh, tidy, web};
 
@@ -23,6 +24,7 @@ pub(crate) use suites::npm_install;
 
 /// A whole `cargo test`, cold builds apart, ends well before this.
 const RUST_LIMIT: Duration = Duration::from_secs(1200);
+const WEB_LIMIT: Duration = Duration::from_secs(300);
 const FUZZ_SECONDS: u64 = 5;
 
 pub(crate) struct Part {
@@ -58,6 +60,7 @@ pub(crate) struct Machine {
     pub tools: Installer,
     web: OnceCell<Result<(), String>>,
     binary: OnceCell<Result<PathBuf, String>>,
+    binary_with_pages: OnceCell<Result<PathBuf, String>>,
     postgres: OnceCell<Result<Server, String>>,
 }
 
@@ -68,6 +71,7 @@ impl Machine {
             tools: Installer::default(),
             web: OnceCell::new(),
             binary: OnceCell::new(),
+            binary_with_pages: OnceCell::new(),
             postgres: OnceCell::new(),
         })
     }
@@ -88,15 +92,16 @@ impl Machine {
     }
 
     /// The binary of the dev profile, built once.
-    fn binary(&self, with_web: bool) -> Result<PathBuf, String> {
-        if with_web {
+    fn binary(&self, with_pages: bool) -> Result<PathBuf, String> {
+        if with_pages {
             self.web()?;
         }
+        let cell = if with_pages { &self.binary_with_pages } else { &self.binary };
         let build = || {
             sh::run(cargo().args(["build", "--package", "tertulia", "--bin", "tertulia"]))?;
             Ok(self.workspace.binary())
         };
-        self.binary.get_or_init(build).clone()
+        cell.get_or_init(build).clone()
     }
 }
 
@@ -177,9 +182,21 @@ fn web_part(machine: &Machine) -> Verdict {
     if let Err(reason) = machine.tools.provide(Tool::Node) {
         return Verdict::Skipped(format!("{reason}; the binary says how to build its pages"));
     }
-    match machine.web() {
-        Ok(()) => Verdict::Ran(Counts::default()),
+    let tested = machine.web().and_then(|()| web::test(&machine.workspace.root, WEB_LIMIT));
+    match tested {
+        Ok(None) => Verdict::Ran(Counts::default()),
+        Ok(Some(outcome)) => judge(&outcome, counts::read(&outcome.lines)),
         Err(error) => Verdict::failed(Counts::default(), error),
+    }
+}
+
+/// What a runner did, held against what it says; one that ran no test has failed.
+fn judge(outcome: &Outcome, counts: Counts) -> Verdict {
+    match (outcome.success, counts.total()) {
+        _ if outcome.timed_out => Verdict::failed(counts, "it did not end in time".into()),
+        (true, 0) => Verdict::failed(counts, "it ran no test".into()),
+        (true, _) => Verdict::ran(counts),
+        (false, _) => Verdict::failed(counts, "its runner failed".into()),
     }
 }
 
@@ -217,12 +234,7 @@ fn fuzz_part(machine: &Machine) -> Verdict {
         Ok(outcome) => outcome,
         Err(error) => return Verdict::failed(Counts::default(), error),
     };
-    let counts = counts::read(&outcome.lines);
-    match (outcome.success, counts.total()) {
-        (true, 0) => Verdict::failed(counts, "it ran no target".into()),
-        (true, _) => Verdict::ran(counts),
-        (false, _) => Verdict::failed(counts, "a target failed".into()),
-    }
+    judge(&outcome, counts::read(&outcome.lines))
 }
 
 /// The table, the reasons, and the closing line.

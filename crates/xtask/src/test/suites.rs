@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::counts::{self, Counts};
-use super::{Machine, Part, Verdict};
+use super::{Machine, Part, Verdict, judge};
 use crate::sh;
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -175,16 +175,7 @@ impl Suite {
             Ok(outcome) => outcome,
             Err(error) => return Verdict::failed(Counts::default(), error),
         };
-        let counts = counts::read(&outcome.lines);
-        if outcome.timed_out {
-            let seconds = self.limit.as_secs();
-            return Verdict::failed(counts, format!("no end after {seconds} s"));
-        }
-        match (outcome.success, counts.total()) {
-            (true, 0) => Verdict::failed(counts, "it ran no test".into()),
-            (true, _) => Verdict::ran(counts),
-            (false, _) => Verdict::failed(counts, "its runner failed".into()),
-        }
+        judge(&outcome, counts::read(&outcome.lines))
     }
 
     /// A command in the suite's folder, where its installed programs come first.
