@@ -43,12 +43,12 @@ type Step = fn(&Workspace) -> Result<(), String>;
 
 fn formatting(workspace: &Workspace) -> Result<(), String> {
     let advice = |error| format!("{error}\n    do:  cargo fmt --all");
-    sh::run(cargo().args(["fmt", "--all", "--check"])).map_err(advice)?;
+    sh::run(cargo().args(["fmt", "--all", "--check", "--", "-l"])).map_err(advice)?;
     let fuzz = workspace.root.join("fuzz/Cargo.toml");
     if !fuzz.is_file() {
         return Ok(());
     }
-    sh::run(cargo().args(["fmt", "--check", "--manifest-path"]).arg(fuzz))
+    sh::run(cargo().args(["fmt", "--check", "--manifest-path"]).arg(fuzz).args(["--", "-l"]))
         .map_err(|error| format!("{error}\n    do:  cargo fmt --manifest-path fuzz/Cargo.toml"))
 }
 

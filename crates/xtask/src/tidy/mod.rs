@@ -99,14 +99,21 @@ pub(crate) const RULES: [Rule; 9] = [
     },
 ];
 
-fn exceptions(_: &Tree, config: &Config) -> Vec<Problem> {
-    let unexplained = config::without_reason(config).into_iter();
-    unexplained
-        .map(|text| {
-            let what = format!("an exception without a reason: {text}");
-            Problem::new(config::FILE, 0, what, "give it a \"reason\", or remove it")
-        })
-        .collect()
+/// Exceptions have a reason, and the file that they are for.
+fn exceptions(tree: &Tree, config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for exception in config.exceptions() {
+        if config::field(exception, "reason").is_empty() {
+            let what = format!("an exception without a reason: {exception}");
+            problems.push(Problem::new(CONFIG, 0, what, "give it a \"reason\", or remove it"));
+        }
+        let file = config::field(exception, "file");
+        if tree.below(file).next().is_none() {
+            let what = format!("an exception for `{file}`, which is gone");
+            problems.push(Problem::new(CONFIG, 0, what, "remove it"));
+        }
+    }
+    problems
 }
 
 /// Runs every rule on the tree at `root` and tells what it found; gives rules kept and broken.
@@ -139,5 +146,29 @@ fn tell(rule: &Rule, problems: &[Problem]) {
     }
     if !problems.is_empty() {
         println!("    why: {}\n", rule.why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_has_a_reason_and_a_file() {
+        let config = Config::parse(
+            r#"{"exceptions": {"words": [
+                {"file": "here.rs"}, {"file": "folder/", "reason": "r"}, {"file": "gone.rs", "reason": "r"}]}}"#,
+        )
+        .unwrap();
+        let tree = Tree::of(&[("here.rs", ""), ("folder/a.rs", "")]);
+        let found: Vec<String> = exceptions(&tree, &config).into_iter().map(|problem| problem.what).collect();
+        assert!(found[0].contains("without a reason") && found[1].contains("gone.rs"));
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn the_configuration_of_this_tree_can_be_read() {
+        let config = Config::parse(include_str!("../../tidy.json")).unwrap();
+        assert!(config.entries("/crates").len() > 5 && config.list("/nouns").len() > 5);
     }
 }
