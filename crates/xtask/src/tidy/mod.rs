@@ -4,6 +4,7 @@
 //! the disk itself, so that its tests run on small invented trees. A message speaks to the person
 //! who has just broken the rule: where, what, why, and what to do.
 
+mod binaries;
 mod config;
 mod direction;
 mod documents;
@@ -45,7 +46,7 @@ pub(crate) struct Rule {
     check: Check,
 }
 
-pub(crate) const RULES: [Rule; 9] = [
+pub(crate) const RULES: [Rule; 10] = [
     Rule {
         name: "direction",
         why: "store, protocol and token know nothing of each other or of the service, so that \
@@ -91,6 +92,11 @@ pub(crate) const RULES: [Rule; 9] = [
         name: "documents",
         why: "a crate begins by saying what it is for and what it must never do",
         check: documents::check,
+    },
+    Rule {
+        name: "binaries",
+        why: "linking is what a warm build waits for; one test binary per crate is one link",
+        check: binaries::check,
     },
     Rule {
         name: "exceptions",
