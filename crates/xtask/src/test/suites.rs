@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::counts::{self, Counts};
+use super::needs::Tool;
 use super::{Machine, Part, Verdict, judge};
 use crate::sh;
 
@@ -120,30 +121,39 @@ impl Suite {
     }
 
     fn run(&self, machine: &Machine) -> Verdict {
-        match self.prepare(machine) {
-            Err(reason) => Verdict::Skipped(reason),
-            Ok(environment) => match self.install() {
-                Err(error) => Verdict::failed(Counts::default(), error),
-                Ok(()) => self.test(&environment),
-            },
+        if let Err(reason) = self.tools(machine) {
+            return Verdict::Skipped(reason);
+        }
+        let prepared = self.environment(machine).and_then(|environment| self.install().map(|()| environment));
+        match prepared {
+            Ok(environment) => self.test(&environment),
+            Err(error) => Verdict::failed(Counts::default(), error),
         }
     }
 
-    /// Provides what the suite needs; gives what its environment holds then.
-    fn prepare(&self, machine: &Machine) -> Result<Vec<(&'static str, OsString)>, String> {
-        use super::needs::Tool;
-        let mut environment = Vec::new();
-        machine.tools.provide(match self.kind {
+    /// Provides the tools of this machine; without one the suite is skipped.
+    fn tools(&self, machine: &Machine) -> Result<(), String> {
+        let own = match self.kind {
             Kind::Node => Tool::Node,
             Kind::Python => Tool::Python,
-        })?;
+        };
+        let needed = self.needs.iter().filter_map(|need| match need {
+            Need::Binary => None,
+            Need::Web => Some(Tool::Node),
+            Need::Chromium => Some(Tool::Chromium),
+            Need::Postgres => Some(Tool::Postgres),
+        });
+        needed.chain([own]).try_for_each(|tool| machine.tools.provide(tool).map(drop))
+    }
+
+    /// Builds and starts what the suite needs; gives what its environment holds then.
+    fn environment(&self, machine: &Machine) -> Result<Vec<(&'static str, OsString)>, String> {
+        let mut environment: Vec<(&'static str, OsString)> = Vec::new();
         for need in &self.needs {
             match need {
                 Need::Web => {}
                 Need::Binary => environment.push(("TERTULIA_BIN", machine.binary(self.wants_web())?.into())),
-                Need::Chromium => {
-                    environment.push(("CHROMIUM", machine.tools.provide(Tool::Chromium)?.into()));
-                }
+                Need::Chromium => environment.push(("CHROMIUM", machine.tools.provide(Tool::Chromium)?.into())),
                 Need::Postgres => {
                     let database = machine.postgres()?.database(&self.name)?;
                     environment.push(("TERTULIA_TEST_POSTGRES", database.into()));
