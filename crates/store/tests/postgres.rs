@@ -14,6 +14,8 @@ use crate::support::{Append, Bench, Heard, OpenRoom, Refused, append, assert_who
 /// A bench whose store speaks through a proxy.
 async fn behind_a_proxy(test: &str, lose: Lose, patience: Duration) -> Option<(Bench, Proxy)> {
     let url = testkit::fresh_database(test)?;
+    // The server shall not help by ending what stands still.
+    let url = format!("{url}?options=-c%20idle_in_transaction_session_timeout%3D0");
     let proxy = Proxy::before(&url, lose).await;
     let engine = Engine::Postgres { url: proxy.url.clone() };
     let bench = Bench::open(engine, None, |settings| settings.write_patience = patience).await;
@@ -68,6 +70,38 @@ async fn a_commit_that_vanishes_is_answered_in_bounded_time() {
     assert!(matches!(failure, Failure::Storage { .. }), "{failure}");
     assert_eq!(bench.store.write(Append::new(1, "next")).await.unwrap(), 0);
     assert_eq!(bench.messages(1).await, [(0, "next".into())]);
+}
+
+/// A server that crashed may have given the transaction's number to another one, so that it says
+/// "committed" of whichever: then nothing is acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_of_the_server_nothing_is_guessed() {
+    static CRASH: Sql = Sql::new(
+        "DO $$ BEGIN
+            EXECUTE format('COPY (SELECT 1) TO PROGRAM ''kill -9 %s''', pg_backend_pid());
+        END $$",
+    );
+    let test = "after_a_crash_of_the_server_nothing_is_guessed";
+    let Some(server) = testkit::or_skip(test, testkit::Server::start()) else {
+        return;
+    };
+    let url = testkit::database(server.url());
+    let proxy = Proxy::before(&url, Lose::AnswerLater).await;
+    let open = |url: &str| Bench::open(Engine::Postgres { url: url.to_owned() }, None, |_| ());
+    let (bench, direct) = (open(&proxy.url).await, open(&url).await);
+    bench.store.write(OpenRoom(1)).await.unwrap();
+    proxy.lose(1);
+    let store = bench.store.clone();
+    let write = tokio::spawn(async move { store.write(Append::new(1, "perhaps")).await });
+    proxy.wait_until_held_back().await;
+    let crash = Hindered { sql: &CRASH, times: 1, runs: Arc::default() };
+    // It is run again once the server is back, and so shows that it is.
+    assert_eq!(direct.store.write(crash).await.unwrap(), 1);
+    proxy.let_go();
+    let failure = write.await.unwrap().unwrap_err().failure();
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
+    assert_eq!(bench.messages(1).await.len(), 2);
+    assert_eq!(bench.heard.news().len(), 0, "what is not sure is not told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -18,16 +18,26 @@ pub(crate) enum Lose {
     OnTheWay,
     /// The server did it and answered, and the answer is lost.
     Answer,
+    /// As `Answer`, but the connection stays until the test lets it go.
+    AnswerLater,
     /// The server never hears of it and believes that the client is still there.
     Silence,
+}
+
+#[derive(Default)]
+struct Orders {
+    /// How many commits are still to be lost.
+    losses: AtomicUsize,
+    /// One was done, and its answer is held back.
+    held_back: Notify,
+    let_go: Notify,
 }
 
 /// A running proxy, which ends with the test's runtime.
 pub(crate) struct Proxy {
     /// The address of the database through the proxy.
     pub(crate) url: String,
-    /// How many commits are still to be lost.
-    losses: Arc<AtomicUsize>,
+    orders: Arc<Orders>,
 }
 
 impl Proxy {
@@ -36,28 +46,38 @@ impl Proxy {
         let server = host_and_port(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("an address").to_string();
-        let losses = Arc::new(AtomicUsize::new(0));
+        let orders = Arc::new(Orders::default());
         let proxied = url.replace(&server, &own);
-        let shared = Arc::clone(&losses);
+        let shared = Arc::clone(&orders);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, losses) = (server.clone(), Arc::clone(&shared));
+                let (server, orders) = (server.clone(), Arc::clone(&shared));
                 tokio::spawn(async move {
                     // A connection that ends is what this proxy is for.
-                    let _ = serve(client, &server, lose, &losses).await;
+                    let _ = serve(client, &server, lose, &orders).await;
                 });
             }
         });
-        Self { url: proxied, losses }
+        Self { url: proxied, orders }
     }
 
     /// Loses the next commits.
     pub(crate) fn lose(&self, count: usize) {
-        self.losses.store(count, Ordering::SeqCst);
+        self.orders.losses.store(count, Ordering::SeqCst);
+    }
+
+    /// With `AnswerLater`: waits until a commit was done and its answer is held back.
+    pub(crate) async fn wait_until_held_back(&self) {
+        self.orders.held_back.notified().await;
+    }
+
+    /// With `AnswerLater`: ends that connection.
+    pub(crate) fn let_go(&self) {
+        self.orders.let_go.notify_one();
     }
 
     pub(crate) fn left_to_lose(&self) -> usize {
-        self.losses.load(Ordering::SeqCst)
+        self.orders.losses.load(Ordering::SeqCst)
     }
 }
 
@@ -66,7 +86,7 @@ fn host_and_port(url: &str) -> String {
     after_user.split('/').next().expect("a host and a port").to_owned()
 }
 
-async fn serve(client: TcpStream, server: &str, lose: Lose, losses: &AtomicUsize) -> io::Result<()> {
+async fn serve(client: TcpStream, server: &str, lose: Lose, orders: &Orders) -> io::Result<()> {
     client.set_nodelay(true)?;
     let server = TcpStream::connect(server).await?;
     server.set_nodelay(true)?;
@@ -75,14 +95,18 @@ async fn serve(client: TcpStream, server: &str, lose: Lose, losses: &AtomicUsize
     let answers = Answers::default();
     let hand_back = hand_back(from_server, to_client, &answers);
     let hand_on = async {
-        let commit = until_lost_commit(&mut from_client, &mut to_server, losses).await?;
+        let commit = until_lost_commit(&mut from_client, &mut to_server, &orders.losses).await?;
         match lose {
             Lose::Before => {}
             Lose::OnTheWay => to_server.write_all(&commit).await?,
-            Lose::Answer => {
+            Lose::Answer | Lose::AnswerLater => {
                 answers.withheld.store(true, Ordering::SeqCst);
                 to_server.write_all(&commit).await?;
                 answers.came.notified().await;
+                if lose == Lose::AnswerLater {
+                    orders.held_back.notify_one();
+                    orders.let_go.notified().await;
+                }
             }
             Lose::Silence => std::future::pending().await,
         }

@@ -14,13 +14,12 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 /// loudly, and in CI it fails: a test that is skipped there is a test nobody has.
 #[must_use]
 pub fn fresh_database(test: &str) -> Option<String> {
-    match postgres() {
-        Ok(server) => Some(database(&server)),
-        Err(unavailable) => {
-            skip(test, &unavailable);
-            None
-        }
-    }
+    or_skip(test, postgres()).map(|server| database(&server))
+}
+
+/// What was found, or `None` after saying loudly what is missing; in CI it fails.
+pub fn or_skip<T>(test: &str, found: Result<T, Unavailable>) -> Option<T> {
+    found.inspect_err(|unavailable| skip(test, unavailable)).ok()
 }
 
 /// Makes a fresh database on the server and gives its address. It may be called from inside and

@@ -8,6 +8,6 @@ mod database;
 mod folder;
 mod server;
 
-pub use database::{database, fresh_database};
+pub use database::{database, fresh_database, or_skip};
 pub use folder::{TempDir, temp_dir};
-pub use server::{Unavailable, postgres};
+pub use server::{Server, Unavailable, postgres};

@@ -42,10 +42,41 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-struct Server {
+/// A server that ends when this value is dropped, or with this process.
+#[derive(Debug)]
+pub struct Server {
     url: String,
-    /// Never read: its end of the pipe keeps the server alive as long as this process.
-    _watch: Child,
+    /// Its end of the pipe keeps the server alive.
+    watch: Child,
+}
+
+impl Server {
+    /// Starts one for a test that does to it what no other test would survive.
+    pub fn start() -> Result<Self, Unavailable> {
+        let tools = tools().ok_or_else(|| Unavailable("no initdb and postgres were found".into()))?;
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            match start_with(&tools) {
+                Ok(server) => return Ok(server),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(Unavailable(last))
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.watch.stdin.take());
+        // However it ends, there is nobody to tell.
+        let _ = self.watch.wait();
+    }
 }
 
 /// The address of a server, `postgres://…`: the one in `TERTULIA_TEST_POSTGRES` if that is set,
@@ -54,20 +85,8 @@ pub fn postgres() -> Result<String, Unavailable> {
     if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES") {
         return Ok(url);
     }
-    let server = SERVER.get_or_init(start).as_ref();
+    let server = SERVER.get_or_init(Server::start).as_ref();
     server.map(|server| server.url.clone()).map_err(Clone::clone)
-}
-
-fn start() -> Result<Server, Unavailable> {
-    let tools = tools().ok_or_else(|| Unavailable("no initdb and postgres were found".into()))?;
-    let mut last = String::new();
-    for _ in 0..TRIES {
-        match start_with(&tools) {
-            Ok(server) => return Ok(server),
-            Err(error) => last = error.to_string(),
-        }
-    }
-    Err(Unavailable(last))
 }
 
 fn start_with(tools: &Path) -> io::Result<Server> {
@@ -86,7 +105,7 @@ fn start_with(tools: &Path) -> io::Result<Server> {
         let _ = fs::remove_dir_all(&folder);
         return Err(error);
     }
-    Ok(Server { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), _watch: watch })
+    Ok(Server { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), watch })
 }
 
 /// Reads what the server says until it is ready; what it says later is read and dropped, so that

@@ -4,7 +4,7 @@
 //! if nothing was written may the command run again; only if it was written is it acknowledged.
 
 use super::Inner;
-use super::session::words;
+use super::session::{Session, words};
 use super::write::Pause;
 use crate::deadline::Deadline;
 use crate::failure::Cause;
@@ -53,14 +53,7 @@ impl Inner {
             Ok(Some(status)) if status == "committed" => Status::Committed,
             Ok(Some(status)) if status == "aborted" => Status::NotCommitted,
             Ok(Some(_)) => {
-                // The server has not noticed that nobody is there. Whether its session was about
-                // to commit or will never hear of it, it is decided once that session has ended.
-                let end = format!(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                     WHERE backend_xid = CAST(CAST('{number}' AS xid8) AS xid)"
-                );
-                // It may lack the right to; then there is still waiting.
-                let _ = session.control(&end).await;
+                self.end_if_deserted(&session, number).await;
                 Status::Open
             }
             Ok(None) => Status::Forgotten,
@@ -70,6 +63,19 @@ impl Inner {
         };
         session.give_back();
         Ok(status)
+    }
+
+    /// Ends the server's session if it still waits for a client that is gone: it will never hear
+    /// of the commit, and holds its locks. One that is at work is committing, perhaps waiting for
+    /// a standby, and is left alone.
+    async fn end_if_deserted(&self, session: &Session, number: &str) {
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE state LIKE 'idle in transaction%' \
+             AND backend_xid = CAST(CAST('{number}' AS xid8) AS xid)"
+        );
+        // We may lack the right to; then there is still waiting.
+        let _ = session.control(&end).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! One read on PostgreSQL: a snapshot, a bounded time, and again if the connection was lost.
 
+use futures_util::future::join;
 use tokio::time::timeout;
 
 use super::Inner;
@@ -33,16 +34,17 @@ impl Inner {
             Ok(session) => session,
             Err((failure, trouble)) => return (Err(failure.into()), Some(trouble)),
         };
-        if let Err(error) = session.control(BEGIN).await {
+        let mut tx = Tx::postgres(&session, Access::Read);
+        // The first statement travels right behind: if the beginning fails, its answer is not used.
+        let (begun, result) = join(session.control(BEGIN), question.run(&mut tx)).await;
+        let (_, trouble) = tx.finish();
+        if let Err(error) = begun {
             let source = cause(&error);
             let doing = "beginning to read";
             let failure = Failure::Storage { doing, source };
             return (Err(failure.into()), Some(Trouble::Lost));
         }
-        let mut tx = Tx::postgres(&session, Access::Read);
-        let result = question.run(&mut tx).await;
-        let (_, trouble) = tx.finish();
-        session.roll_back().await;
+        session.roll_back_soon();
         let answer = match trouble {
             Some(_) => result.and_then(|_| Err(went_on().into())),
             None => result,

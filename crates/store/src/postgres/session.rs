@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use deadpool_postgres::{ClientWrapper, Object};
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Error, SimpleQueryMessage, Statement};
 
@@ -56,6 +56,16 @@ impl Session {
         if self.control("ROLLBACK").await.is_ok() {
             self.give_back();
         }
+    }
+
+    /// Gives the connection back with the end of its transaction sent, and does not wait for the
+    /// server's word: whoever gets it next speaks after that.
+    pub(super) fn roll_back_soon(self) {
+        // A future that is dropped after its first step has sent what it had to say.
+        if let Some(Err(_)) = self.control("ROLLBACK").now_or_never() {
+            return;
+        }
+        self.give_back();
     }
 
     /// Gives the connection back. No transaction may be open on it.

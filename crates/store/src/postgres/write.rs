@@ -17,7 +17,8 @@ use crate::task::Answer;
 use crate::tx::{Access, Command, Trouble, Tx, went_on};
 
 /// The transaction begins and, in the same journey, says the number by which its outcome can be
-/// asked later.
+/// asked later. The command's first statement waits for that: behind a `BEGIN` that was cancelled
+/// it would be committed by itself.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_current_xact_id()";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);

@@ -15,7 +15,7 @@ use crate::failure::{Failure, OpenError};
 use crate::news::{News, Publish, tell};
 use crate::settings::Settings;
 use crate::task::Job;
-use crate::tx::Access;
+use crate::tx::{Access, went_on};
 
 /// A write that waits.
 pub(super) type Writing = Box<dyn Job>;
@@ -33,8 +33,12 @@ pub(super) struct Writer {
 enum End {
     /// It is durable.
     Committed(Vec<News>),
-    /// Nothing was written. If one command brought it down, that one has its refusal already.
-    Undone { culprit: Option<usize>, why: Failure },
+    /// It did not even begin.
+    NotBegun(rusqlite::Error),
+    /// This member brought it down, and has its refusal already. Nothing was written.
+    BroughtDown { by: usize },
+    /// It could not be committed. Nothing was written.
+    Refused(rusqlite::Error),
     /// The commit failed in a way that does not say whether it took place.
     Unknown(rusqlite::Error),
 }
@@ -85,60 +89,49 @@ impl Writer {
     /// One group: together if that goes well, otherwise each command alone.
     fn group(&mut self, group: &mut Vec<Writing>) -> Result<(), rusqlite::Error> {
         match self.together(group) {
-            End::Committed(news) => {
-                tell(&*self.publish, news);
-                group.drain(..).for_each(Job::answer);
-                Ok(())
+            End::Committed(news) => tell(&*self.publish, news),
+            End::NotBegun(error) => fail_all(group, &error),
+            End::BroughtDown { by } if group.len() > 1 => {
+                group.swap_remove(by).answer();
+                return self.one_by_one(group);
             }
-            End::Undone { culprit, why } => self.one_by_one(group, culprit, why),
-            End::Unknown(error) => Err(error),
+            // It was alone, and has its refusal.
+            End::BroughtDown { .. } => {}
+            End::Refused(error) if group.len() > 1 => {
+                tracing::warn!("a group of {} writes runs one by one: {error}", group.len());
+                return self.one_by_one(group);
+            }
+            End::Refused(error) => fail_all(group, &error),
+            End::Unknown(error) => return Err(error),
         }
+        group.drain(..).for_each(Job::answer);
+        Ok(())
     }
 
-    fn one_by_one(
-        &mut self,
-        group: &mut Vec<Writing>,
-        culprit: Option<usize>,
-        why: Failure,
-    ) -> Result<(), rusqlite::Error> {
-        if let [only] = &mut group[..] {
-            // It was alone already. It keeps the refusal it brought down the transaction with.
-            if !only.refused() {
-                only.fail(why);
-            }
-            group.drain(..).for_each(Job::answer);
-            return Ok(());
-        }
-        tracing::warn!("a group of {} writes was undone and runs one by one: {why}", group.len());
-        let mut alone = Vec::with_capacity(1);
-        let mut at = 0;
-        while !group.is_empty() {
-            let job = group.remove(0);
-            if culprit == Some(at) {
-                job.answer();
-            } else {
-                alone.push(job);
-                self.group(&mut alone).inspect_err(|_| group.append(&mut alone))?;
-            }
-            at += 1;
+    /// Nothing of the group was written, so each may run again, in a transaction of its own.
+    fn one_by_one(&mut self, group: &mut Vec<Writing>) -> Result<(), rusqlite::Error> {
+        for job in std::mem::take(group) {
+            // Left in the group if its outcome is unknown; those after it hear that all is over.
+            group.push(job);
+            self.group(group)?;
         }
         Ok(())
     }
 
     fn together(&mut self, group: &mut [Writing]) -> End {
         if let Err(error) = self.lite.control("BEGIN IMMEDIATE") {
-            return undone(None, "beginning a transaction", error);
+            return End::NotBegun(error);
         }
         let mut news = Vec::new();
-        for (n, job) in group.iter_mut().enumerate() {
+        for (by, job) in group.iter_mut().enumerate() {
             if let Err(why) = self.one(job, &mut news) {
-                job_keeps_or_gets(job, why);
-                return self.abandon(Some(n), Failure::Closed);
+                keep_refusal_or_fail(job, why);
+                return self.abandon(End::BroughtDown { by });
             }
         }
         match self.lite.control("COMMIT") {
             Ok(()) => End::Committed(news),
-            Err(error) if surely_not_committed(&error) => self.abandon(None, Failure::storage("committing", error)),
+            Err(error) if surely_not_committed(&error) => self.abandon(End::Refused(error)),
             Err(error) => End::Unknown(error),
         }
     }
@@ -164,14 +157,12 @@ impl Writer {
     }
 
     /// Leaves no transaction open behind.
-    fn abandon(&self, culprit: Option<usize>, why: Failure) -> End {
-        if !self.lite.is_outside()
-            && let Err(error) = self.lite.control("ROLLBACK")
-            && !self.lite.is_outside()
-        {
-            return End::Unknown(error);
+    fn abandon(&self, end: End) -> End {
+        match self.lite.is_outside() || self.lite.control("ROLLBACK").is_ok() {
+            true => end,
+            // Whatever the next group did would belong to this transaction.
+            false => End::Unknown(rusqlite::Error::InvalidQuery),
         }
-        End::Undone { culprit, why }
     }
 
     /// Copies the rest of the log into the file and lets it begin anew, waiting for readers. Under
@@ -205,17 +196,18 @@ impl Writer {
     }
 }
 
-fn undone(culprit: Option<usize>, doing: &'static str, error: rusqlite::Error) -> End {
-    let why = Failure::storage(doing, error);
-    End::Undone { culprit, why }
-}
-
 /// A command that lost the transaction and still claims success must not be believed.
-fn job_keeps_or_gets(job: &mut Writing, why: Option<Failure>) {
+fn keep_refusal_or_fail(job: &mut Writing, why: Option<Failure>) {
     match why {
         Some(failure) => job.fail(failure),
         None if job.refused() => {}
-        None => job.fail(crate::tx::went_on()),
+        None => job.fail(went_on()),
+    }
+}
+
+fn fail_all(group: &mut [Writing], error: &rusqlite::Error) {
+    for job in group {
+        job.fail(Failure::storage("writing", error.to_string()));
     }
 }
 
