@@ -34,6 +34,12 @@ static SERVER: OnceLock<Result<Server, Unavailable>> = OnceLock::new();
 #[derive(Clone, Debug)]
 pub struct Unavailable(String);
 
+impl Unavailable {
+    pub(crate) fn because(why: &str) -> Self {
+        Self(why.into())
+    }
+}
+
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -53,7 +59,7 @@ pub struct Server {
 impl Server {
     /// Starts one for a test that does to it what no other test would survive.
     pub fn start() -> Result<Self, Unavailable> {
-        let tools = tools().ok_or_else(|| Unavailable("no initdb and postgres were found".into()))?;
+        let tools = tools().ok_or_else(|| Unavailable::because("no initdb and postgres were found"))?;
         let mut last = String::new();
         for _ in 0..TRIES {
             match start_with(&tools) {
