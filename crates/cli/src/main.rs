@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod dev;
+mod env;
+mod facts;
+mod logging;
 mod token;
 
 /// A self-hosted chat service for the Conversations SDKs, and its Access Tokens.
@@ -16,12 +20,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Dev(dev::Dev),
+    Env(env::Env),
     Token(token::Token),
+    /// Print the whole configuration with its defaults, ready to be saved and changed.
+    Config,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Dev(command) => dev::run(command),
+        Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Config => {
+            facts::print(tertulia_server::platform::config::DEFAULTS);
+            Ok(ExitCode::SUCCESS)
+        }
     };
     outcome.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last words of a command line tool")]

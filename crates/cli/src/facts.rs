@@ -1,0 +1,124 @@
+//! What an app or a script needs to know of a running server, under the names people already use.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tertulia_server::dev::DevCredentials;
+
+/// The facts; `run.json` in the data folder keeps them while the server runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// REST and pages.
+    pub(crate) url: String,
+    /// For the SDK's `Twilsock.uri` option.
+    pub(crate) twilsock_uri: String,
+    /// The account.
+    pub(crate) account_sid: String,
+    /// Its auth token.
+    pub(crate) auth_token: String,
+    /// Its API key.
+    pub(crate) api_key: String,
+    /// The key's secret.
+    pub(crate) api_secret: String,
+    /// Its chat service.
+    pub(crate) chat_service_sid: String,
+    /// What `/token` asks for.
+    pub(crate) dev_password: String,
+}
+
+impl Facts {
+    /// Of a server that listens at `address` with these credentials.
+    pub(crate) fn of(address: SocketAddr, dev: &DevCredentials) -> Self {
+        Self {
+            url: format!("http://{address}"),
+            twilsock_uri: format!("ws://{address}{}", tertulia_server::http::REALTIME_PATH),
+            account_sid: dev.account.to_string(),
+            auth_token: dev.auth_token.clone(),
+            api_key: dev.key.to_string(),
+            api_secret: dev.secret.clone(),
+            chat_service_sid: dev.service.to_string(),
+            dev_password: dev.password.clone(),
+        }
+    }
+
+    fn pairs(&self) -> [(&'static str, &str); 8] {
+        [
+            ("TERTULIA_URL", &self.url),
+            ("TERTULIA_TWILSOCK_URI", &self.twilsock_uri),
+            ("TERTULIA_DEV_PASSWORD", &self.dev_password),
+            ("TWILIO_ACCOUNT_SID", &self.account_sid),
+            ("TWILIO_AUTH_TOKEN", &self.auth_token),
+            ("TWILIO_API_KEY", &self.api_key),
+            ("TWILIO_API_SECRET", &self.api_secret),
+            ("TWILIO_CHAT_SERVICE_SID", &self.chat_service_sid),
+        ]
+    }
+
+    /// `NAME='value'` lines, for dotenv readers and for `source`.
+    pub(crate) fn dotenv(&self) -> String {
+        self.lines("")
+    }
+
+    /// `export NAME='value'` lines, for `eval`.
+    pub(crate) fn shell(&self) -> String {
+        self.lines("export ")
+    }
+
+    fn lines(&self, before: &str) -> String {
+        self.pairs().iter().fold(String::new(), |mut lines, (name, value)| {
+            let _ = writeln!(lines, "{before}{name}='{}'", value.replace('\'', "'\\''"));
+            lines
+        })
+    }
+
+    /// One JSON object with the same names.
+    pub(crate) fn json(&self) -> String {
+        let pairs = self.pairs().map(|(name, value)| (name.to_owned(), value.into()));
+        format!("{:#}\n", serde_json::Value::Object(pairs.into_iter().collect()))
+    }
+
+    /// Where a data folder keeps them.
+    pub(crate) fn file(data: &Path) -> PathBuf {
+        data.join("run.json")
+    }
+
+    /// Reads the facts of the server that runs on a data folder.
+    pub(crate) fn read(data: &Path) -> anyhow::Result<Self> {
+        let file = Self::file(data);
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("no server runs on {}; start one with `tertulia dev`", data.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged; restart the server", file.display()))
+    }
+
+    /// Keeps them in the data folder, for the owner's eyes only.
+    pub(crate) fn keep(&self, data: &Path) -> anyhow::Result<()> {
+        write_whole(&Self::file(data), &serde_json::to_string_pretty(self)?)
+    }
+}
+
+/// Writes a private file beside its place and renames it, so that nobody reads half of it.
+pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&beside)?.write_all(text.as_bytes())?;
+        fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Prints text for people and scripts, as it is. A reader that went away is no error.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

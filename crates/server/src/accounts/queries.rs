@@ -1,0 +1,115 @@
+//! SQL of accounts, and of the installation they live in.
+
+use tertulia_protocol::sid::{Account as AccountKind, Service};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{Row, Sql, Tx};
+
+use super::{Account, Status};
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "account, sid, parent, friendly_name, status, default_service_sid, default_messaging_service_sid, \
+         default_inactive_timer, default_closed_timer, created, updated"
+    };
+}
+
+const BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE sid = $1"));
+const BY_NUMBER: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE account = $1"));
+const AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
+const NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO accounts (account, sid, parent, friendly_name, status, auth_token, default_service_sid, created, updated) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING ",
+    columns!()
+));
+const SET_DEFAULT_SERVICE: Sql =
+    Sql::new("UPDATE accounts SET default_service_sid = $2, updated = $3 WHERE account = $1");
+const INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
+const INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
+
+fn read(row: &Row) -> Outcome<Account> {
+    let mut columns = Columns::of("accounts", row);
+    Ok(Account {
+        number: AccountNumber(columns.next()?),
+        sid: columns.sid()?,
+        parent: columns.next::<Option<i64>>()?.map(AccountNumber),
+        friendly_name: columns.next()?,
+        status: columns.word("status", Status::parse)?,
+        default_service: columns.opt_sid()?,
+        default_messaging_service: columns.opt_sid()?,
+        default_inactive_timer: columns.next()?,
+        default_closed_timer: columns.next()?,
+        created: columns.time()?,
+        updated: columns.time()?,
+    })
+}
+
+/// The account with this SID.
+pub async fn find(tx: &mut Tx<'_>, sid: Sid<AccountKind>) -> Outcome<Option<Account>> {
+    tx.query_opt(&BY_SID, &[sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The account with this number.
+pub async fn get(tx: &mut Tx<'_>, number: AccountNumber) -> Outcome<Account> {
+    read(&tx.query_one(&BY_NUMBER, &[number.into()]).await?)
+}
+
+/// The sealed auth tokens: primary, and secondary while there is one.
+pub async fn auth_tokens(tx: &mut Tx<'_>, number: AccountNumber) -> Outcome<(Vec<u8>, Option<Vec<u8>>)> {
+    let row = tx.query_one(&AUTH_TOKEN, &[number.into()]).await?;
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// A new account's row.
+pub struct NewAccount<'a> {
+    /// Its SID.
+    pub sid: Sid<AccountKind>,
+    /// The owner, for a subaccount.
+    pub parent: Option<AccountNumber>,
+    /// Its name.
+    pub friendly_name: &'a str,
+    /// Its auth token, sealed.
+    pub auth_token: Vec<u8>,
+    /// The chat service it is born with.
+    pub default_service: Sid<Service>,
+}
+
+/// Inserts an account under the next number.
+pub async fn insert(tx: &mut Tx<'_>, new: NewAccount<'_>, now: Timestamp) -> Outcome<Account> {
+    let number: i64 = tx.query_one(&NEXT_NUMBER, &[]).await?.get(0)?;
+    let values = [
+        number.into(),
+        new.sid.as_str().into(),
+        new.parent.map(|parent| parent.0).into(),
+        new.friendly_name.into(),
+        Status::Active.word().into(),
+        new.auth_token.into(),
+        new.default_service.as_str().into(),
+        now.micros().into(),
+    ];
+    read(&tx.query_one(&INSERT, &values).await?)
+}
+
+/// Points the short routes to another chat service.
+pub async fn set_default_service(
+    tx: &mut Tx<'_>,
+    number: AccountNumber,
+    service: Option<Sid<Service>>,
+    now: Timestamp,
+) -> Outcome<()> {
+    let service = service.as_ref().map(Sid::as_str);
+    tx.execute(&SET_DEFAULT_SERVICE, &[number.into(), service.into(), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// The installation's id; clients' caches are bound to it.
+pub async fn installation(tx: &mut Tx<'_>) -> Outcome<Option<String>> {
+    Ok(tx.query_opt(&INSTALLATION, &[]).await?.map(|row| row.get(0)).transpose()?)
+}
+
+/// Gives the installation an id, unless it has one.
+pub async fn install(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Outcome<()> {
+    tx.execute(&INSTALL, &[id.into(), now.micros().into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! The running service: what every request and every connection shares.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::Conversation;
+use tertulia_store::seal::{SealKey, Sealer};
+use tertulia_store::{Engine, Settings, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::accounts::commands::Install;
+use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
+use crate::dev::DevCredentials;
+use crate::migrations::MIGRATIONS;
+use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
+use crate::realtime::hub::Hub;
+use crate::realtime::mailbox::Mailbox;
+use crate::realtime::record::Recorder;
+use crate::realtime::{SharedHub, bus};
+
+/// The running service.
+pub struct App {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// What is allowed at most.
+    pub limits: Arc<Limits>,
+    /// Every setting.
+    pub config: Config,
+    /// Seals and opens secret columns.
+    pub sealer: Arc<Sealer>,
+    /// What clients' caches are bound to.
+    pub installation: String,
+    /// The credentials of dev mode, in dev mode.
+    pub dev: Option<DevCredentials>,
+    /// Writes frames down, when asked to.
+    pub recorder: Option<Recorder>,
+    hub: SharedHub,
+    connections: Arc<Semaphore>,
+    connection_numbers: AtomicU64,
+    draining: watch::Sender<bool>,
+}
+
+/// How to open a service, beside its configuration.
+pub struct Options {
+    /// The database.
+    pub engine: Engine,
+    /// The clock.
+    pub clock: Clock,
+    /// Keys that seal secret columns; the first one seals.
+    pub seal_keys: Vec<SealKey>,
+    /// The credentials of dev mode, in dev mode.
+    pub dev: Option<DevCredentials>,
+    /// Where frames are written down.
+    pub record: Option<PathBuf>,
+}
+
+/// Why a service cannot be opened; each is one clear sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] tertulia_store::OpenError),
+    /// The recording cannot be begun.
+    #[error("frames cannot be recorded in {folder}: {cause}")]
+    Record {
+        /// The folder.
+        folder: String,
+        /// The operating system's words.
+        cause: std::io::Error,
+    },
+    /// The first changes failed.
+    #[error("the data cannot be used: {0}")]
+    Data(#[from] crate::platform::Error),
+}
+
+impl App {
+    /// Opens the store, brings it up to date, and starts what runs beside requests.
+    pub async fn open(config: Config, options: Options) -> Result<Arc<Self>, OpenError> {
+        let now = options.clock.machine();
+        let recorder = match options.record {
+            None => None,
+            Some(folder) => {
+                let begun = Recorder::begin(&folder, now);
+                let wrap = |cause| OpenError::Record { folder: folder.display().to_string(), cause };
+                Some(begun.map_err(wrap)?)
+            }
+        };
+        let (bus, feed) = bus::local();
+        let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
+        let mut app = Self {
+            store,
+            clock: options.clock,
+            limits: Arc::new(config.limits.clone()),
+            sealer: Arc::new(Sealer::new(&options.seal_keys)),
+            installation: String::new(),
+            dev: options.dev,
+            recorder,
+            hub: SharedHub::default(),
+            connections: Arc::new(Semaphore::new(config.http.connections_max)),
+            connection_numbers: AtomicU64::new(0),
+            draining: watch::Sender::new(false),
+            config,
+        };
+        app.installation = app.perform(&app.nobody(), Install).await?;
+        if let Some(dev) = app.dev.clone() {
+            crate::dev::seed(&app, &dev).await?;
+        }
+        let app = Arc::new(app);
+        tokio::spawn(bus::feed(Arc::clone(&app), feed));
+        tokio::spawn(Self::purge_all(Arc::clone(&app)));
+        Ok(app)
+    }
+
+    /// The hub, for a few lines without an await.
+    pub fn hub(&self) -> MutexGuard<'_, Hub<Arc<Mailbox>>> {
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more connection, unless the server is full or going away.
+    pub fn enter_connection(&self) -> Option<OwnedSemaphorePermit> {
+        if self.is_draining() {
+            return None;
+        }
+        Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// A number for a connection, for logs and recordings.
+    pub fn next_connection(&self) -> u64 {
+        self.connection_numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Becomes true when the server begins to go away.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Whether the server is going away.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Begins to go away: connections are closed, new ones refused.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Purges a deleted conversation, batch by batch, beside the requests.
+    pub fn purge_conversation(app: Arc<Self>, account: AccountNumber, sid: Sid<Conversation>) {
+        tokio::spawn(async move { app.purge(account, sid).await });
+    }
+
+    async fn purge(&self, account: AccountNumber, sid: Sid<Conversation>) {
+        let caller = Caller::system(account, self.nobody().account_sid);
+        loop {
+            match self.perform(&caller, PurgeConversation { account, sid }).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    // The next start takes it up again.
+                    tracing::error!(cause = %error, "a deleted conversation could not be purged");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Finishes what a stop interrupted.
+    async fn purge_all(app: Arc<Self>) {
+        while let Ok(batch) = app.ask(&app.nobody(), ConversationsToPurge).await {
+            if batch.is_empty() {
+                return;
+            }
+            for (account, sid) in batch {
+                app.purge(account, sid).await;
+            }
+        }
+    }
+}

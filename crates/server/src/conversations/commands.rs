@@ -1,0 +1,347 @@
+//! Transactions of conversations: entering one with one's rights, and creating, changing, deleting it.
+
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::{Conversation as ConversationKind, Service as ServiceKind};
+
+use super::events::ConversationEvent;
+use super::queries::{self, Filter, Lock};
+use super::{Conversation, Patch, Refusal, State};
+use crate::messages;
+use crate::participants::queries::Roster;
+use crate::participants::{self, Participant};
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
+use crate::roles::commands::{may_in_service, standing_in_conversation, standing_in_service};
+use crate::roles::{self, Permission};
+use crate::services::{self, Service};
+
+/// A conversation that the caller has entered: the proof that it is there and the caller's own.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// The chat service.
+    pub service: Service,
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The caller's participant in it, for users who are one.
+    pub participant: Option<Participant>,
+}
+
+/// Enters the conversation with this SID or unique name. Rights are asked afterwards: [`Room::may`].
+pub async fn enter(cx: &mut Cx<'_, '_>, service: Option<Sid<ServiceKind>>, key: &str, lock: Lock) -> Outcome<Room> {
+    let service = services::commands::resolve(cx, service).await?;
+    let found = queries::find(cx.tx, service.account, service.sid, key, lock).await?;
+    let conversation = found.ok_or(Refusal::NotFound)?;
+    let participant = match cx.caller.user() {
+        None => None,
+        Some(user) => {
+            let account = service.account;
+            participants::queries::find_by_user(cx.tx, account, user.sid, conversation.sid).await?
+        }
+    };
+    Ok(Room { service, conversation, participant })
+}
+
+impl Room {
+    /// Refuses unless the caller's roles allow this here.
+    pub async fn may(&self, cx: &mut Cx<'_, '_>, permission: Permission) -> Outcome<()> {
+        let role = self.participant.as_ref().map(|participant| participant.role);
+        let standing = standing_in_conversation(cx, role).await?;
+        Ok(roles::may(standing, permission)?)
+    }
+
+    /// Refuses unless the caller may have `any`, or the thing is the caller's own and `own` is allowed.
+    pub async fn may_change(&self, cx: &mut Cx<'_, '_>, is_own: bool, own: Permission, any: Permission) -> Outcome<()> {
+        match self.may(cx, any).await {
+            Err(_) if is_own => self.may(cx, own).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Refuses unless the caller takes part, or is bound by no role.
+    pub fn must_take_part(&self, cx: &Cx<'_, '_>) -> Outcome<()> {
+        match (cx.caller.user(), &self.participant) {
+            (Some(_), None) => Err(roles::Refusal::NotAParticipant.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses unless the caller may know the conversation's shared facts: who takes part, its creator,
+    /// and who may join (decision 24).
+    pub async fn must_see(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let Some(user) = cx.caller.user() else { return Ok(()) };
+        if self.participant.is_some() || self.conversation.created_by == user.identity {
+            return Ok(());
+        }
+        let standing = standing_in_service(cx).await?;
+        roles::may(standing, Permission::JoinConversation).map_err(|_| roles::Refusal::NotAParticipant.into())
+    }
+
+    /// Refuses when the conversation is closed: nothing in it changes any more.
+    pub fn must_be_open(&self) -> Outcome<()> {
+        if self.conversation.state == State::Closed { Err(Refusal::Closed.into()) } else { Ok(()) }
+    }
+
+    /// The participant with this SID or identity, or a refusal.
+    pub async fn get_participant(&self, cx: &mut Cx<'_, '_>, key: &str) -> Outcome<Participant> {
+        let (account, sid) = (self.conversation.account, self.conversation.sid);
+        let found = match Sid::parse(key) {
+            Ok(participant) => participants::queries::find(cx.tx, account, sid, participant).await?,
+            Err(_) => participants::queries::find_by_identity(cx.tx, account, sid, key).await?,
+        };
+        Ok(found.ok_or(participants::Refusal::NotFound)?)
+    }
+}
+
+/// Creates a conversation. Its creator is no participant until joining.
+#[derive(Clone, Debug)]
+pub struct CreateConversation {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Its facts.
+    pub patch: Patch,
+}
+
+impl Change for CreateConversation {
+    type Out = Conversation;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Conversation> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        may_in_service(cx, Permission::CreateConversation).await?;
+        create(cx, &service, &self.patch).await
+    }
+}
+
+/// Creates a conversation in a service that the caller may create in.
+pub async fn create(cx: &mut Cx<'_, '_>, service: &Service, patch: &Patch) -> Outcome<Conversation> {
+    patch.check(cx.limits)?;
+    if patch.state == Some(State::Closed) {
+        return Err(Refusal::ClosedAtCreation.into());
+    }
+    let mut conversation = blank(cx, service);
+    patch.apply(&mut conversation, cx.now);
+    if patch.updated.is_none() {
+        conversation.updated = conversation.created;
+    }
+    let created = queries::insert(cx.tx, &conversation).await?.ok_or(Refusal::NameTaken)?;
+    participants::queries::open_roster(cx.tx, service.account, created.sid).await?;
+    Ok(created)
+}
+
+fn blank(cx: &mut Cx<'_, '_>, service: &Service) -> Conversation {
+    Conversation {
+        account: service.account,
+        sid: cx.ids.sid(),
+        service: service.sid,
+        friendly_name: None,
+        unique_name: None,
+        attributes: "{}".to_owned(),
+        messaging_service: None,
+        state: State::Active,
+        state_since: cx.now,
+        inactive_timer: None,
+        closed_timer: None,
+        bindings: None,
+        created_by: cx.caller.author().to_owned(),
+        created: cx.now,
+        updated: cx.now,
+        position: 0,
+        last_index: -1,
+        last_message_at: None,
+        messages_count: 0,
+        removed: None,
+    }
+}
+
+/// Changes a conversation.
+#[derive(Clone, Debug)]
+pub struct UpdateConversation {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name.
+    pub key: String,
+    /// What changes.
+    pub patch: Patch,
+}
+
+impl Change for UpdateConversation {
+    type Out = Conversation;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Conversation> {
+        let room = enter(cx, self.service, &self.key, Lock::Row).await?;
+        if self.patch.friendly_name.is_some() || self.patch.unique_name.is_some() {
+            room.may(cx, Permission::EditConversationName).await?;
+        }
+        if self.patch.attributes.is_some() {
+            room.may(cx, Permission::EditConversationAttributes).await?;
+        }
+        room.must_see(cx).await?;
+        room.must_be_open()?;
+        self.patch.check(cx.limits)?;
+        let before = room.conversation;
+        if let Some(Some(name)) = &self.patch.unique_name {
+            if queries::name_is_taken(cx.tx, &before, name).await? {
+                return Err(Refusal::NameTaken.into());
+            }
+        }
+        let mut changed = before.clone();
+        self.patch.apply(&mut changed, cx.now);
+        let after = queries::update(cx.tx, &changed).await?;
+        cx.emit(&ConversationEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
+        Ok(after)
+    }
+}
+
+/// Deletes a conversation: it is gone for everybody at once, and its name is free; what it held is
+/// purged in batches.
+#[derive(Clone, Debug)]
+pub struct DeleteConversation {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name.
+    pub key: String,
+}
+
+impl Change for DeleteConversation {
+    type Out = Sid<ConversationKind>;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Sid<ConversationKind>> {
+        let room = enter(cx, self.service, &self.key, Lock::Row).await?;
+        room.may(cx, Permission::DeleteConversation).await?;
+        let conversation = queries::mark_removed(cx.tx, &room.conversation, cx.now).await?;
+        // The first batch belongs to the same commit, so that small conversations end in one piece.
+        purge_participants(cx, &conversation).await?;
+        Ok(conversation.sid)
+    }
+}
+
+/// Rows that one step of a purge touches at most.
+const PURGE_BATCH: i64 = 100;
+
+/// One step of purging a deleted conversation.
+#[derive(Clone, Debug)]
+pub struct PurgeConversation {
+    /// The owner.
+    pub account: AccountNumber,
+    /// The conversation.
+    pub sid: Sid<ConversationKind>,
+}
+
+impl Change for PurgeConversation {
+    /// Whether nothing is left.
+    type Out = bool;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
+        let found = queries::find_even_removed(cx.tx, self.account, self.sid, Lock::Row).await?;
+        let Some(conversation) = found.filter(|conversation| conversation.removed.is_some()) else { return Ok(true) };
+        if purge_participants(cx, &conversation).await? > 0 {
+            return Ok(false);
+        }
+        if messages::queries::purge(cx.tx, self.account, self.sid, PURGE_BATCH).await? > 0 {
+            return Ok(false);
+        }
+        queries::mark_purged(cx.tx, self.account, self.sid).await?;
+        Ok(true)
+    }
+}
+
+/// Takes a batch of participants out of a deleted conversation: first from the users' own lists, and
+/// after the last of them the document is gone, in the order that clients need (Sync facts §7).
+async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<usize> {
+    let (account, sid) = (conversation.account, conversation.sid);
+    let batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH).await?;
+    let count = batch.len();
+    for participant in batch {
+        participants::commands::take_out(cx, participant).await?;
+    }
+    // A batch that was not full was the last; a following step finds none and says nothing again.
+    let first_time = conversation.removed == Some(cx.now) || count > 0;
+    if (count as i64) < PURGE_BATCH && first_time {
+        let after = queries::take_position(cx.tx, conversation, 0).await?;
+        cx.emit(&ConversationEvent::Removed { after: Box::new(after) });
+    }
+    Ok(count)
+}
+
+/// Some deleted conversations that are not purged yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationsToPurge;
+
+impl Question for ConversationsToPurge {
+    type Out = Vec<(AccountNumber, Sid<ConversationKind>)>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        queries::to_purge(cx.tx, PURGE_BATCH).await
+    }
+}
+
+/// A conversation as its caller sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The room.
+    pub room: Room,
+    /// Its roster's counter and count.
+    pub roster: Roster,
+    /// Messages above the caller's read horizon; `None` before the first horizon.
+    pub unread: Option<i64>,
+}
+
+/// Finds one conversation.
+#[derive(Clone, Debug)]
+pub struct GetConversation {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name.
+    pub key: String,
+}
+
+impl Question for GetConversation {
+    type Out = Seen;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Seen> {
+        let room = enter(cx, self.service, &self.key, Lock::None).await?;
+        room.must_see(cx).await?;
+        see(cx, room).await
+    }
+}
+
+/// Adds the counts to a room.
+pub async fn see(cx: &mut Cx<'_, '_>, room: Room) -> Outcome<Seen> {
+    let roster = participants::queries::roster(cx.tx, room.conversation.account, room.conversation.sid).await?;
+    let unread = match &room.participant {
+        Some(participant) => unread(cx, &room.conversation, participant).await?,
+        None => None,
+    };
+    Ok(Seen { room, roster, unread })
+}
+
+/// Messages above a participant's read horizon (decision 12).
+pub async fn unread(
+    cx: &mut Cx<'_, '_>,
+    conversation: &Conversation,
+    participant: &Participant,
+) -> Outcome<Option<i64>> {
+    let Some(horizon) = participant.last_read_index else { return Ok(None) };
+    let (account, sid) = (conversation.account, conversation.sid);
+    let removed = messages::queries::removed_above(cx.tx, account, sid, horizon).await?;
+    Ok(Some((conversation.last_index - horizon - removed).max(0)))
+}
+
+/// Lists a service's conversations.
+#[derive(Clone, Debug)]
+pub struct ListConversations {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Which of them.
+    pub filter: Filter,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListConversations {
+    type Out = Vec<Conversation>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Conversation>> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let after = self.page.created_after();
+        queries::list(cx.tx, service.account, service.sid, &self.filter, after, self.page.limit()).await
+    }
+}

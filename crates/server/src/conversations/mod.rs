@@ -1,0 +1,223 @@
+//! Conversations: where participants talk.
+//!
+//! A conversation is active, inactive or closed; closed is final. Its unique name is free again as soon
+//! as it is deleted. Here are its facts, states, rules and refusals; nothing in this file does IO.
+
+pub mod commands;
+pub mod http;
+pub mod events;
+pub mod queries;
+pub mod sdk;
+
+use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service};
+use tertulia_protocol::{Code, Sid, Timestamp};
+
+use crate::platform::{AccountNumber, Error, Limits, Outcome, text};
+
+/// Whether people may talk in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They do.
+    Active,
+    /// They may; the next message makes it active.
+    Inactive,
+    /// Never again. It can still be read and deleted.
+    Closed,
+}
+
+impl State {
+    /// The word in the store and on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The state with this word, in any letter case.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Active, Self::Inactive, Self::Closed].into_iter().find(|state| state.word().eq_ignore_ascii_case(word))
+    }
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The owner.
+    pub account: AccountNumber,
+    /// The conversation.
+    pub sid: Sid<ConversationKind>,
+    /// The chat service.
+    pub service: Sid<Service>,
+    /// Name to show.
+    pub friendly_name: Option<String>,
+    /// Name to find it by, unique in the service.
+    pub unique_name: Option<String>,
+    /// JSON text, byte for byte.
+    pub attributes: String,
+    /// Stored, without further meaning here.
+    pub messaging_service: Option<Sid<MessagingService>>,
+    /// Whether people may talk.
+    pub state: State,
+    /// Since when.
+    pub state_since: Timestamp,
+    /// ISO 8601 duration without messages after which it becomes inactive.
+    pub inactive_timer: Option<String>,
+    /// ISO 8601 duration without messages after which it is closed.
+    pub closed_timer: Option<String>,
+    /// JSON text: bindings such as an e-mail address.
+    pub bindings: Option<String>,
+    /// Identity of the creator, or `system`.
+    pub created_by: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Position of the stream `talk`.
+    pub position: i64,
+    /// Index of the newest message, -1 before the first.
+    pub last_index: i64,
+    /// When the newest message came.
+    pub last_message_at: Option<Timestamp>,
+    /// Messages that are not removed.
+    pub messages_count: i64,
+    /// When it was deleted; such a conversation is found by nobody but the purge and, for a minute, by
+    /// clients that are just opening it.
+    pub removed: Option<Timestamp>,
+}
+
+impl Conversation {
+    /// When its timers run out, counted from the last activity; only for timers that are set.
+    pub fn timer_dates(&self) -> [(&'static str, Option<Timestamp>); 2] {
+        let from = self.last_message_at.unwrap_or(self.state_since).max(self.state_since);
+        let due = |timer: &Option<String>| {
+            let seconds = text::duration_seconds(timer.as_deref()?)?;
+            Some(from.plus_micros(seconds.saturating_mul(1_000_000)))
+        };
+        let inactive = if self.state == State::Active { due(&self.inactive_timer) } else { None };
+        let closed = if self.state == State::Closed { None } else { due(&self.closed_timer) };
+        [("date_inactive", inactive), ("date_closed", closed)]
+    }
+}
+
+/// What a create or an update says about a conversation; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// `Some(None)` takes the name away.
+    pub friendly_name: Option<Option<String>>,
+    /// `Some(None)` takes the name away.
+    pub unique_name: Option<Option<String>>,
+    /// JSON text.
+    pub attributes: Option<String>,
+    /// Stored only.
+    pub messaging_service: Option<Sid<MessagingService>>,
+    /// A new state.
+    pub state: Option<State>,
+    /// `Some(None)` takes the timer away.
+    pub inactive_timer: Option<Option<String>>,
+    /// `Some(None)` takes the timer away.
+    pub closed_timer: Option<Option<String>>,
+    /// JSON text.
+    pub bindings: Option<String>,
+    /// An importer's own date.
+    pub created: Option<Timestamp>,
+    /// An importer's own date.
+    pub updated: Option<Timestamp>,
+}
+
+impl Patch {
+    /// Holds the patch against the limits; the refusals carry the documented codes.
+    pub fn check(&self, limits: &Limits) -> Outcome<()> {
+        if let Some(Some(name)) = &self.friendly_name {
+            text::at_most("FriendlyName", name, 256, Code::FriendlyNameTooLong)?;
+        }
+        if let Some(Some(name)) = &self.unique_name {
+            text::at_most("UniqueName", name, 256, Code::UniqueNameTooLong)?;
+            if text::looks_like_sid(name, "CH") {
+                return Err(Refusal::NameLooksLikeSid.into());
+            }
+        }
+        if let Some(attributes) = &self.attributes {
+            text::attributes(attributes, limits.conversation_attributes_bytes_max)?;
+        }
+        check_timer(&self.inactive_timer, 60, Code::InactiveTimerTooShort, Code::InactiveTimerInvalid)?;
+        check_timer(&self.closed_timer, 600, Code::ClosedTimerTooShort, Code::ClosedTimerInvalid)
+    }
+
+    /// Applies the patch; `now` is written where the patch brings no date of its own.
+    pub fn apply(&self, conversation: &mut Conversation, now: Timestamp) {
+        fn set<T: Clone>(place: &mut T, value: &Option<T>) {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        }
+        set(&mut conversation.friendly_name, &self.friendly_name);
+        set(&mut conversation.unique_name, &self.unique_name);
+        set(&mut conversation.attributes, &self.attributes);
+        set(&mut conversation.inactive_timer, &self.inactive_timer);
+        set(&mut conversation.closed_timer, &self.closed_timer);
+        set(&mut conversation.created, &self.created);
+        if self.bindings.is_some() {
+            conversation.bindings.clone_from(&self.bindings);
+        }
+        if self.messaging_service.is_some() {
+            conversation.messaging_service = self.messaging_service;
+        }
+        let restarts = self.inactive_timer.is_some() || self.closed_timer.is_some();
+        if self.state.is_some() || restarts {
+            conversation.state = self.state.unwrap_or(conversation.state);
+            conversation.state_since = now;
+        }
+        conversation.updated = self.updated.unwrap_or(now);
+    }
+}
+
+/// A timer is an ISO 8601 duration; nothing, `""` and `PT0S` take it away.
+fn check_timer(timer: &Option<Option<String>>, least: i64, too_short: Code, invalid: Code) -> Outcome<()> {
+    let Some(Some(timer)) = timer else { return Ok(()) };
+    match text::duration_seconds(timer) {
+        None => Err(Error::refused(invalid, format!("\"{timer}\" is not an ISO 8601 duration such as PT10M"))),
+        Some(seconds) if seconds < least => {
+            Err(Error::refused(too_short, format!("\"{timer}\" is shorter than {least} seconds")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Why something about a conversation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such conversation in this service.
+    NotFound,
+    /// Another conversation of the service has the unique name.
+    NameTaken,
+    /// The unique name looks like a conversation's SID.
+    NameLooksLikeSid,
+    /// Nothing may change in a closed conversation.
+    Closed,
+    /// Created closed.
+    ClosedAtCreation,
+    /// Not a state.
+    StateInvalid,
+    /// An empty state.
+    StateEmpty,
+    /// `EndDate` lies before `StartDate`.
+    EndBeforeStart,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::NotFound => return Self::not_found(Code::ConversationNotFound),
+            Refusal::NameTaken => Code::UniqueNameTaken,
+            Refusal::NameLooksLikeSid => Code::UniqueNameLooksLikeSid,
+            Refusal::Closed => Code::ConversationClosed,
+            Refusal::ClosedAtCreation => Code::ClosedAtCreation,
+            Refusal::StateInvalid => Code::StateInvalid,
+            Refusal::StateEmpty => Code::StateEmpty,
+            Refusal::EndBeforeStart => Code::EndBeforeStart,
+        };
+        Self::plain(code)
+    }
+}

@@ -1,0 +1,290 @@
+//! SQL of conversations.
+
+use tertulia_protocol::sid::{Conversation as ConversationKind, Service};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{P, Row, Sql, Tx};
+
+use super::{Conversation, State};
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "account, sid, service_sid, friendly_name, unique_name, attributes, messaging_service_sid, state, state_since, \
+         inactive_timer, closed_timer, bindings, created_by, created, updated, position, last_index, last_message_at, \
+         messages_count, removed"
+    };
+}
+macro_rules! find {
+    () => {
+        concat!("SELECT ", columns!(), " FROM conversations WHERE account = $1 AND sid = $2")
+    };
+}
+macro_rules! find_by_name {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM conversations WHERE account = $1 AND service_sid = $2 AND unique_name = $3 AND removed IS NULL"
+        )
+    };
+}
+
+const FIND: Sql = Sql::new(find!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+const FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
+const FIND_BY_NAME: Sql = Sql::new(find_by_name!());
+const FIND_BY_NAME_LOCKED: Sql = Sql::pair(find_by_name!(), concat!(find_by_name!(), " FOR UPDATE"));
+const LIST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
+    "AND (CAST($5 AS TEXT) IS NULL OR state = $5) ORDER BY created, sid LIMIT $6"
+));
+const LIST_BETWEEN: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
+    "AND (CAST($5 AS TEXT) IS NULL OR state = $5) AND created >= $6 AND created <= $7 ",
+    "ORDER BY created DESC, sid DESC LIMIT $8"
+));
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
+    "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created, updated, ",
+    "position, last_index, messages_count, purged) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, -1, 0, 0) ",
+    "ON CONFLICT DO NOTHING RETURNING ",
+    columns!()
+));
+const NAME_TAKEN: Sql = Sql::new(
+    "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND unique_name = $3 AND removed IS NULL",
+);
+const UPDATE: Sql = Sql::new(concat!(
+    "UPDATE conversations SET friendly_name = $3, unique_name = $4, attributes = $5, messaging_service_sid = $6, ",
+    "state = $7, state_since = $8, inactive_timer = $9, closed_timer = $10, bindings = $11, created = $12, ",
+    "updated = $13, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
+    columns!()
+));
+const TAKE_INDEX: Sql = Sql::new(concat!(
+    "UPDATE conversations SET last_index = last_index + 1, position = position + 1, messages_count = messages_count + 1, ",
+    "last_message_at = $3, state_since = CASE WHEN state = 'active' THEN state_since ELSE $3 END, state = 'active' ",
+    "WHERE account = $1 AND sid = $2 RETURNING ",
+    columns!()
+));
+const TAKE_POSITION: Sql = Sql::new(concat!(
+    "UPDATE conversations SET position = position + 1, messages_count = messages_count - $3 ",
+    "WHERE account = $1 AND sid = $2 RETURNING ",
+    columns!()
+));
+const MARK_REMOVED: Sql = Sql::new(concat!(
+    "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, ",
+    "attributes = '{}', bindings = NULL WHERE account = $1 AND sid = $2 RETURNING ",
+    columns!()
+));
+const TO_PURGE: Sql = Sql::new(
+    "SELECT account, sid FROM conversations WHERE removed IS NOT NULL AND purged = 0 ORDER BY account, sid LIMIT $1",
+);
+const MARK_PURGED: Sql = Sql::new("UPDATE conversations SET purged = 1 WHERE account = $1 AND sid = $2");
+const LIVE_OF_SERVICE: Sql = Sql::new(
+    "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL ORDER BY created, sid LIMIT $3",
+);
+
+fn read(row: &Row) -> Outcome<Conversation> {
+    let mut columns = Columns::of("conversations", row);
+    Ok(Conversation {
+        account: AccountNumber(columns.next()?),
+        sid: columns.sid()?,
+        service: columns.sid()?,
+        friendly_name: columns.next()?,
+        unique_name: columns.next()?,
+        attributes: columns.next()?,
+        messaging_service: columns.opt_sid()?,
+        state: columns.word("state", State::parse)?,
+        state_since: columns.time()?,
+        inactive_timer: columns.next()?,
+        closed_timer: columns.next()?,
+        bindings: columns.next()?,
+        created_by: columns.next()?,
+        created: columns.time()?,
+        updated: columns.time()?,
+        position: columns.next()?,
+        last_index: columns.next()?,
+        last_message_at: columns.opt_time()?,
+        messages_count: columns.next()?,
+        removed: columns.opt_time()?,
+    })
+}
+
+/// Whether a row that is found is also locked against other writers until the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// For changes: the first lock in the one order of locks.
+    Row,
+    /// For questions.
+    None,
+}
+
+/// A conversation, deleted ones included until their row is gone.
+pub async fn find_even_removed(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    sid: Sid<ConversationKind>,
+    lock: Lock,
+) -> Outcome<Option<Conversation>> {
+    let sql = if lock == Lock::Row { &FIND_LOCKED } else { &FIND };
+    tx.query_opt(sql, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The conversation of a service with this SID or unique name.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    key: &str,
+    lock: Lock,
+) -> Outcome<Option<Conversation>> {
+    if let Ok(sid) = Sid::parse(key) {
+        let found = find_even_removed(tx, account, sid, lock).await?;
+        return Ok(found.filter(|found| found.service == service && found.removed.is_none()));
+    }
+    let sql = if lock == Lock::Row { &FIND_BY_NAME_LOCKED } else { &FIND_BY_NAME };
+    let values = [account.into(), service.as_str().into(), key.into()];
+    tx.query_opt(sql, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Which conversations a list holds.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Created within these bounds; the list is then newest first.
+    pub between: Option<(Timestamp, Timestamp)>,
+}
+
+/// A service's conversations after `(created, sid)`, in the order that the filter says.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    filter: &Filter,
+    after: Option<(i64, &str)>,
+    limit: i64,
+) -> Outcome<Vec<Conversation>> {
+    let state: P<'_> = filter.state.map(State::word).into();
+    let rows = match filter.between {
+        None => {
+            let after = after.unwrap_or((i64::MIN, ""));
+            let values = [account.into(), service.as_str().into(), after.0.into(), after.1.into(), state, limit.into()];
+            tx.query(&LIST, &values).await?
+        }
+        Some((from, to)) => {
+            let after = after.unwrap_or((i64::MAX, ""));
+            let values = [
+                account.into(),
+                service.as_str().into(),
+                after.0.into(),
+                after.1.into(),
+                state,
+                from.micros().into(),
+                to.micros().into(),
+                limit.into(),
+            ];
+            tx.query(&LIST_BETWEEN, &values).await?
+        }
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Inserts a conversation, unless its unique name is taken: then `None`.
+pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conversation>> {
+    let values = [
+        new.account.into(),
+        new.sid.as_str().into(),
+        new.service.as_str().into(),
+        new.friendly_name.as_deref().into(),
+        new.unique_name.as_deref().into(),
+        new.attributes.as_str().into(),
+        new.messaging_service.as_ref().map(Sid::as_str).into(),
+        new.state.word().into(),
+        new.state_since.micros().into(),
+        new.inactive_timer.as_deref().into(),
+        new.closed_timer.as_deref().into(),
+        new.bindings.as_deref().into(),
+        new.created_by.as_str().into(),
+        new.created.micros().into(),
+        new.updated.micros().into(),
+    ];
+    tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Whether a conversation other than `own` has the unique name.
+pub async fn name_is_taken(tx: &mut Tx<'_>, own: &Conversation, name: &str) -> Outcome<bool> {
+    let values = [own.account.into(), own.service.as_str().into(), name.into()];
+    let found = tx.query_opt(&NAME_TAKEN, &values).await?;
+    Ok(found.is_some_and(|row| row.text(0).is_ok_and(|sid| sid != own.sid.as_str())))
+}
+
+/// Stores a conversation as it stands and takes the next position.
+pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Conversation> {
+    let values = [
+        conversation.account.into(),
+        conversation.sid.as_str().into(),
+        conversation.friendly_name.as_deref().into(),
+        conversation.unique_name.as_deref().into(),
+        conversation.attributes.as_str().into(),
+        conversation.messaging_service.as_ref().map(Sid::as_str).into(),
+        conversation.state.word().into(),
+        conversation.state_since.micros().into(),
+        conversation.inactive_timer.as_deref().into(),
+        conversation.closed_timer.as_deref().into(),
+        conversation.bindings.as_deref().into(),
+        conversation.created.micros().into(),
+        conversation.updated.micros().into(),
+    ];
+    read(&tx.query_one(&UPDATE, &values).await?)
+}
+
+/// Takes the next message index and position in one statement: commit order is index order.
+pub async fn take_index(tx: &mut Tx<'_>, conversation: &Conversation, at: Timestamp) -> Outcome<Conversation> {
+    let values = [conversation.account.into(), conversation.sid.as_str().into(), at.micros().into()];
+    read(&tx.query_one(&TAKE_INDEX, &values).await?)
+}
+
+/// Takes the next position, for an edited message or (`removed` 1) a removed one.
+pub async fn take_position(tx: &mut Tx<'_>, conversation: &Conversation, removed: i64) -> Outcome<Conversation> {
+    let values = [conversation.account.into(), conversation.sid.as_str().into(), removed.into()];
+    read(&tx.query_one(&TAKE_POSITION, &values).await?)
+}
+
+/// Marks a conversation as removed and empties it; its name is free at once.
+pub async fn mark_removed(tx: &mut Tx<'_>, conversation: &Conversation, now: Timestamp) -> Outcome<Conversation> {
+    let values = [conversation.account.into(), conversation.sid.as_str().into(), now.micros().into()];
+    read(&tx.query_one(&MARK_REMOVED, &values).await?)
+}
+
+/// Removed conversations whose participants and messages are still there.
+pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber, Sid<ConversationKind>)>> {
+    let rows = tx.query(&TO_PURGE, &[limit.into()]).await?;
+    let pair = |row| {
+        let mut columns = Columns::of("conversations", row);
+        Ok((AccountNumber(columns.next()?), columns.sid()?))
+    };
+    rows.iter().map(pair).collect()
+}
+
+/// Notes that nothing of a removed conversation is left but its row.
+pub async fn mark_purged(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ConversationKind>) -> Outcome<()> {
+    tx.execute(&MARK_PURGED, &[account.into(), sid.as_str().into()]).await?;
+    Ok(())
+}
+
+/// Some of a service's conversations that are not removed: for the purge of the service.
+pub async fn live_of_service(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    limit: i64,
+) -> Outcome<Vec<Sid<ConversationKind>>> {
+    let values = [account.into(), service.as_str().into(), limit.into()];
+    let rows = tx.query(&LIVE_OF_SERVICE, &values).await?;
+    rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}

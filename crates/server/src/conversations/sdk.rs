@@ -1,0 +1,209 @@
+//! Tunnelled routes of conversations, and of the caller's own list of them (SDK facts §3–§4).
+
+use std::sync::Arc;
+
+use tertulia_protocol::Cursor;
+use tertulia_protocol::sdk::{
+    BASE, ConversationAnswer, ConversationLinks, ConversationRequest, MyConversationAnswer, MyConversationRequest,
+    SyncObjects,
+};
+
+use super::commands::{
+    CreateConversation, DeleteConversation, GetConversation, Room, Seen, UpdateConversation, enter, see,
+};
+use super::queries::{Lock, find_even_removed};
+use super::{Conversation, Patch};
+use crate::App;
+use crate::participants::commands::{Patch as OwnPatch, UpdateOwn};
+use crate::participants::queries::{Direction, of_user};
+use crate::participants::{self, NotificationLevel, Participant};
+use crate::platform::{Call, Cx, Error, Outcome, PageRequest, Question, Reply, Route};
+use crate::routes;
+
+/// The routes.
+pub const ROUTES: &[Route] = routes![
+    Sdk Post "/Client/v2/Services/{ServiceSid}/Conversations" CreateClientConversation => create;
+    Sdk Get "/Client/v2/Services/{ServiceSid}/Conversations/{Conversation}" FetchClientConversation => fetch;
+    Sdk Post "/Client/v2/Services/{ServiceSid}/Conversations/{Conversation}" UpdateClientConversation => update;
+    Sdk Delete "/Client/v2/Services/{ServiceSid}/Conversations/{Conversation}" DeleteClientConversation => delete;
+    Sdk Get "/Client/v2/Services/{ServiceSid}/Conversations/{Conversation}/MessageRecipients" ListMessageRecipients => recipients;
+    Sdk Get "/Client/v2/Services/{ServiceSid}/MyConversations" ListMyConversations => list_mine;
+    Sdk Get "/Client/v2/Services/{ServiceSid}/MyConversations/{Conversation}" FetchMyConversation => fetch_mine;
+    Sdk Post "/Client/v2/Services/{ServiceSid}/MyConversations/{Conversation}" UpdateMyConversation => update_mine;
+];
+
+fn key(call: &Call) -> String {
+    call.param("Conversation").to_owned()
+}
+
+/// An empty name takes the name away.
+fn named(given: Option<Option<String>>) -> Option<Option<String>> {
+    given.map(|name| name.filter(|name| !name.is_empty()))
+}
+
+fn patch(call: &Call) -> Outcome<Patch> {
+    let request: ConversationRequest = call.json()?;
+    Ok(Patch {
+        friendly_name: named(request.friendly_name),
+        unique_name: named(request.unique_name),
+        attributes: request.attributes,
+        ..Patch::default()
+    })
+}
+
+async fn create(call: Call) -> Outcome<Reply> {
+    let created = call.app.perform(&call.caller, CreateConversation { service: None, patch: patch(&call)? }).await?;
+    Ok(Reply::created(&answer(&call, &created, 0, None)))
+}
+
+async fn fetch(call: Call) -> Outcome<Reply> {
+    let seen = call.app.ask(&call.caller, GetConversation { service: None, key: key(&call) }).await?;
+    Ok(Reply::ok(&seen_answer(&call, &seen)))
+}
+
+async fn update(call: Call) -> Outcome<Reply> {
+    let change = UpdateConversation { service: None, key: key(&call), patch: patch(&call)? };
+    call.app.perform(&call.caller, change).await?;
+    fetch(call).await
+}
+
+async fn delete(call: Call) -> Outcome<Reply> {
+    let sid = call.app.perform(&call.caller, DeleteConversation { service: None, key: key(&call) }).await?;
+    App::purge_conversation(Arc::clone(&call.app), call.caller.account, sid);
+    Ok(Reply::no_content())
+}
+
+/// Only e-mail has recipients.
+async fn recipients(call: Call) -> Outcome<Reply> {
+    call.app.ask(&call.caller, GetConversation { service: None, key: key(&call) }).await?;
+    let meta = serde_json::json!({"previous_token": null, "next_token": null});
+    Ok(Reply::ok(&serde_json::json!({"message_recipients": [], "meta": meta})))
+}
+
+fn seen_answer(call: &Call, seen: &Seen) -> ConversationAnswer {
+    let room = &seen.room;
+    answer(call, &room.conversation, seen.roster.participants_count, room.participant.as_ref())
+}
+
+fn status(participant: Option<&Participant>) -> &'static str {
+    if participant.is_some() { "joined" } else { "notParticipating" }
+}
+
+fn answer(
+    call: &Call,
+    conversation: &Conversation,
+    participants_count: i64,
+    own: Option<&Participant>,
+) -> ConversationAnswer {
+    let url = format!("{}{BASE}/Services/{}/Conversations/{}", call.origin, conversation.service, conversation.sid);
+    ConversationAnswer {
+        sid: conversation.sid,
+        account_sid: call.caller.account_sid,
+        service_sid: conversation.service,
+        friendly_name: conversation.friendly_name.clone(),
+        unique_name: conversation.unique_name.clone(),
+        attributes: conversation.attributes.clone(),
+        created_by: conversation.created_by.clone(),
+        date_created: conversation.created,
+        date_updated: conversation.updated,
+        state: conversation.state.word(),
+        participants_count,
+        messages_count: conversation.messages_count,
+        status: status(own),
+        links: ConversationLinks { participants: format!("{url}/Participants"), messages: format!("{url}/Messages") },
+        url,
+        sync_objects: SyncObjects::of(conversation.sid),
+    }
+}
+
+struct ListMine {
+    after: Option<String>,
+    limit: i64,
+}
+
+impl Question for ListMine {
+    type Out = Vec<Room>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Room>> {
+        let Some(user) = cx.caller.user() else { return Ok(Vec::new()) };
+        let (account, service) = (cx.caller.account, crate::services::commands::resolve(cx, None).await?);
+        // The key that a page begins after is read once more, and left out.
+        let from = self.after.as_deref();
+        let rows = of_user(cx.tx, account, user.sid, from, Direction::Up, self.limit + 1).await?;
+        let mut rooms = Vec::with_capacity(rows.len());
+        for participant in rows.into_iter().filter(|row| Some(row.conversation.as_str()) != from) {
+            let found = find_even_removed(cx.tx, account, participant.conversation, Lock::None).await?;
+            let found = found.filter(|found| found.removed.is_none());
+            rooms.extend(found.map(|conversation| Room {
+                service: service.clone(),
+                conversation,
+                participant: Some(participant),
+            }));
+        }
+        Ok(rooms)
+    }
+}
+
+async fn list_mine(call: Call) -> Outcome<Reply> {
+    let page = PageRequest::read(&call.query, 100)?;
+    let after = page.after.as_ref().and_then(|after| after.text(0)).map(str::to_owned);
+    let rooms = call.app.ask(&call.caller, ListMine { after, limit: page.limit() }).await?;
+    let page = page.cut(rooms, |room| Cursor::new([room.conversation.sid.to_string()]));
+    let rows: Vec<_> = page.rows.iter().map(|room| my_answer(room, None)).collect();
+    let next_token = page.next.map(|next| next.token());
+    Ok(Reply::ok(&serde_json::json!({
+        "conversations": rows, "meta": {"previous_token": null, "next_token": next_token},
+    })))
+}
+
+struct GetMine(String);
+
+impl Question for GetMine {
+    type Out = Seen;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Seen> {
+        let room = enter(cx, None, &self.0, Lock::None).await?;
+        room.must_see(cx).await?;
+        see(cx, room).await
+    }
+}
+
+async fn fetch_mine(call: Call) -> Outcome<Reply> {
+    let seen = call.app.ask(&call.caller, GetMine(key(&call))).await?;
+    Ok(Reply::ok(&my_answer(&seen.room, seen.unread)))
+}
+
+async fn update_mine(call: Call) -> Outcome<Reply> {
+    let request: MyConversationRequest = call.json()?;
+    let level = |word: String| {
+        let level = NotificationLevel::parse(&word).ok_or(participants::Refusal::NotificationLevelInvalid);
+        level.map_err(Error::from)
+    };
+    let patch = OwnPatch {
+        last_read_index: request.last_read_message_index,
+        notification_level: request.notification_level.map(level).transpose()?,
+        ..OwnPatch::default()
+    };
+    let (room, unread) = call.app.perform(&call.caller, UpdateOwn { conversation: key(&call), patch }).await?;
+    Ok(Reply::ok(&my_answer(&room, unread)))
+}
+
+fn my_answer(room: &Room, unread: Option<i64>) -> MyConversationAnswer {
+    let own = room.participant.as_ref();
+    let conversation = &room.conversation;
+    MyConversationAnswer {
+        conversation_sid: conversation.sid,
+        participant_sid: own.map(|own| own.sid),
+        status: status(own),
+        friendly_name: conversation.friendly_name.clone(),
+        unique_name: conversation.unique_name.clone(),
+        attributes: conversation.attributes.clone(),
+        created_by: conversation.created_by.clone(),
+        date_created: conversation.created,
+        date_updated: conversation.updated,
+        last_read_message_index: own.and_then(|own| own.last_read_index),
+        unread_messages_count: unread,
+        notification_level: own.map(|own| own.notification_level).unwrap_or_default().word().to_owned(),
+        sync_objects: SyncObjects::of(conversation.sid),
+    }
+}

@@ -1,0 +1,151 @@
+//! A REST request, from its bytes to its answer.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tertulia_protocol::sid::{Account, Service};
+use tertulia_protocol::{Code, Sid};
+
+use super::answer::refuse;
+use super::auth::authenticate;
+use super::log::Line;
+use crate::App;
+use crate::platform::{Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, ids};
+use crate::router::{self, Found, Mounted};
+
+/// Answers whatever no other route took.
+pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let began = app.clock.machine();
+    let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
+    let method = request.method().clone();
+    if method == axum::http::Method::OPTIONS {
+        return preflight();
+    }
+    let mut noted = Noted::default();
+    let path = request.uri().path().to_owned();
+    let reply = match dispatch(&app, request, &mut noted).await {
+        Ok(reply) => reply,
+        Err(error) => refuse(&error, Surface::V1, below_mount(&path)),
+    };
+    Line {
+        operation: noted.operation.as_deref().unwrap_or("none"),
+        method: method.as_str(),
+        status: reply.status,
+        duration_us: app.clock.machine().micros() - began.micros(),
+        account: noted.account,
+        request_id: &request_id,
+        source: "rest",
+    }
+    .write();
+    respond(reply, &request_id)
+}
+
+/// What the log line learns on the way.
+#[derive(Default)]
+struct Noted {
+    operation: Option<String>,
+    account: Option<Sid<Account>>,
+}
+
+async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcome<Reply> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let (mounted, params) = match Method::parse(parts.method.as_str()).map(|method| router::find_rest(method, path)) {
+        Some(Found::Route(mounted, params)) => (mounted, params),
+        Some(Found::Nothing) => return Err(Error::not_found(Code::NotFound)),
+        Some(Found::OtherMethod) | None => {
+            return Err(Error::refused(Code::MethodNotAllowed, format!("{} is not allowed here", parts.method)));
+        }
+    };
+    noted.operation = Some(mounted.operation());
+    let caller = authenticate(app, header_bytes(&parts.headers, "authorization"), hooks(&parts.headers)).await?;
+    noted.account = Some(caller.account_sid);
+    let service = named_service(&mounted, &params)?;
+    check_account(&caller, &params)?;
+    let bytes = to_bytes(body, app.config.http.body_bytes_max).await.map_err(|_| {
+        let max = app.config.http.body_bytes_max;
+        Error::refused(Code::TooLarge, format!("The body has more than {max} bytes (http.body_bytes_max)"))
+    })?;
+    // The helper libraries send a form's content type on GET too; a body there means nothing.
+    let form = if mounted.route.method == Method::Post { Form::parse(&bytes)? } else { Form::default() };
+    let call = Call {
+        app: app.clone(),
+        caller,
+        origin: origin(app, &parts.headers),
+        path: below_mount(path).to_owned(),
+        params,
+        query: Form::parse(parts.uri.query().unwrap_or_default().as_bytes())?,
+        form,
+        body: Vec::new(),
+        service,
+    };
+    (mounted.route.handler)(call).await
+}
+
+fn header_bytes<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
+
+fn hooks(headers: &HeaderMap) -> bool {
+    header_bytes(headers, "x-twilio-webhook-enabled").is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
+}
+
+fn named_service(mounted: &Mounted, params: &[(&'static str, String)]) -> Outcome<Option<Sid<Service>>> {
+    if !mounted.service_form {
+        return Ok(None);
+    }
+    let text = params.iter().find(|(name, _)| *name == "ChatServiceSid").map_or("", |(_, value)| value);
+    Sid::parse(text).map(Some).map_err(|_| Error::not_found(Code::NotFound))
+}
+
+/// The 2010 API names the account in the path; another's is not found.
+fn check_account(caller: &Caller, params: &[(&'static str, String)]) -> Outcome<()> {
+    match params.iter().find(|(name, _)| *name == "AccountSid") {
+        Some((_, text)) if Sid::parse(text) != Ok(caller.account_sid) => Err(Error::not_found(Code::NotFound)),
+        _ => Ok(()),
+    }
+}
+
+/// Scheme and host of absolute URLs: the configured ones, else the request's own.
+pub fn origin(app: &App, headers: &HeaderMap) -> String {
+    if !app.config.http.public_url.is_empty() {
+        return app.config.http.public_url.trim_end_matches('/').to_owned();
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{host}")
+}
+
+fn below_mount(path: &str) -> &str {
+    path.strip_prefix("/v1").or_else(|| path.strip_prefix("/2010-04-01")).unwrap_or(path)
+}
+
+fn respond(reply: Reply, request_id: &str) -> Response<Body> {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::builder().status(status).header("Twilio-Request-Id", request_id);
+    if status == StatusCode::UNAUTHORIZED {
+        response = response.header(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"");
+    }
+    if !reply.body.is_empty() {
+        response = response.header(header::CONTENT_TYPE, "application/json");
+    }
+    allow_origin(response)
+        .header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Twilio-Request-Id")
+        .body(Body::from(reply.body))
+        .expect("these headers are valid")
+}
+
+/// A browser may call from anywhere: it has to bring the credentials itself, cookies mean nothing here.
+pub fn allow_origin(response: axum::http::response::Builder) -> axum::http::response::Builder {
+    response.header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
+}
+
+fn preflight() -> Response<Body> {
+    allow_origin(Response::builder().status(StatusCode::NO_CONTENT))
+        .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS")
+        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, X-Twilio-Webhook-Enabled")
+        .header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+        .body(Body::empty())
+        .expect("these headers are valid")
+}

@@ -1,0 +1,213 @@
+//! Transactions of messages: append, edit, remove.
+
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::{Conversation as ConversationKind, Message as MessageKind, Service as ServiceKind};
+
+use super::events::MessageEvent;
+use super::{Message, Patch, Refusal, queries};
+use crate::conversations::commands::{Room, enter};
+use crate::conversations::queries::{Lock, take_index, take_position};
+use crate::participants;
+use crate::participants::queries::Direction;
+use crate::platform::{Change, Cx, Outcome, PageRequest, Question};
+use crate::roles::Permission;
+
+/// Appends a message under the next index.
+#[derive(Clone, Debug)]
+pub struct SendMessage {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name of the conversation.
+    pub conversation: String,
+    /// Its facts.
+    pub patch: Patch,
+}
+
+impl Change for SendMessage {
+    type Out = Message;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
+        self.patch.check(cx.limits)?;
+        let room = enter(cx, self.service, &self.conversation, Lock::Row).await?;
+        room.may(cx, Permission::SendMessage).await?;
+        room.must_be_open()?;
+        let (author, participant) = author(cx, &room, &self.patch).await?;
+        let created = self.patch.created.unwrap_or(cx.now);
+        let conversation = take_index(cx.tx, &room.conversation, created).await?;
+        let message = Message {
+            account: conversation.account,
+            conversation: conversation.sid,
+            index: conversation.last_index,
+            sid: cx.ids.sid(),
+            author,
+            participant,
+            body: self.patch.body.clone(),
+            attributes: self.patch.attributes.clone().unwrap_or_else(|| "{}".to_owned()),
+            subject: self.patch.subject.clone(),
+            created,
+            updated: self.patch.updated.unwrap_or(created),
+            updated_by: None,
+            created_pos: conversation.position,
+            changed_pos: conversation.position,
+            removed: None,
+        };
+        queries::insert(cx.tx, &message).await?;
+        cx.emit(&MessageEvent::Added { conversation: Box::new(conversation), after: Box::new(message.clone()) });
+        Ok(message)
+    }
+}
+
+/// A user writes as itself; a REST caller as whom it names, else as `system`.
+async fn author(
+    cx: &mut Cx<'_, '_>,
+    room: &Room,
+    patch: &Patch,
+) -> Outcome<(String, Option<Sid<tertulia_protocol::sid::Participant>>)> {
+    if let Some(user) = cx.caller.user() {
+        return Ok((user.identity.clone(), room.participant.as_ref().map(|participant| participant.sid)));
+    }
+    let author = patch.author.clone().filter(|author| !author.is_empty()).unwrap_or_else(|| "system".to_owned());
+    let (account, sid) = (room.conversation.account, room.conversation.sid);
+    let participant = participants::queries::find_by_identity(cx.tx, account, sid, &author).await?;
+    Ok((author, participant.map(|participant| participant.sid)))
+}
+
+/// Where a message is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name of the conversation.
+    pub conversation: String,
+    /// The message.
+    pub sid: Sid<MessageKind>,
+}
+
+impl Place {
+    async fn enter(&self, cx: &mut Cx<'_, '_>, lock: Lock) -> Outcome<(Room, Message)> {
+        let room = enter(cx, self.service, &self.conversation, lock).await?;
+        room.must_take_part(cx)?;
+        let (account, conversation) = (room.conversation.account, room.conversation.sid);
+        let message = queries::find(cx.tx, account, conversation, self.sid).await?;
+        Ok((room, message.ok_or(Refusal::NotFound)?))
+    }
+}
+
+fn is_own(cx: &Cx<'_, '_>, message: &Message) -> bool {
+    cx.caller.user().is_some_and(|user| user.identity == message.author)
+}
+
+/// Changes a message.
+#[derive(Clone, Debug)]
+pub struct UpdateMessage {
+    /// Which.
+    pub place: Place,
+    /// What changes.
+    pub patch: Patch,
+}
+
+impl Change for UpdateMessage {
+    type Out = Message;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
+        self.patch.check(cx.limits)?;
+        let (room, before) = self.place.enter(cx, Lock::Row).await?;
+        let own = is_own(cx, &before);
+        if self.patch.body.is_some() {
+            room.may_change(cx, own, Permission::EditOwnMessage, Permission::EditAnyMessage).await?;
+        }
+        if self.patch.attributes.is_some() {
+            let (own_attributes, any) = (Permission::EditOwnMessageAttributes, Permission::EditAnyMessageAttributes);
+            room.may_change(cx, own, own_attributes, any).await?;
+        }
+        room.must_be_open()?;
+        let conversation = take_position(cx.tx, &room.conversation, 0).await?;
+        let mut changed = before.clone();
+        self.patch.apply(&mut changed, cx);
+        changed.changed_pos = conversation.position;
+        let after = queries::update(cx.tx, &changed).await?;
+        cx.emit(&MessageEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
+        Ok(after)
+    }
+}
+
+impl Patch {
+    fn apply(&self, message: &mut Message, cx: &Cx<'_, '_>) {
+        if let Some(author) = self.author.as_ref().filter(|_| cx.caller.user().is_none()) {
+            message.author.clone_from(author);
+        }
+        if let Some(attributes) = &self.attributes {
+            message.attributes.clone_from(attributes);
+        }
+        message.body = self.body.clone().or(message.body.take());
+        message.subject = self.subject.clone().or(message.subject.take());
+        message.created = self.created.unwrap_or(message.created);
+        message.updated = self.updated.unwrap_or(cx.now);
+        message.updated_by = Some(cx.caller.author().to_owned());
+    }
+}
+
+/// Removes a message; the others keep their indexes.
+#[derive(Clone, Debug)]
+pub struct RemoveMessage {
+    /// Which.
+    pub place: Place,
+}
+
+impl Change for RemoveMessage {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let (room, before) = self.place.enter(cx, Lock::Row).await?;
+        let own = is_own(cx, &before);
+        room.may_change(cx, own, Permission::DeleteOwnMessage, Permission::DeleteAnyMessage).await?;
+        room.must_be_open()?;
+        let position = take_position(cx.tx, &room.conversation, 1).await?.position;
+        queries::remove(cx.tx, &before, position, cx.now).await?;
+        cx.emit(&MessageEvent::Removed { before: Box::new(before), position });
+        Ok(())
+    }
+}
+
+/// Finds one message.
+#[derive(Clone, Debug)]
+pub struct GetMessage {
+    /// Which.
+    pub place: Place,
+}
+
+impl Question for GetMessage {
+    type Out = Message;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
+        Ok(self.place.enter(cx, Lock::None).await?.1)
+    }
+}
+
+/// Lists a conversation's messages.
+#[derive(Clone, Debug)]
+pub struct ListMessages {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or unique name of the conversation.
+    pub conversation: String,
+    /// Oldest or newest first.
+    pub direction: Direction,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListMessages {
+    /// The conversation, for URLs, and the rows.
+    type Out = (Sid<ConversationKind>, Vec<Message>);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
+        room.must_take_part(cx)?;
+        let last = self.page.after.as_ref().and_then(|after| after.number(0));
+        let from = last.map(|index| if self.direction == Direction::Up { index + 1 } else { index - 1 });
+        let (account, sid) = (room.conversation.account, room.conversation.sid);
+        let rows = queries::from_index(cx.tx, account, sid, from, self.direction, self.page.limit()).await?;
+        Ok((sid, rows))
+    }
+}

@@ -1,0 +1,17 @@
+//! The migrations, built into the binary: the same numbers and names for both engines.
+
+use tertulia_store::Migration;
+
+macro_rules! migration {
+    ($number:literal, $file:literal, $name:literal) => {
+        Migration {
+            number: $number,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $file)),
+        }
+    };
+}
+
+/// Every migration, in ascending order. One that has been released never changes.
+pub const MIGRATIONS: &[Migration] = &[migration!(1, "0001_first.sql", "first")];

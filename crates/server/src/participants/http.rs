@@ -1,0 +1,125 @@
+//! REST routes of participants.
+
+use tertulia_protocol::Code;
+use tertulia_protocol::rest::ParticipantBody;
+
+use super::commands::{
+    AddParticipant, GetParticipant, ListParticipants, NewParticipant, Patch, RemoveParticipant, UpdateParticipant,
+};
+use super::{Binding, Participant, Refusal};
+use crate::platform::page::created_key;
+use crate::platform::{Call, Form, Outcome, PageRequest, Reply, Route};
+use crate::routes;
+
+/// The routes.
+pub const ROUTES: &[Route] = routes![
+    Service Post "/Conversations/{ConversationSid}/Participants" CreateConversationParticipant => create;
+    Service Get "/Conversations/{ConversationSid}/Participants" ListConversationParticipant => list;
+    Service Get "/Conversations/{ConversationSid}/Participants/{Sid}" FetchConversationParticipant => fetch;
+    Service Post "/Conversations/{ConversationSid}/Participants/{Sid}" UpdateConversationParticipant => update;
+    Service Delete "/Conversations/{ConversationSid}/Participants/{Sid}" DeleteConversationParticipant => delete;
+];
+
+fn conversation(call: &Call) -> String {
+    call.param("ConversationSid").to_owned()
+}
+
+fn key(call: &Call) -> String {
+    call.param("Sid").to_owned()
+}
+
+async fn create(call: Call) -> Outcome<Reply> {
+    let new = new_participant(&call.form)?;
+    let change = AddParticipant { service: call.service, conversation: conversation(&call), new };
+    let added = call.app.perform(&call.caller, change).await?;
+    Ok(Reply::created(&body(&call, &added)))
+}
+
+async fn list(call: Call) -> Outcome<Reply> {
+    let page = PageRequest::read(&call.query, 100)?;
+    let question = ListParticipants { service: call.service, conversation: conversation(&call), page: page.clone() };
+    let (conversation, rows) = call.app.ask(&call.caller, question).await?;
+    let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
+    let bodies = page_of.map(|row| body(&call, &row));
+    let url = format!("{}/Conversations/{conversation}/Participants", call.base());
+    Ok(page.reply(&bodies, &url, &call.query, "participants", &[]))
+}
+
+async fn fetch(call: Call) -> Outcome<Reply> {
+    let question = GetParticipant { service: call.service, conversation: conversation(&call), key: key(&call) };
+    let found = call.app.ask(&call.caller, question).await?;
+    Ok(Reply::ok(&body(&call, &found)))
+}
+
+async fn update(call: Call) -> Outcome<Reply> {
+    let patch = patch(&call.form)?;
+    let change = UpdateParticipant { service: call.service, conversation: conversation(&call), key: key(&call), patch };
+    let updated = call.app.perform(&call.caller, change).await?;
+    Ok(Reply::ok(&body(&call, &updated)))
+}
+
+async fn delete(call: Call) -> Outcome<Reply> {
+    let change = RemoveParticipant { service: call.service, conversation: conversation(&call), key: key(&call) };
+    call.app.perform(&call.caller, change).await?;
+    Ok(Reply::no_content())
+}
+
+fn new_participant(form: &Form) -> Outcome<NewParticipant> {
+    Ok(NewParticipant {
+        identity: form.owned("Identity"),
+        binding: binding(form),
+        attributes: form.owned("Attributes"),
+        role: form.sid("RoleSid", Code::ConversationRoleNotFound)?,
+        created: form.date("DateCreated", Code::DateCreatedInvalid)?,
+        updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
+    })
+}
+
+fn binding(form: &Form) -> Option<Binding> {
+    let given = |name| form.owned(name).filter(|text| !text.is_empty());
+    let address = given("MessagingBinding.Address");
+    let proxy_address = given("MessagingBinding.ProxyAddress");
+    let projected_address = given("MessagingBinding.ProjectedAddress");
+    let kind = address.as_deref().or(projected_address.as_deref()).or(proxy_address.as_deref())?;
+    let kind = Binding::kind_of(kind).to_owned();
+    Some(Binding { kind, address, proxy_address, projected_address })
+}
+
+fn patch(form: &Form) -> Outcome<Patch> {
+    Ok(Patch {
+        attributes: form.owned("Attributes"),
+        role: form.sid("RoleSid", Code::ConversationRoleNotFound)?,
+        last_read_index: form.text("LastReadMessageIndex").map(last_read_index).transpose()?,
+        last_read_at: form.date("LastReadTimestamp", Code::LastReadTimeInvalid)?,
+        notification_level: None,
+        created: form.date("DateCreated", Code::DateCreatedInvalid)?,
+        updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
+    })
+}
+
+/// A number; nothing and `null` clear the horizon.
+pub fn last_read_index(text: &str) -> Outcome<Option<i64>> {
+    match text {
+        "" | "null" => Ok(None),
+        _ => Ok(Some(text.parse().map_err(|_| Refusal::LastReadIndexInvalid)?)),
+    }
+}
+
+fn body(call: &Call, participant: &Participant) -> ParticipantBody {
+    let base = call.base();
+    ParticipantBody {
+        sid: participant.sid,
+        account_sid: call.caller.account_sid,
+        chat_service_sid: call.service_form(participant.service),
+        conversation_sid: participant.conversation,
+        identity: participant.identity.clone(),
+        attributes: participant.attributes.clone(),
+        messaging_binding: participant.binding.as_ref().map(|binding| serde_json::json!(binding)),
+        role_sid: participant.role,
+        last_read_message_index: participant.last_read_index,
+        last_read_timestamp: participant.last_read_at.map(|at| at.seconds_text()),
+        date_created: participant.created.seconds_text(),
+        date_updated: participant.updated.seconds_text(),
+        url: format!("{base}/Conversations/{}/Participants/{}", participant.conversation, participant.sid),
+    }
+}

@@ -1,0 +1,401 @@
+//! SQL of participants and of the roster's counter.
+
+use tertulia_protocol::sid::{Conversation, Participant as ParticipantKind, Role, Service, User};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{Row, Sql, Tx};
+
+use super::{Binding, NotificationLevel, Participant};
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "account, conversation_sid, sid, service_sid, identity, user_sid, binding, role_sid, attributes, last_read_index, \
+         last_read_at, notification_level, created, updated, roster_created_pos, roster_changed_pos, mine_created_pos, \
+         mine_changed_pos, removed"
+    };
+}
+
+const BY_SID: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
+));
+const BY_IDENTITY: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND identity = $3 AND removed IS NULL"
+));
+const BY_USER: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"
+));
+const WAS_THERE: Sql =
+    Sql::new("SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3");
+const LIST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
+    "ORDER BY created, sid LIMIT $5"
+));
+const BY_KEY_UP: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid >= $3 ORDER BY sid LIMIT $4"
+));
+const BY_KEY_DOWN: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid <= $3 ",
+    "ORDER BY sid DESC LIMIT $4"
+));
+const MINE_UP: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid >= $3 ",
+    "ORDER BY conversation_sid LIMIT $4"
+));
+const MINE_DOWN: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid <= $3 ",
+    "ORDER BY conversation_sid DESC LIMIT $4"
+));
+const ROSTER_CHANGED: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND roster_changed_pos > $3 ORDER BY roster_changed_pos"
+));
+const MINE_CHANGED: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND user_sid = $2 AND mine_changed_pos > $3 ORDER BY mine_changed_pos"
+));
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO participants (account, conversation_sid, sid, service_sid, identity, user_sid, binding, role_sid, ",
+    "attributes, last_read_index, last_read_at, notification_level, created, updated, roster_created_pos, ",
+    "roster_changed_pos, mine_created_pos, mine_changed_pos) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $16) ",
+    "ON CONFLICT DO NOTHING RETURNING ",
+    columns!()
+));
+const UPDATE: Sql = Sql::new(concat!(
+    "UPDATE participants SET role_sid = $4, attributes = $5, last_read_index = $6, last_read_at = $7, ",
+    "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, binding = $12 ",
+    "WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL RETURNING ",
+    columns!()
+));
+const REMOVE: Sql = Sql::new(
+    "UPDATE participants SET removed = $4, identity = NULL, binding = NULL, role_sid = NULL, attributes = '{}', \
+     last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
+     WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
+);
+const OPEN_ROSTER: Sql =
+    Sql::new("INSERT INTO rosters (account, conversation_sid, position, participants_count) VALUES ($1, $2, 0, 0)");
+const BUMP_ROSTER: Sql = Sql::new(
+    "UPDATE rosters SET position = position + 1, participants_count = participants_count + $3 \
+     WHERE account = $1 AND conversation_sid = $2 RETURNING position, participants_count",
+);
+const ROSTER: Sql =
+    Sql::new("SELECT position, participants_count FROM rosters WHERE account = $1 AND conversation_sid = $2");
+const BINDING_TAKEN: Sql = Sql::new(
+    "SELECT conversation_sid FROM participants WHERE account = $1 AND service_sid = $2 AND binding = $3 \
+     AND removed IS NULL LIMIT 1",
+);
+const HOLDS_ROLE: Sql = Sql::new(
+    "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
+     AND removed IS NULL LIMIT 1) AS found",
+);
+const PURGE: Sql = Sql::new(
+    "DELETE FROM participants WHERE account = $1 AND (conversation_sid, sid) IN \
+     (SELECT conversation_sid, sid FROM participants WHERE account = $1 AND service_sid = $2 LIMIT $3)",
+);
+const PURGE_ROSTER: Sql = Sql::new("DELETE FROM rosters WHERE account = $1 AND conversation_sid = $2");
+
+fn read(row: &Row) -> Outcome<Participant> {
+    let mut columns = Columns::of("participants", row);
+    Ok(Participant {
+        account: AccountNumber(columns.next()?),
+        conversation: columns.sid()?,
+        sid: columns.sid()?,
+        service: columns.sid()?,
+        identity: columns.next()?,
+        user: columns.opt_sid()?,
+        binding: binding(&mut columns)?,
+        role: columns.opt_sid()?,
+        attributes: columns.next()?,
+        last_read_index: columns.next()?,
+        last_read_at: columns.opt_time()?,
+        notification_level: columns.word("notification_level", NotificationLevel::parse)?,
+        created: columns.time()?,
+        updated: columns.time()?,
+        roster_created_pos: columns.next()?,
+        roster_changed_pos: columns.next()?,
+        mine_created_pos: columns.next()?,
+        mine_changed_pos: columns.next()?,
+        removed: columns.opt_time()?,
+    })
+}
+
+fn binding(columns: &mut Columns<'_>) -> Outcome<Option<Binding>> {
+    let text: Option<String> = columns.next()?;
+    let read = |text: String| {
+        serde_json::from_str(&text)
+            .map_err(|_| tertulia_store::Failure::corrupt("participants", "binding", text).into())
+    };
+    text.map(read).transpose()
+}
+
+fn stored(binding: Option<&Binding>) -> Option<String> {
+    binding.map(|binding| serde_json::to_string(binding).expect("a binding has string keys"))
+}
+
+/// The participant of a conversation with this SID.
+pub async fn find(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    sid: Sid<ParticipantKind>,
+) -> Outcome<Option<Participant>> {
+    let values = [account.into(), conversation.as_str().into(), sid.as_str().into()];
+    tx.query_opt(&BY_SID, &values).await?.as_ref().map(read).transpose()
+}
+
+/// The participant of a conversation with this identity.
+pub async fn find_by_identity(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    identity: &str,
+) -> Outcome<Option<Participant>> {
+    let values = [account.into(), conversation.as_str().into(), identity.into()];
+    tx.query_opt(&BY_IDENTITY, &values).await?.as_ref().map(read).transpose()
+}
+
+/// The participant that a user is in a conversation.
+pub async fn find_by_user(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    conversation: Sid<Conversation>,
+) -> Outcome<Option<Participant>> {
+    let values = [account.into(), user.as_str().into(), conversation.as_str().into()];
+    tx.query_opt(&BY_USER, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Whether a user is or was in a conversation: the tombstone knows.
+pub async fn was_there(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    user: Sid<User>,
+) -> Outcome<bool> {
+    let values = [account.into(), conversation.as_str().into(), user.as_str().into()];
+    Ok(tx.query_one(&WAS_THERE, &values).await?.get::<i64>(0)? > 0)
+}
+
+/// A conversation's participants in the order they came, after `(created, sid)`.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    after: (i64, &str),
+    limit: i64,
+) -> Outcome<Vec<Participant>> {
+    let values = [account.into(), conversation.as_str().into(), after.0.into(), after.1.into(), limit.into()];
+    tx.query(&LIST, &values).await?.iter().map(read).collect()
+}
+
+/// Which way items of a map or list are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the lowest key.
+    Up,
+    /// From the highest key.
+    Down,
+}
+
+/// A conversation's participants by SID, from one on, which is included.
+pub async fn by_sid(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    from: Option<&str>,
+    direction: Direction,
+    limit: i64,
+) -> Outcome<Vec<Participant>> {
+    let (sql, edge) = match direction {
+        Direction::Up => (&BY_KEY_UP, ""),
+        Direction::Down => (&BY_KEY_DOWN, "~"),
+    };
+    let values = [account.into(), conversation.as_str().into(), from.unwrap_or(edge).into(), limit.into()];
+    tx.query(sql, &values).await?.iter().map(read).collect()
+}
+
+/// A user's participants by conversation SID, from one on, which is included.
+pub async fn of_user(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    from: Option<&str>,
+    direction: Direction,
+    limit: i64,
+) -> Outcome<Vec<Participant>> {
+    let (sql, edge) = match direction {
+        Direction::Up => (&MINE_UP, ""),
+        Direction::Down => (&MINE_DOWN, "~"),
+    };
+    let values = [account.into(), user.as_str().into(), from.unwrap_or(edge).into(), limit.into()];
+    tx.query(sql, &values).await?.iter().map(read).collect()
+}
+
+/// A conversation's participants and tombstones that changed after a position of `roster`, in order.
+pub async fn roster_changed(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    after: i64,
+) -> Outcome<Vec<Participant>> {
+    let values = [account.into(), conversation.as_str().into(), after.into()];
+    tx.query(&ROSTER_CHANGED, &values).await?.iter().map(read).collect()
+}
+
+/// A user's participants and tombstones that changed after a position of `mine`, in order.
+pub async fn mine_changed(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    after: i64,
+) -> Outcome<Vec<Participant>> {
+    tx.query(&MINE_CHANGED, &[account.into(), user.as_str().into(), after.into()]).await?.iter().map(read).collect()
+}
+
+/// Inserts a participant, unless the identity is there already: then `None`.
+pub async fn insert(tx: &mut Tx<'_>, new: &Participant) -> Outcome<Option<Participant>> {
+    let values = [
+        new.account.into(),
+        new.conversation.as_str().into(),
+        new.sid.as_str().into(),
+        new.service.as_str().into(),
+        new.identity.as_deref().into(),
+        new.user.as_ref().map(Sid::as_str).into(),
+        stored(new.binding.as_ref()).into(),
+        new.role.as_ref().map(Sid::as_str).into(),
+        new.attributes.as_str().into(),
+        new.last_read_index.into(),
+        new.last_read_at.map(Timestamp::micros).into(),
+        new.notification_level.word().into(),
+        new.created.micros().into(),
+        new.updated.micros().into(),
+        new.roster_created_pos.into(),
+        new.mine_created_pos.into(),
+    ];
+    tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Stores a participant as it stands.
+pub async fn update(tx: &mut Tx<'_>, participant: &Participant) -> Outcome<Option<Participant>> {
+    let values = [
+        participant.account.into(),
+        participant.conversation.as_str().into(),
+        participant.sid.as_str().into(),
+        participant.role.as_ref().map(Sid::as_str).into(),
+        participant.attributes.as_str().into(),
+        participant.last_read_index.into(),
+        participant.last_read_at.map(Timestamp::micros).into(),
+        participant.notification_level.word().into(),
+        participant.updated.micros().into(),
+        participant.roster_changed_pos.into(),
+        participant.mine_changed_pos.into(),
+        stored(participant.binding.as_ref()).into(),
+    ];
+    tx.query_opt(&UPDATE, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Empties a participant's row into a tombstone at these positions.
+pub async fn remove(
+    tx: &mut Tx<'_>,
+    participant: &Participant,
+    roster_pos: i64,
+    mine_pos: i64,
+    now: Timestamp,
+) -> Outcome<()> {
+    let values = [
+        participant.account.into(),
+        participant.conversation.as_str().into(),
+        participant.sid.as_str().into(),
+        now.micros().into(),
+        roster_pos.into(),
+        mine_pos.into(),
+    ];
+    tx.execute(&REMOVE, &values).await?;
+    Ok(())
+}
+
+/// Makes the roster of a new conversation.
+pub async fn open_roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<Conversation>) -> Outcome<()> {
+    tx.execute(&OPEN_ROSTER, &[account.into(), conversation.as_str().into()]).await?;
+    Ok(())
+}
+
+/// A roster's position and the number of participants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// Position of the stream `roster`.
+    pub position: i64,
+    /// Participants now.
+    pub participants_count: i64,
+}
+
+/// Takes the next position of a roster and counts `joined` (1, 0 or -1) participants.
+pub async fn bump_roster(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    joined: i64,
+) -> Outcome<Roster> {
+    let row = tx.query_one(&BUMP_ROSTER, &[account.into(), conversation.as_str().into(), joined.into()]).await?;
+    Ok(Roster { position: row.get(0)?, participants_count: row.get(1)? })
+}
+
+/// A roster as it stands; an empty one where the conversation is gone.
+pub async fn roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<Conversation>) -> Outcome<Roster> {
+    match tx.query_opt(&ROSTER, &[account.into(), conversation.as_str().into()]).await? {
+        Some(row) => Ok(Roster { position: row.get(0)?, participants_count: row.get(1)? }),
+        None => Ok(Roster { position: 0, participants_count: 0 }),
+    }
+}
+
+/// The conversation in which a binding is in use.
+pub async fn binding_in_use(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    binding: &Binding,
+) -> Outcome<Option<Sid<Conversation>>> {
+    let values = [account.into(), service.as_str().into(), stored(Some(binding)).into()];
+    let row = tx.query_opt(&BINDING_TAKEN, &values).await?;
+    row.map(|row| Columns::of("participants", &row).sid()).transpose()
+}
+
+/// Whether some participant of the service holds the role.
+pub async fn any_holds_role(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    role: Sid<Role>,
+) -> Outcome<bool> {
+    let values = [account.into(), service.as_str().into(), role.as_str().into()];
+    Ok(tx.query_one(&HOLDS_ROLE, &values).await?.get(0)?)
+}
+
+/// Deletes up to `limit` rows of a service that is being purged, tombstones included; gives how many.
+pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>, limit: i64) -> Outcome<u64> {
+    Ok(tx.execute(&PURGE, &[account.into(), service.as_str().into(), limit.into()]).await?)
+}
+
+/// Deletes the counter of a conversation that is gone.
+pub async fn purge_roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<Conversation>) -> Outcome<()> {
+    tx.execute(&PURGE_ROSTER, &[account.into(), conversation.as_str().into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The one door for changes, and the one for questions.
+//!
+//! A [`Change`] is a plain value: a pre-action hook can read, alter or refuse it before it runs, and it
+//! may run again after a lost connection or a deadlock. So clock, ids, caller and limits come to it in a
+//! [`Cx`], built afresh for each try from values that were taken before the first.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tertulia_protocol::Timestamp;
+use tertulia_store::{Command, News, Tx};
+
+use super::ids::Seed;
+use super::{Caller, Error, Ids, Limits, Outcome};
+use crate::App;
+
+/// What a change or a question runs in.
+pub struct Cx<'a, 'c> {
+    /// The transaction.
+    pub tx: &'a mut Tx<'c>,
+    /// The same moment in every try.
+    pub now: Timestamp,
+    /// The same SIDs in every try.
+    pub ids: Ids,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// What is allowed at most.
+    pub limits: &'a Limits,
+}
+
+impl Cx<'_, '_> {
+    /// Tells of a domain event. The only place where an event turns into news for subscribers (and,
+    /// later, into outbox and audit rows). News leave after the commit, and only then.
+    pub fn emit(&mut self, event: &impl DomainEvent) {
+        for news in event.news(self.now) {
+            self.tx.announce(news);
+        }
+    }
+}
+
+/// Something that happened to a noun, with what it was before and what it is after.
+pub trait DomainEvent {
+    /// What subscribers hear of it.
+    fn news(&self, now: Timestamp) -> Vec<News>;
+}
+
+/// A change of the store, as a value.
+pub trait Change: Clone + Send + Sync + 'static {
+    /// What it gives.
+    type Out: Send + 'static;
+    /// Runs it; may be called again.
+    fn apply(&self, cx: &mut Cx<'_, '_>) -> impl Future<Output = Outcome<Self::Out>> + Send;
+}
+
+/// A question to the store, as a value. Answered from one snapshot; announces nothing.
+pub trait Question: Send + Sync + 'static {
+    /// The answer.
+    type Out: Send + 'static;
+    /// Asks it.
+    fn ask(&self, cx: &mut Cx<'_, '_>) -> impl Future<Output = Outcome<Self::Out>> + Send;
+}
+
+struct Frame {
+    caller: Caller,
+    limits: Arc<Limits>,
+    now: Timestamp,
+    seed: Seed,
+}
+
+impl Frame {
+    fn cx<'a, 'c>(&'a self, tx: &'a mut Tx<'c>) -> Cx<'a, 'c> {
+        Cx { tx, now: self.now, ids: Ids::from_seed(self.seed), caller: &self.caller, limits: &self.limits }
+    }
+}
+
+struct Performed<C> {
+    change: C,
+    frame: Frame,
+}
+
+impl<C: Change> Command for Performed<C> {
+    type Out = C::Out;
+    type Refusal = Error;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Outcome<C::Out> {
+        self.change.apply(&mut self.frame.cx(tx)).await
+    }
+}
+
+struct Asked<Q> {
+    question: Q,
+    frame: Frame,
+}
+
+impl<Q: Question> Command for Asked<Q> {
+    type Out = Q::Out;
+    type Refusal = Error;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Outcome<Q::Out> {
+        self.question.ask(&mut self.frame.cx(tx)).await
+    }
+}
+
+impl App {
+    /// The one door for changes: returns once the change is durable.
+    pub async fn perform<C: Change>(&self, caller: &Caller, change: C) -> Outcome<C::Out> {
+        self.store.write(Performed { change, frame: self.frame(caller) }).await
+    }
+
+    /// The one door for questions.
+    pub async fn ask<Q: Question>(&self, caller: &Caller, question: Q) -> Outcome<Q::Out> {
+        self.store.read(Asked { question, frame: self.frame(caller) }).await
+    }
+
+    fn frame(&self, caller: &Caller) -> Frame {
+        Frame {
+            caller: caller.clone(),
+            limits: self.limits.clone(),
+            now: self.clock.now(caller.account),
+            seed: super::ids::fresh_seed(),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Configuration: `config.default.toml` is built in and is the defaults; a file, the environment and
+//! flags override it; an unknown key is refused by name.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// The defaults, complete and commented.
+pub const DEFAULTS: &str = include_str!("../../../../config.default.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The listening port.
+    pub http: Http,
+    /// Where data is kept.
+    pub store: StoreConfig,
+    /// How Access Tokens are checked.
+    pub tokens: Tokens,
+    /// Websockets.
+    pub realtime: Realtime,
+    /// What is allowed at most.
+    pub limits: Limits,
+    /// Logging.
+    pub log: Log,
+}
+
+/// The listening port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Origin of absolute URLs; empty: the request's own.
+    pub public_url: String,
+    /// Largest REST body, bytes.
+    pub body_bytes_max: usize,
+    /// Connections at the same time.
+    pub connections_max: usize,
+}
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// One file.
+    Sqlite,
+    /// A PostgreSQL database.
+    Postgres,
+}
+
+/// Where data is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Which engine.
+    pub engine: EngineName,
+    /// For PostgreSQL.
+    pub url: String,
+}
+
+/// How Access Tokens are checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// This deployment's region.
+    pub region: String,
+    /// Seconds for `nbf` and `iat`.
+    pub leeway_seconds: i64,
+    /// Seconds between `exp` and a token's death.
+    pub grace_seconds: i64,
+}
+
+/// Websockets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Realtime {
+    /// Seconds between pings.
+    pub ping_seconds: u32,
+    /// Seconds that typing lasts.
+    pub typing_seconds: u32,
+    /// Packets that wait for a slow reader.
+    pub mailbox_packets_max: usize,
+    /// Bytes that wait for a slow reader.
+    pub mailbox_bytes_max: usize,
+}
+
+/// What is allowed at most.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes in a message body.
+    pub body_bytes_max: usize,
+    /// Bytes of a conversation's attributes.
+    pub conversation_attributes_bytes_max: usize,
+    /// Bytes of other attributes.
+    pub attributes_bytes_max: usize,
+    /// Participants of one conversation.
+    pub participants_max: i64,
+    /// Conversations of one user.
+    pub conversations_per_user_max: i64,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The least important level that is written.
+    pub level: Level,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A configuration that cannot be used; the text names the key and where it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The prefix of environment variables that set a key: `TERTULIA__SECTION__KEY`.
+const ENV_PREFIX: &str = "TERTULIA__";
+
+impl Config {
+    /// The defaults alone.
+    pub fn defaults() -> Self {
+        Self::load(None, std::iter::empty()).expect("a test holds that the defaults are valid")
+    }
+
+    /// Defaults, then the file, then the environment.
+    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table: Table =
+            DEFAULTS.parse().map_err(|cause| ConfigError(format!("the built-in defaults: {cause}")))?;
+        let mut places = vec!["the built-in defaults".to_owned()];
+        if let Some(path) = file {
+            let place = format!("configuration file {}", path.display());
+            let text = std::fs::read_to_string(path)
+                .map_err(|cause| ConfigError(format!("{place} cannot be read: {cause}")))?;
+            let own: Table =
+                text.parse().map_err(|cause| ConfigError(format!("{place} is not valid TOML: {cause}")))?;
+            merge(&mut table, own, "").map_err(|key| unknown(&key, &place))?;
+            places.push(place);
+        }
+        for (name, text) in environment.filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
+            set(&mut table, &name, &text)?;
+            places.push(format!("environment variable {name}"));
+        }
+        let config: Self = table.try_into().map_err(|cause: toml::de::Error| {
+            ConfigError(format!("the configuration ({}) has a wrong value: {}", places.join(", "), one_line(&cause)))
+        })?;
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let seconds = [
+            ("tokens.leeway_seconds", self.tokens.leeway_seconds),
+            ("tokens.grace_seconds", self.tokens.grace_seconds),
+        ];
+        for (key, value) in seconds {
+            if !(0..=300).contains(&value) {
+                return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
+            }
+        }
+        if self.store.engine == EngineName::Postgres && self.store.url.is_empty() {
+            return Err(ConfigError("store.engine is \"postgres\", so store.url must name the database".to_owned()));
+        }
+        Ok(self)
+    }
+}
+
+fn one_line(cause: &toml::de::Error) -> String {
+    let mut text = cause.message().to_owned();
+    text.truncate(text.find('\n').unwrap_or(text.len()));
+    text
+}
+
+fn unknown(key: &str, place: &str) -> ConfigError {
+    ConfigError(format!("{place}: there is no key \"{key}\"; `tertulia config` prints all of them"))
+}
+
+/// Puts `own` over `base`; the error is the name of a key that `base` does not have.
+fn merge(base: &mut Table, own: Table, above: &str) -> Result<(), String> {
+    for (key, value) in own {
+        let name = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+        match (base.get_mut(&key), value) {
+            (None, _) => return Err(name),
+            (Some(Value::Table(inner)), Value::Table(own)) => merge(inner, own, &name)?,
+            (Some(place), value) => *place = value,
+        }
+    }
+    Ok(())
+}
+
+/// Sets the key that an environment variable names; its text is read as the default's type.
+fn set(table: &mut Table, name: &str, text: &str) -> Result<(), ConfigError> {
+    let place = format!("environment variable {name}");
+    let path = name[ENV_PREFIX.len()..].to_lowercase();
+    let value = path
+        .split_once("__")
+        .and_then(|(section, key)| table.get_mut(section)?.as_table_mut()?.get_mut(key))
+        .ok_or_else(|| unknown(&path.replace("__", "."), &place))?;
+    *value = match value {
+        Value::Integer(_) => {
+            let wrong = |_| ConfigError(format!("{place}: \"{text}\" is not a number"));
+            Value::Integer(text.parse().map_err(wrong)?)
+        }
+        _ => Value::String(text.to_owned()),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(own: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let mut table: Table = DEFAULTS.parse().unwrap();
+        merge(&mut table, own.parse().unwrap(), "").map_err(|key| unknown(&key, "file").to_string())?;
+        let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(None, pairs).map_err(|cause| cause.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::defaults().limits.body_bytes_max, 32_768);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        assert!(load("[http]\nlisten_on = 1", &[]).unwrap_err().contains("\"http.listen_on\""));
+        assert!(load("", &[("TERTULIA__HTTP__PORT", "1")]).unwrap_err().contains("\"http.port\""));
+    }
+
+    #[test]
+    fn the_environment_sets_a_value_of_the_right_type() {
+        let config = load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "0"), ("TERTULIA_URL", "x")]).unwrap();
+        assert_eq!(config.tokens.grace_seconds, 0);
+        assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "soon")]).unwrap_err().contains("not a number"));
+        assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "301")]).unwrap_err().contains("between 0 and 300"));
+    }
+}

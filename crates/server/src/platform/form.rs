@@ -1,0 +1,84 @@
+//! Form and query parameters: PascalCase names, repeated for lists (REST facts §1).
+
+use tertulia_protocol::sid::Kind;
+use tertulia_protocol::{Code, Sid, Timestamp};
+
+use super::{Error, Outcome};
+
+/// Parameters in the order they came. Unknown names are ignored by whoever reads it.
+#[derive(Clone, Debug, Default)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads `application/x-www-form-urlencoded` bytes.
+    pub fn parse(bytes: &[u8]) -> Outcome<Self> {
+        serde_html_form::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| Error::parameter("The body is not application/x-www-form-urlencoded UTF-8"))
+    }
+
+    /// From pairs that are decoded already.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// The first value of a parameter.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value, owned.
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// Every value of a repeated parameter.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A parameter that must be there and not be empty.
+    pub fn required(&self, name: &str) -> Outcome<&str> {
+        let missing = || Error::parameter(format!("Missing required parameter {name} in the post body"));
+        self.text(name).filter(|text| !text.is_empty()).ok_or_else(missing)
+    }
+
+    /// `true` or `false` in any letter case.
+    pub fn flag(&self, name: &str) -> Outcome<Option<bool>> {
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(_) => Err(Error::parameter(format!("{name} must be true or false"))),
+        }
+    }
+
+    /// A SID, or the given code when it is malformed.
+    pub fn sid<K: Kind>(&self, name: &str, malformed: Code) -> Outcome<Option<Sid<K>>> {
+        let Some(text) = self.text(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let refuse = |cause| Error::refused(malformed, format!("{name} is {cause}"));
+        Sid::parse(text).map(Some).map_err(refuse)
+    }
+
+    /// A date and time, or the given code when it is malformed.
+    pub fn date(&self, name: &str, malformed: Code) -> Outcome<Option<Timestamp>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let wrong = || Error::refused(malformed, format!("{name} must look like 2015-12-16T22:18:37Z"));
+        Timestamp::parse(text).map(Some).ok_or_else(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_names_and_percent_escapes() {
+        let form = Form::parse(b"Permission=a&Permission=b&Body=%C2%A1hola+se%C3%B1ora%21&Flag=True").unwrap();
+        assert_eq!(form.all("Permission"), ["a", "b"]);
+        assert_eq!(form.text("Body"), Some("¡hola señora!"));
+        assert!(form.flag("Flag").unwrap().unwrap());
+        assert!(form.flag("Body").is_err());
+        assert!(form.required("FriendlyName").unwrap_err().to_string().contains("FriendlyName"));
+    }
+}

@@ -1,0 +1,112 @@
+//! How news come from the store to the hub of this node.
+//!
+//! The store hands news over after each commit and must not wait, so the way is a bounded queue. When it
+//! overflows, the news are dropped and their streams marked as uncertain: those read the store, the same
+//! path as a lost message. Nothing else may be assumed of a bus than that it may lose, repeat and reorder.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tertulia_store::{News, Publish, StreamId};
+use tokio::sync::mpsc;
+
+use super::hub::Need;
+use super::objects::ReplayStream;
+use crate::App;
+use crate::http::refuse;
+use crate::platform::{Caller, Surface};
+
+/// Batches of news (one a commit) that may wait for the hub.
+const WAITING_MAX: usize = 4096;
+/// How long a hole may close by itself: commits of two connections may be published in either order.
+const HOLE_PATIENCE: Duration = Duration::from_millis(20);
+/// How often the positions of all watched streams are compared with the store.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The store's end.
+pub struct LocalBus {
+    queue: mpsc::Sender<Vec<News>>,
+    uncertain: Arc<Mutex<HashSet<StreamId>>>,
+}
+
+/// The hub's end.
+pub struct LocalFeed {
+    queue: mpsc::Receiver<Vec<News>>,
+    uncertain: Arc<Mutex<HashSet<StreamId>>>,
+}
+
+/// Both ends of the bus of a server that is alone.
+pub fn local() -> (Arc<LocalBus>, LocalFeed) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let uncertain = Arc::new(Mutex::default());
+    let bus = LocalBus { queue: sender, uncertain: Arc::clone(&uncertain) };
+    (Arc::new(bus), LocalFeed { queue: receiver, uncertain })
+}
+
+impl Publish for LocalBus {
+    fn publish(&self, news: Vec<News>) {
+        if let Err(mpsc::error::TrySendError::Full(news)) = self.queue.try_send(news) {
+            let mut uncertain = self.uncertain.lock().unwrap_or_else(PoisonError::into_inner);
+            uncertain.extend(news.iter().map(|news| news.stream));
+        }
+    }
+}
+
+/// Feeds the hub until the store is closed.
+pub async fn feed(app: Arc<App>, mut feed: LocalFeed) {
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            batch = feed.queue.recv() => {
+                let Some(batch) = batch else { return };
+                for news in &batch {
+                    let need = app.hub().news(news);
+                    follow(&app, need);
+                }
+                let uncertain = std::mem::take(&mut *feed.uncertain.lock().unwrap_or_else(PoisonError::into_inner));
+                for stream in uncertain {
+                    follow(&app, Some(Need::ReadNow(stream)));
+                }
+            }
+            _ = sweep.tick() => {
+                let streams = app.hub().streams();
+                for stream in streams {
+                    read(&app, stream, true).await;
+                }
+            }
+        }
+    }
+}
+
+/// Does what the hub needs done, without making it wait.
+pub fn follow(app: &Arc<App>, need: Option<Need>) {
+    let Some(need) = need else { return };
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        match need {
+            Need::ReadNow(stream) => read(&app, stream, true).await,
+            Need::ReadSoon(stream) => {
+                tokio::time::sleep(HOLE_PATIENCE).await;
+                read(&app, stream, false).await;
+            }
+        }
+    });
+}
+
+/// Reads what happened in a stream after what its topic holds.
+async fn read(app: &Arc<App>, stream: StreamId, even_without_hole: bool) {
+    let begun = app.hub().begin_read(stream, even_without_hole);
+    let Some((account, after)) = begun else { return };
+    let caller = Caller::system(account, app.nobody().account_sid);
+    match app.ask(&caller, ReplayStream { stream, after }).await {
+        Ok((upto, happened)) => {
+            let need = app.hub().fill(stream, upto, happened);
+            follow(app, need);
+        }
+        Err(error) => {
+            refuse(&error, Surface::Sdk, "");
+            app.hub().give_up(stream);
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Who watches which stream on this node, and what they are told: a state machine without IO.
+//!
+//! One *topic* per stream that somebody watches: the position it holds, a short ring of the latest news,
+//! and the watchers. News that continue the held position are delivered; news that leave a hole are
+//! parked, and the hub says that the store must be read. So a lost, late or repeated piece of news costs
+//! time, never a message, and nobody hears a thing twice or out of order.
+//!
+//! The hub must never wait, read the store or know a socket; what it needs done it returns as [`Need`].
+//! Reading order: [`Hub::open`] and [`Hub::attach`], [`Hub::news`], [`Hub::fill`].
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::{Conversation, User};
+use tertulia_store::{News, StreamId};
+
+use super::news::{Part, Told, decode};
+use crate::platform::AccountNumber;
+
+/// Something for one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Post {
+    /// An event of an object it subscribed to.
+    Packet {
+        /// The stream, so that a subscription that has ended since is not served.
+        stream: StreamId,
+        /// The object in it.
+        part: Part,
+        /// The packet, ready to send.
+        packet: Bytes,
+    },
+    /// The user's own list moved on, and perhaps a conversation is no longer the user's to read.
+    Own {
+        /// The position it moved to.
+        upto: i64,
+        /// The conversation that ended for the user.
+        ended: Option<Sid<Conversation>>,
+    },
+    /// Somebody is typing.
+    Typing(Bytes),
+    /// An answer to a subscription request: replayed events and `subscription_established` or another.
+    Answer(Bytes),
+    /// From here on the events of this object go out.
+    Subscribed(StreamId, Part),
+}
+
+/// A mailbox, as the hub sees it: posting never waits.
+pub trait Mail: Clone {
+    /// Puts something in; a full mailbox is its owner's business.
+    fn post(&self, post: Post);
+    /// Whether it is the same mailbox.
+    fn same(&self, other: &Self) -> bool;
+    /// Whether its owner wants to hear that this user is typing.
+    fn hears_typing_of(&self, user: Sid<User>) -> bool;
+}
+
+/// What a watcher watches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// The events of one object.
+    Part(Part),
+    /// The server's own look at the user's list: every move of it, and every removal.
+    Own,
+}
+
+#[derive(Debug)]
+struct Watcher<M> {
+    watch: Watch,
+    at: i64,
+    mail: M,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    after: i64,
+    upto: i64,
+    told: Vec<Told>,
+}
+
+#[derive(Debug)]
+struct Topic<M> {
+    account: AccountNumber,
+    /// Everything up to here has been delivered; unknown until the first watcher brings a position.
+    held: Option<i64>,
+    ring: VecDeque<Piece>,
+    parked: Vec<Piece>,
+    watchers: Vec<Watcher<M>>,
+    /// Subscriptions on their way: the topic stays for them.
+    openers: u32,
+    /// The store is being read for this topic.
+    is_reading: bool,
+}
+
+/// The latest pieces of news that a topic keeps for subscriptions that are just being made.
+const RING_MAX: usize = 8;
+/// Pieces that may wait for a hole to close; more, and the store is read in any case.
+const PARKED_MAX: usize = 64;
+
+/// What the hub needs done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Read what happened in the stream after this position, soon: what is missing may be on its way.
+    ReadSoon(StreamId),
+    /// The same, at once.
+    ReadNow(StreamId),
+}
+
+/// What came of attaching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// Attached; what was missed meanwhile has been posted. A hole may be waiting to be read.
+    Live(Option<Need>),
+    /// The topic is further than its ring reaches back: read again from here, and attach again.
+    Behind,
+}
+
+/// The watchers of this node.
+#[derive(Debug)]
+pub struct Hub<M> {
+    topics: HashMap<StreamId, Topic<M>>,
+}
+
+impl<M> Default for Hub<M> {
+    fn default() -> Self {
+        Self { topics: HashMap::new() }
+    }
+}
+
+impl<M: Mail> Hub<M> {
+    /// Announces a watcher: from now on news of the stream are kept for it. Must come before the
+    /// snapshot is read, and be followed by [`Hub::close`] once the watcher is attached or given up.
+    pub fn open(&mut self, stream: StreamId, account: AccountNumber) {
+        self.topics.entry(stream).or_insert_with(|| Topic::new(account)).openers += 1;
+    }
+
+    /// Ends an [`Hub::open`].
+    pub fn close(&mut self, stream: StreamId) {
+        if let Some(topic) = self.topics.get_mut(&stream) {
+            topic.openers = topic.openers.saturating_sub(1);
+        }
+        self.forget_if_unwatched(stream);
+    }
+
+    /// Whether a watcher that has seen everything up to `position` can be attached, or must read again.
+    pub fn reaches(&self, stream: StreamId, position: i64) -> bool {
+        self.topics.get(&stream).is_some_and(|topic| match topic.held {
+            Some(held) if position < held => topic.since(position).is_some(),
+            _ => true,
+        })
+    }
+
+    /// Attaches a watcher that has seen everything up to `position`. From then on it gets what comes
+    /// after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
+    pub fn attach(&mut self, stream: StreamId, watch: Watch, mail: &M, position: i64) -> Attached {
+        let Some(topic) = self.topics.get_mut(&stream) else { return Attached::Behind };
+        let held = *topic.held.get_or_insert(position);
+        let mut watcher = Watcher { watch, at: position, mail: mail.clone() };
+        if position < held {
+            let Some(missed) = topic.since(position) else { return Attached::Behind };
+            for piece in missed {
+                watcher.tell(stream, piece);
+            }
+        }
+        topic.watchers.retain(|known| !(known.watch == watch && known.mail.same(mail)));
+        topic.watchers.push(watcher);
+        topic.drain_parked(stream);
+        Attached::Live(topic.hole(stream))
+    }
+
+    /// Takes a watcher away.
+    pub fn detach(&mut self, stream: StreamId, watch: Watch, mail: &M) {
+        if let Some(topic) = self.topics.get_mut(&stream) {
+            topic.watchers.retain(|known| !(known.watch == watch && known.mail.same(mail)));
+        }
+        self.forget_if_unwatched(stream);
+    }
+
+    /// Takes news in, from this node or from the bus.
+    pub fn news(&mut self, news: &News) -> Option<Need> {
+        let topic = self.topics.get_mut(&news.stream)?;
+        let Some(told) = decode(&news.events) else { return topic.must_read(news.stream) };
+        let piece = Piece { after: news.after, upto: news.upto, told };
+        match topic.held {
+            Some(held) if piece.upto <= held => None,
+            Some(held) if piece.after == held => {
+                topic.deliver(news.stream, piece);
+                topic.drain_parked(news.stream);
+                None
+            }
+            held => {
+                topic.parked.push(piece);
+                if topic.parked.len() > PARKED_MAX {
+                    topic.parked.clear();
+                    return topic.must_read(news.stream);
+                }
+                held.map(|_| Need::ReadSoon(news.stream))
+            }
+        }
+    }
+
+    /// The position after which the store must be read, and for which account, if a hole is still open;
+    /// from then on the stream counts as being read, until [`Hub::fill`] or [`Hub::give_up`].
+    pub fn begin_read(&mut self, stream: StreamId, even_without_hole: bool) -> Option<(AccountNumber, i64)> {
+        let topic = self.topics.get_mut(&stream)?;
+        let held = topic.held?;
+        if topic.is_reading || (topic.parked.is_empty() && !even_without_hole) {
+            return None;
+        }
+        topic.is_reading = true;
+        Some((topic.account, held))
+    }
+
+    /// Takes in what the store said: the stream stands at `upto`, and these happened after the position
+    /// that [`Hub::begin_read`] gave, each with its own position. What was delivered meanwhile is skipped.
+    /// A hole that is open still is returned.
+    pub fn fill(&mut self, stream: StreamId, upto: i64, happened: Vec<(i64, Told)>) -> Option<Need> {
+        let topic = self.topics.get_mut(&stream)?;
+        topic.is_reading = false;
+        let held = topic.held?;
+        if upto > held {
+            let told = happened.into_iter().filter(|(position, _)| *position > held).map(|(_, told)| told).collect();
+            topic.deliver(stream, Piece { after: held, upto, told });
+        }
+        topic.drain_parked(stream);
+        topic.hole(stream)
+    }
+
+    /// The store could not be read; the next news or sweep tries again.
+    pub fn give_up(&mut self, stream: StreamId) {
+        if let Some(topic) = self.topics.get_mut(&stream) {
+            topic.is_reading = false;
+        }
+    }
+
+    /// Tells the other members of a conversation that a user is typing.
+    pub fn typing(&self, talk: StreamId, user: Sid<User>, packet: &Bytes) {
+        let Some(topic) = self.topics.get(&talk) else { return };
+        let members = topic.watchers.iter().filter(|watcher| watcher.watch == Watch::Part(Part::Messages));
+        for member in members.filter(|member| member.mail.hears_typing_of(user)) {
+            member.mail.post(Post::Typing(packet.clone()));
+        }
+    }
+
+    /// Streams that somebody watches; a sweep compares their positions with the store.
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.topics.iter().filter(|(_, topic)| !topic.watchers.is_empty()).map(|(stream, _)| *stream).collect()
+    }
+
+    /// Watchers on this node, and topics.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.topics.values().map(|topic| topic.watchers.len()).sum(), self.topics.len())
+    }
+
+    fn forget_if_unwatched(&mut self, stream: StreamId) {
+        let is_unwatched =
+            self.topics.get(&stream).is_some_and(|topic| topic.watchers.is_empty() && topic.openers == 0);
+        if is_unwatched {
+            self.topics.remove(&stream);
+        }
+    }
+}
+
+impl<M: Mail> Topic<M> {
+    fn new(account: AccountNumber) -> Self {
+        Self {
+            account,
+            held: None,
+            ring: VecDeque::new(),
+            parked: Vec::new(),
+            watchers: Vec::new(),
+            openers: 0,
+            is_reading: false,
+        }
+    }
+
+    /// The pieces after a position, if the ring reaches back that far without a gap.
+    fn since(&self, position: i64) -> Option<impl Iterator<Item = &Piece>> {
+        let first = self.ring.iter().position(|piece| piece.after <= position && position < piece.upto)?;
+        Some(self.ring.iter().skip(first))
+    }
+
+    fn deliver(&mut self, stream: StreamId, piece: Piece) {
+        self.held = Some(piece.upto);
+        for watcher in &mut self.watchers {
+            watcher.tell(stream, &piece);
+        }
+        if self.ring.len() == RING_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(piece);
+    }
+
+    /// Delivers what a hole had held back, as far as it continues the held position.
+    fn drain_parked(&mut self, stream: StreamId) {
+        while let Some(held) = self.held {
+            self.parked.retain(|piece| piece.upto > held);
+            let Some(at) = self.parked.iter().position(|piece| piece.after == held) else { return };
+            let piece = self.parked.swap_remove(at);
+            self.deliver(stream, piece);
+        }
+    }
+
+    fn hole(&self, stream: StreamId) -> Option<Need> {
+        (!self.parked.is_empty()).then_some(Need::ReadSoon(stream))
+    }
+
+    fn must_read(&self, stream: StreamId) -> Option<Need> {
+        self.held.map(|_| Need::ReadNow(stream))
+    }
+}
+
+impl<M: Mail> Watcher<M> {
+    fn tell(&mut self, stream: StreamId, piece: &Piece) {
+        if piece.upto <= self.at {
+            return;
+        }
+        match self.watch {
+            Watch::Part(part) => {
+                for told in piece.told.iter().filter(|told| told.part == part) {
+                    self.mail.post(Post::Packet { stream, part, packet: told.packet.clone() });
+                }
+            }
+            Watch::Own => {
+                let mut ended = piece.told.iter().filter_map(|told| told.ended).peekable();
+                if ended.peek().is_none() {
+                    self.mail.post(Post::Own { upto: piece.upto, ended: None });
+                }
+                for conversation in ended {
+                    self.mail.post(Post::Own { upto: piece.upto, ended: Some(conversation) });
+                }
+            }
+        }
+        self.at = piece.upto;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Streams, and how Sync events travel as news: encoded once, opaque to the store and to every bus.
+
+use bytes::Bytes;
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
+use tertulia_store::{News, StreamId};
+
+/// The kinds of streams; a stream is what has one counter of positions.
+pub mod kind {
+    /// Messages and document of a conversation.
+    pub const TALK: u8 = 1;
+    /// Participants of a conversation.
+    pub const ROSTER: u8 = 2;
+    /// Conversations of a user.
+    pub const MINE: u8 = 3;
+    /// Name, attributes and reachability of a user.
+    pub const INFO: u8 = 4;
+}
+
+/// The stream of a conversation's messages and document.
+pub fn talk(conversation: Sid<Conversation>) -> StreamId {
+    StreamId { kind: kind::TALK, key: conversation.number() }
+}
+
+/// The stream of a conversation's participants.
+pub fn roster(conversation: Sid<Conversation>) -> StreamId {
+    StreamId { kind: kind::ROSTER, key: conversation.number() }
+}
+
+/// The stream of a user's own list of conversations.
+pub fn mine(user: Sid<User>) -> StreamId {
+    StreamId { kind: kind::MINE, key: user.number() }
+}
+
+/// The stream of a user's public facts.
+pub fn info(user: Sid<User>) -> StreamId {
+    StreamId { kind: kind::INFO, key: user.number() }
+}
+
+/// The stream whose positions an object's events carry.
+pub fn stream_of(object: Object) -> StreamId {
+    match object {
+        Object::Document(sid) | Object::Messages(sid) => talk(sid),
+        Object::Roster(sid) => roster(sid),
+        Object::MyConversations(sid) => mine(sid),
+        Object::UserInfo(sid) => info(sid),
+    }
+}
+
+/// Which of a stream's objects; with the stream it names the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Part {
+    /// The conversation's document.
+    Document = 0,
+    /// The conversation's messages.
+    Messages = 1,
+    /// The whole of a stream that has one object only.
+    Whole = 2,
+}
+
+/// Which part of its stream an object is.
+pub fn part_of(object: Object) -> Part {
+    match object {
+        Object::Document(_) => Part::Document,
+        Object::Messages(_) => Part::Messages,
+        Object::Roster(_) | Object::MyConversations(_) | Object::UserInfo(_) => Part::Whole,
+    }
+}
+
+/// One event of a piece of news, decoded: the packet is ready for every socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whose watchers hear it.
+    pub part: Part,
+    /// The conversation that its user can no longer read, on a removal in `mine`.
+    pub ended: Option<Sid<Conversation>>,
+    /// The encoded packet.
+    pub packet: Bytes,
+}
+
+/// News of these events, which took the positions after `after` up to `upto`.
+pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
+    let mut bytes = Vec::new();
+    for event in events {
+        let packet = event.live_packet(&packet_id(stream, event));
+        bytes.push(part_of(event.object) as u8);
+        bytes.extend_from_slice(&ended(event).map_or(0, |sid| sid.number()).to_be_bytes());
+        bytes.extend_from_slice(&u32::try_from(packet.len()).expect("a packet has under 4 GiB").to_be_bytes());
+        bytes.extend_from_slice(&packet);
+    }
+    News { stream, after, upto, events: bytes.into() }
+}
+
+fn ended(event: &Event) -> Option<Sid<Conversation>> {
+    match (event.object, &event.change) {
+        (Object::MyConversations(_), ObjectChange::Removed(ItemKey::Key(key))) => Sid::parse(key).ok(),
+        _ => None,
+    }
+}
+
+/// An id for a packet; clients return it in their acknowledgement, which nobody needs.
+fn packet_id(stream: StreamId, event: &Event) -> String {
+    format!("TM{}{:x}{:016x}{:x}", stream.kind, part_of(event.object) as u8, stream.key as u64, event.id)
+}
+
+/// Takes news apart without copying. `None` when the bytes are no news of ours: a bus may bring anything.
+pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
+    const HEAD: usize = 1 + 16 + 4;
+    let mut told = Vec::new();
+    let mut rest = events.clone();
+    while !rest.is_empty() {
+        if rest.len() < HEAD {
+            return None;
+        }
+        let head = rest.split_to(HEAD);
+        let part = match head[0] {
+            0 => Part::Document,
+            1 => Part::Messages,
+            2 => Part::Whole,
+            _ => return None,
+        };
+        let number = u128::from_be_bytes(head[1..17].try_into().ok()?);
+        let length = usize::try_from(u32::from_be_bytes(head[17..].try_into().ok()?)).ok()?;
+        if rest.len() < length {
+            return None;
+        }
+        let ended = (number != 0).then(|| Sid::from_number(number));
+        told.push(Told { part, ended, packet: rest.split_to(length) });
+    }
+    Some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tertulia_protocol::Timestamp;
+    use tertulia_protocol::sync::data;
+
+    #[test]
+    fn news_come_apart_as_they_were_put_together() {
+        let (user, conversation) = (Sid::from_number(1), Sid::from_number(2));
+        let object = Object::MyConversations(user);
+        let at = Timestamp::from_seconds(0);
+        let key = ItemKey::Key(conversation.to_string());
+        let events = [
+            Event { object, id: 1, at, change: ObjectChange::Added(key.clone(), data(&1)) },
+            Event { object, id: 2, at, change: ObjectChange::Removed(key) },
+        ];
+        let told = decode(&news(mine(user), 0, 2, &events).events).unwrap();
+        assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
+        assert!(told[1].packet.ends_with(b"]}"));
+    }
+
+    #[test]
+    fn foreign_bytes_are_no_news() {
+        assert_eq!(decode(&Bytes::from_static(&[9; 40])), None);
+        assert_eq!(decode(&Bytes::from_static(&[0; 5])), None);
+        assert_eq!(decode(&Bytes::from_static(&[255; 21])), None);
+    }
+}

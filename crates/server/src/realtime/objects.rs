@@ -1,0 +1,438 @@
+//! Sync objects as projections of the nouns' rows: opening them, reading their items, replaying.
+//!
+//! Each question is answered from one snapshot. Who may read an object is decided here, once, for
+//! opening, for items and for subscriptions; what may not be read is not found.
+
+use tertulia_protocol::sid::{Conversation as ConversationKind, User as UserKind};
+use tertulia_protocol::sync::{Event, Item, ItemKey, Object, ObjectChange, PageEnds, data};
+use tertulia_protocol::{Code, Cursor, Sid, Timestamp};
+use tertulia_store::StreamId;
+
+use super::news::{Told, decode, kind, news, stream_of};
+use crate::conversations::queries::Lock;
+use crate::conversations::{self, Conversation};
+use crate::messages;
+use crate::participants;
+use crate::participants::queries::Direction;
+use crate::platform::{Cx, Error, Form, Outcome, Question};
+use crate::roles::commands::standing_in_service;
+use crate::roles::{self, Permission};
+use crate::users::{self, User};
+
+/// How long a deleted conversation can still be opened by who was in it (decision 7): a client that is
+/// just being added fetches it during the deletion, and a 404 would be an unhandled rejection there.
+const FADING_MICROS: i64 = 60_000_000;
+
+/// An object that the caller may read, with the rows behind it.
+enum Readable {
+    Conversation(Box<Conversation>),
+    /// Deleted a moment ago: readable once more, empty, but nothing to subscribe to.
+    Fading(Box<Conversation>),
+    User(Box<User>),
+}
+
+fn not_found(object: Option<Object>) -> Error {
+    let code = match object {
+        Some(Object::Document(_)) => Code::DocumentNotFound,
+        Some(Object::Messages(_)) => Code::ListNotFound,
+        _ => Code::MapNotFound,
+    };
+    Error::plain(code)
+}
+
+async fn readable(cx: &mut Cx<'_, '_>, object: Object) -> Outcome<Readable> {
+    let found = match object {
+        Object::Document(sid) => conversation(cx, sid, true).await?,
+        Object::Messages(sid) | Object::Roster(sid) => conversation(cx, sid, false).await?,
+        Object::MyConversations(sid) => own_user(cx, sid).await?,
+        Object::UserInfo(sid) => user(cx, sid).await?,
+    };
+    found.ok_or_else(|| not_found(Some(object)))
+}
+
+async fn conversation(cx: &mut Cx<'_, '_>, sid: Sid<ConversationKind>, is_document: bool) -> Outcome<Option<Readable>> {
+    let account = cx.caller.account;
+    let found = conversations::queries::find_even_removed(cx.tx, account, sid, Lock::None).await?;
+    let Some(conversation) = found.filter(|found| in_service(cx, found)) else { return Ok(None) };
+    let Some(reader) = cx.caller.user() else { return Ok(Some(Readable::Conversation(Box::new(conversation)))) };
+    if let Some(removed) = conversation.removed {
+        let fades = cx.now < removed.plus_micros(FADING_MICROS);
+        let was_there = fades && participants::queries::was_there(cx.tx, account, sid, reader.sid).await?;
+        return Ok(was_there.then(|| Readable::Fading(Box::new(conversation))));
+    }
+    let takes_part = participants::queries::find_by_user(cx.tx, account, reader.sid, sid).await?.is_some();
+    let may_peek = is_document && (conversation.created_by == reader.identity || may_join(cx).await?);
+    Ok((takes_part || may_peek).then(|| Readable::Conversation(Box::new(conversation))))
+}
+
+async fn may_join(cx: &mut Cx<'_, '_>) -> Outcome<bool> {
+    let standing = standing_in_service(cx).await?;
+    Ok(roles::may(standing, Permission::JoinConversation).is_ok())
+}
+
+fn in_service(cx: &Cx<'_, '_>, conversation: &Conversation) -> bool {
+    cx.caller.user().is_none_or(|user| user.service == conversation.service)
+}
+
+async fn own_user(cx: &mut Cx<'_, '_>, sid: Sid<UserKind>) -> Outcome<Option<Readable>> {
+    if cx.caller.user().is_some_and(|user| user.sid != sid) {
+        return Ok(None);
+    }
+    user(cx, sid).await
+}
+
+async fn user(cx: &mut Cx<'_, '_>, sid: Sid<UserKind>) -> Outcome<Option<Readable>> {
+    let found = users::queries::find(cx.tx, cx.caller.account, sid).await?;
+    let own_service = cx.caller.user().map(|user| user.service);
+    let found = found.filter(|found| own_service.is_none_or(|service| service == found.service));
+    Ok(found.map(|user| Readable::User(Box::new(user))))
+}
+
+/// What opening an object gives.
+pub struct Opened {
+    /// Which.
+    pub object: Object,
+    /// Its position.
+    pub position: i64,
+    /// A document's data.
+    pub data: Option<Box<serde_json::value::RawValue>>,
+    /// Its items, where they were asked for.
+    pub items: Option<Vec<Item>>,
+    /// When it came to be.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Opens an object by its SID or name.
+pub struct OpenObject {
+    /// SID or name.
+    pub key: String,
+    /// What a request for it says it is; another type is not found.
+    pub wanted: tertulia_protocol::sync::ObjectType,
+    /// Whether the items come along (small maps only).
+    pub with_items: bool,
+}
+
+impl Question for OpenObject {
+    type Out = Opened;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Opened> {
+        let object = Object::parse(&self.key).filter(|object| object.object_type() == self.wanted);
+        let object = object.ok_or_else(|| {
+            Error::plain(match self.wanted {
+                tertulia_protocol::sync::ObjectType::Document => Code::DocumentNotFound,
+                tertulia_protocol::sync::ObjectType::List => Code::ListNotFound,
+                tertulia_protocol::sync::ObjectType::Map => Code::MapNotFound,
+            })
+        })?;
+        let readable = readable(cx, object).await?;
+        let position = position(cx, object, &readable).await?;
+        let (created, updated) = match &readable {
+            Readable::Conversation(conversation) | Readable::Fading(conversation) => {
+                (conversation.created, conversation.updated)
+            }
+            Readable::User(user) => (user.created, user.updated),
+        };
+        let document = match (&readable, object) {
+            (Readable::Conversation(conversation) | Readable::Fading(conversation), Object::Document(_)) => {
+                Some(data(&conversations::events::document(conversation)))
+            }
+            _ => None,
+        };
+        let items = match (&readable, object, self.with_items) {
+            (Readable::User(user), Object::UserInfo(_), true) => Some(users::events::items(user)),
+            _ => None,
+        };
+        Ok(Opened { object, position, data: document, items, created, updated })
+    }
+}
+
+async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
+    match (object, readable) {
+        (Object::Roster(sid), _) => Ok(participants::queries::roster(cx.tx, cx.caller.account, sid).await?.position),
+        (_, Readable::Conversation(conversation) | Readable::Fading(conversation)) => Ok(conversation.position),
+        (Object::MyConversations(_), Readable::User(user)) => Ok(user.mine_position),
+        (_, Readable::User(user)) => Ok(user.info_position),
+    }
+}
+
+/// Which items are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemsQuery {
+    /// Exactly this one.
+    pub only: Option<String>,
+    /// From this index or key on, which is included.
+    pub from: Option<String>,
+    /// Which way.
+    pub direction: Direction,
+    /// How many at most.
+    pub size: i64,
+}
+
+impl ItemsQuery {
+    /// Reads the parameters. A page token, which the old SDK sends alone, carries all of them.
+    pub fn read(query: &Form) -> Outcome<Self> {
+        if let Some(token) = query.text("PageToken").filter(|token| !token.is_empty()) {
+            return Self::from_token(token).ok_or_else(|| Error::parameter("Invalid PageToken."));
+        }
+        let size = match query.text("PageSize") {
+            None => 50,
+            Some(text) => {
+                let size = text.parse::<i64>().ok().filter(|size| *size >= 1);
+                size.ok_or_else(|| Error::parameter("Invalid PageSize."))?.min(100)
+            }
+        };
+        let direction = match query.text("Order") {
+            Some("desc") => Direction::Down,
+            _ => Direction::Up,
+        };
+        let only = query.owned("Key").or_else(|| query.owned("Index"));
+        Ok(Self { only, from: query.owned("From"), direction, size })
+    }
+
+    fn from_token(token: &str) -> Option<Self> {
+        let cursor = Cursor::parse(token)?;
+        let direction = if cursor.text(0)? == "desc" { Direction::Down } else { Direction::Up };
+        let size = cursor.number(1).filter(|size| (1..=100).contains(size))?;
+        Some(Self { only: None, from: Some(cursor.text(2)?.to_owned()), direction, size })
+    }
+
+    fn token(&self, direction: Direction, from: &str) -> String {
+        let order = if direction == Direction::Down { "desc" } else { "asc" };
+        Cursor::new([order.to_owned(), self.size.to_string(), from.to_owned()]).token()
+    }
+}
+
+fn key_text(key: &ItemKey) -> String {
+    match key {
+        ItemKey::Index(index) => index.to_string(),
+        ItemKey::Key(key) => key.clone(),
+    }
+}
+
+/// Reads items of a list or map.
+pub struct ListItems {
+    /// SID or name of the object.
+    pub key: String,
+    /// Which items.
+    pub query: ItemsQuery,
+}
+
+impl Question for ListItems {
+    type Out = (Vec<Item>, PageEnds);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let object = Object::parse(&self.key).ok_or_else(|| not_found(None))?;
+        let readable = readable(cx, object).await?;
+        let query = &self.query;
+        if let Some(only) = &query.only {
+            let found = items(cx, object, &readable, Some(only), Direction::Up, 1).await?;
+            let found = found.into_iter().filter(|item| key_text(&item.key) == *only).collect();
+            return Ok((found, PageEnds::default()));
+        }
+        let from = query.from.as_deref();
+        let mut found = items(cx, object, &readable, from, query.direction, query.size + 1).await?;
+        let next_token = if found.len() as i64 > query.size {
+            found.pop().map(|item| query.token(query.direction, &key_text(&item.key)))
+        } else {
+            None
+        };
+        let previous_token = match from {
+            None => None,
+            Some(from) => self.before(cx, object, &readable, from).await?,
+        };
+        Ok((found, PageEnds { previous_token, next_token }))
+    }
+}
+
+impl ListItems {
+    /// The token of the page before: the client takes its absence for the collection's beginning, and
+    /// what lies before would be out of reach for the whole session (Sync facts §2.2).
+    async fn before(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        object: Object,
+        readable: &Readable,
+        from: &str,
+    ) -> Outcome<Option<String>> {
+        let back = if self.query.direction == Direction::Up { Direction::Down } else { Direction::Up };
+        let around = items(cx, object, readable, Some(from), back, 2).await?;
+        let before = around.into_iter().map(|item| key_text(&item.key)).find(|key| key != from);
+        Ok(before.map(|key| self.query.token(back, &key)))
+    }
+}
+
+async fn items(
+    cx: &mut Cx<'_, '_>,
+    object: Object,
+    readable: &Readable,
+    from: Option<&str>,
+    direction: Direction,
+    limit: i64,
+) -> Outcome<Vec<Item>> {
+    let account = cx.caller.account;
+    if let Readable::Fading(_) = readable {
+        return Ok(Vec::new());
+    }
+    match (object, readable) {
+        (Object::Messages(sid), _) => {
+            let wrong = || Error::parameter("From and Index must be message indexes");
+            let from = from.map(|from| from.parse().map_err(|_| wrong())).transpose()?;
+            let rows = messages::queries::from_index(cx.tx, account, sid, from, direction, limit).await?;
+            Ok(rows.iter().map(messages::events::item).collect())
+        }
+        (Object::Roster(sid), _) => {
+            let rows = participants::queries::by_sid(cx.tx, account, sid, from, direction, limit).await?;
+            Ok(rows.iter().map(participants::events::roster_item).collect())
+        }
+        (Object::MyConversations(sid), _) => {
+            let rows = participants::queries::of_user(cx.tx, account, sid, from, direction, limit).await?;
+            Ok(rows.iter().map(participants::events::mine_item).collect())
+        }
+        (Object::UserInfo(_), Readable::User(user)) => Ok(info_items(user, from, direction, limit)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn info_items(user: &User, from: Option<&str>, direction: Direction, limit: i64) -> Vec<Item> {
+    let mut items = users::events::items(user);
+    items.sort_by_key(|item| key_text(&item.key));
+    if direction == Direction::Down {
+        items.reverse();
+    }
+    let reached = |item: &Item| match (from, direction) {
+        (None, _) => true,
+        (Some(from), Direction::Up) => key_text(&item.key).as_str() >= from,
+        (Some(from), Direction::Down) => key_text(&item.key).as_str() <= from,
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    items.into_iter().filter(reached).take(limit).collect()
+}
+
+/// One object of a subscription, as the store sees it.
+pub struct Standing {
+    /// The object.
+    pub object: Object,
+    /// Its position.
+    pub position: i64,
+    /// What happened after the position that the client has, in order.
+    pub missed: Vec<Event>,
+}
+
+/// Where the objects of a subscription request stand, all in one snapshot.
+pub struct Snapshot {
+    /// Each object with the last position that the client has; `None` there means "from now on".
+    pub entries: Vec<(Option<Object>, Option<i64>)>,
+}
+
+impl Question for Snapshot {
+    /// One answer an entry; and the position of the reader's own list, which dates the rights.
+    type Out = (Vec<Result<Standing, Code>>, i64);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let mut answers = Vec::with_capacity(self.entries.len());
+        for (object, after) in &self.entries {
+            answers.push(match object {
+                None => Err(Code::MapNotFound),
+                Some(object) => match standing(cx, *object, *after).await {
+                    Ok(standing) => Ok(standing),
+                    Err(Error::Refused(refusal)) => Err(refusal.code),
+                    Err(failure) => return Err(failure),
+                },
+            });
+        }
+        let own = match cx.caller.user() {
+            None => 0,
+            Some(user) => {
+                let own = users::queries::find(cx.tx, cx.caller.account, user.sid).await?;
+                own.map_or(0, |user| user.mine_position)
+            }
+        };
+        Ok((answers, own))
+    }
+}
+
+async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>) -> Outcome<Standing> {
+    let readable = readable(cx, object).await?;
+    if let Readable::Fading(_) = readable {
+        return Err(not_found(Some(object)));
+    }
+    let position = position(cx, object, &readable).await?;
+    let missed = match after {
+        Some(after) if after < position => missed(cx, object, &readable, after).await?,
+        _ => Vec::new(),
+    };
+    Ok(Standing { object, position, missed })
+}
+
+async fn missed(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable, after: i64) -> Outcome<Vec<Event>> {
+    let account = cx.caller.account;
+    Ok(match (object, readable) {
+        (Object::Document(_), Readable::Conversation(conversation)) => match conversation.removed {
+            None => vec![conversations::events::document_updated(conversation)],
+            Some(at) => vec![Event { object, id: conversation.position, at, change: ObjectChange::Gone }],
+        },
+        (Object::Messages(sid), _) => {
+            messages::events::replay(&messages::queries::changed(cx.tx, account, sid, after).await?, after)
+        }
+        (Object::Roster(sid), _) => {
+            let rows = participants::queries::roster_changed(cx.tx, account, sid, after).await?;
+            participants::events::roster_replay(&rows, after)
+        }
+        (Object::MyConversations(sid), _) => {
+            let rows = participants::queries::mine_changed(cx.tx, account, sid, after).await?;
+            participants::events::mine_replay(&rows, after)
+        }
+        (Object::UserInfo(_), Readable::User(user)) => users::events::changed_after(user, after),
+        _ => Vec::new(),
+    })
+}
+
+/// Everything that happened in a stream after a position: for topics that missed news. Asked by the
+/// server itself, since it is not one reader's answer.
+pub struct ReplayStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// After which position.
+    pub after: i64,
+}
+
+impl Question for ReplayStream {
+    /// The stream's position, and each event with its own, ready to be told.
+    type Out = (i64, Vec<(i64, Told)>);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let mut upto = self.after;
+        let mut happened = Vec::new();
+        for object in objects_of(self.stream) {
+            match standing(cx, object, Some(self.after)).await {
+                Ok(standing) => {
+                    upto = upto.max(standing.position);
+                    happened.extend(standing.missed);
+                }
+                // Its rows are gone for good; whoever watched it was told by the user's own list.
+                Err(Error::Refused(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        happened.sort_by_key(|event| event.id);
+        Ok((upto, happened.iter().flat_map(told).collect()))
+    }
+}
+
+fn told(event: &Event) -> Vec<(i64, Told)> {
+    let news = news(stream_of(event.object), event.id - 1, event.id, std::slice::from_ref(event));
+    decode(&news.events).into_iter().flatten().map(|told| (event.id, told)).collect()
+}
+
+fn objects_of(stream: StreamId) -> Vec<Object> {
+    match stream.kind {
+        kind::TALK => {
+            vec![Object::Messages(Sid::from_number(stream.key)), Object::Document(Sid::from_number(stream.key))]
+        }
+        kind::ROSTER => vec![Object::Roster(Sid::from_number(stream.key))],
+        kind::MINE => vec![Object::MyConversations(Sid::from_number(stream.key))],
+        _ => vec![Object::UserInfo(Sid::from_number(stream.key))],
+    }
+}

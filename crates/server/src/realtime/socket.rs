@@ -1,0 +1,360 @@
+//! A websocket and its session: reads messages, performs effects, keeps the time.
+//!
+//! Requests of one connection are answered one after the other, so their order is the client's; events go
+//! out meanwhile. One timer serves pings and the token's time. The socket must never decide anything: what
+//! a packet means is the session's business, what a request means the noun's.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::hub::Watch;
+use super::mailbox::{Bounds, Mailbox, Overflow};
+use super::news::{mine, part_of, stream_of};
+use super::record::Direction;
+use super::session::{CloseReason, Effect, Input, Session};
+use super::subscribe::Subscriber;
+use super::tunnel;
+use crate::App;
+use crate::http::{origin, refuse};
+use crate::platform::{Caller, Ids, Reply, Surface, ids};
+
+/// A larger message ends the connection with 1009 (decision 23).
+const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// How long a last packet may take on its way out.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Opens a websocket, unless the server is full or going away: then 503, which clients try again.
+pub async fn upgrade(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let Some(permit) = app.enter_connection() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no more connections; try again\n").into_response();
+    };
+    let origin = origin(&app, &headers);
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| Connection::new(app, socket, origin, permit).run())
+}
+
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+struct Answered {
+    id: String,
+    reply: Reply,
+    cancelled: Vec<tertulia_protocol::sync::Object>,
+}
+
+struct Connection {
+    app: Arc<App>,
+    number: u64,
+    socket: WebSocket,
+    origin: String,
+    session: Session,
+    mailbox: Option<Arc<Mailbox>>,
+    answering: Option<Answering>,
+    last_sign_of_life: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What the connection woke up for.
+enum Woken {
+    Message(Option<Result<Message, axum::Error>>),
+    Post(Result<super::hub::Post, Overflow>),
+    Answered(Answered),
+    Time,
+    ShutDown,
+}
+
+impl Connection {
+    fn new(app: Arc<App>, socket: WebSocket, origin: String, permit: OwnedSemaphorePermit) -> Self {
+        let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
+        let session = Session::new(app.clock.machine(), app.installation.clone(), continuation);
+        let number = app.next_connection();
+        if let Some(recorder) = &app.recorder {
+            recorder.note(app.clock.machine(), number, "open");
+        }
+        Self {
+            app,
+            number,
+            socket,
+            origin,
+            session,
+            mailbox: None,
+            answering: None,
+            last_sign_of_life: now(),
+            _permit: permit,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut draining = self.app.draining();
+        loop {
+            let wake_at = self.wake_at();
+            let woken = tokio::select! {
+                message = self.socket.recv(), if self.answering.is_none() => Woken::Message(message),
+                post = received(self.mailbox.as_deref()) => Woken::Post(post),
+                answered = answered(&mut self.answering) => Woken::Answered(answered),
+                () = sleep_until(wake_at) => Woken::Time,
+                _ = draining.wait_for(|draining| *draining) => Woken::ShutDown,
+            };
+            if self.take(woken).await.is_err() {
+                break;
+            }
+        }
+        self.leave();
+    }
+
+    /// Takes in what happened. `Err` when the connection is over.
+    async fn take(&mut self, woken: Woken) -> Result<(), ()> {
+        let input = match woken {
+            Woken::Message(None) => return Err(()),
+            Woken::Message(Some(Err(cause))) => return self.broken(&cause).await,
+            Woken::Message(Some(Ok(message))) => {
+                self.last_sign_of_life = now();
+                match message {
+                    Message::Binary(bytes) => {
+                        self.record(Direction::In, &bytes);
+                        Input::Packet(bytes)
+                    }
+                    Message::Text(_) => Input::Text,
+                    Message::Ping(_) | Message::Pong(_) => return Ok(()),
+                    Message::Close(_) => return Err(()),
+                }
+            }
+            Woken::Post(Ok(post)) => Input::Post(post),
+            Woken::Post(Err(Overflow)) => {
+                let effects = self.session.overflow();
+                return self.perform(effects).await;
+            }
+            Woken::Answered(answered) => return self.reply(answered).await,
+            Woken::Time => {
+                self.ping().await?;
+                Input::Tick
+            }
+            Woken::ShutDown => Input::ShutDown,
+        };
+        self.input(input).await
+    }
+
+    async fn input(&mut self, input: Input) -> Result<(), ()> {
+        let now = self.now();
+        let effects = self.session.input(now, input);
+        self.perform(effects).await
+    }
+
+    /// Performs effects in their order; an admission's own effects come before what follows it.
+    async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), ()> {
+        for effect in effects {
+            match effect {
+                Effect::Send(packet) => self.send(packet).await?,
+                Effect::Admit { id, token } => {
+                    let result = self.app.admit(&token).await.map(Box::new);
+                    Box::pin(self.input(Input::Admitted { id, result })).await?;
+                }
+                Effect::Enter { wants_typing } => self.enter(wants_typing).await?,
+                Effect::Answer { id, request } => self.answering = self.answer(id, request),
+                Effect::Detach(stream, part) => {
+                    if let Some(mailbox) = &self.mailbox {
+                        self.app.hub().detach(stream, Watch::Part(part), mailbox);
+                    }
+                }
+                Effect::Close(reason) => return self.close(reason).await,
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, id: String, request: TunnelledRequest) -> Option<Answering> {
+        let subscriber = self.subscriber()?;
+        let origin = self.origin.clone();
+        Some(Box::pin(async move {
+            if request.path == "/v4/Subscriptions" && request.method == "POST" {
+                let (reply, cancelled) = match subscriber.answer(&request.body).await {
+                    Ok(answer) => answer,
+                    Err(error) => (refuse(&error, Surface::Sdk, &request.path), Vec::new()),
+                };
+                return Answered { id, reply, cancelled };
+            }
+            let reply = tunnel::answer(&subscriber.app, &subscriber.caller, &origin, request).await;
+            Answered { id, reply, cancelled: Vec::new() }
+        }))
+    }
+
+    fn subscriber(&self) -> Option<Subscriber> {
+        let caller: Caller = self.session.admission()?.caller.clone();
+        Some(Subscriber { app: Arc::clone(&self.app), caller, mailbox: self.mailbox.clone()? })
+    }
+
+    async fn reply(&mut self, answered: Answered) -> Result<(), ()> {
+        for object in answered.cancelled {
+            self.input(Input::Cancelled(stream_of(object), part_of(object))).await?;
+        }
+        let packet = http_reply(&answered.id, answered.reply.status, &answered.reply.body);
+        self.send(packet.into()).await
+    }
+
+    /// The connection is somebody's now.
+    async fn enter(&mut self, wants_typing: bool) -> Result<(), ()> {
+        let Some(admission) = self.session.admission() else { return Err(()) };
+        let realtime = &self.app.config.realtime;
+        let bounds = Bounds { packets_max: realtime.mailbox_packets_max, bytes_max: realtime.mailbox_bytes_max };
+        self.mailbox = Some(Mailbox::new(admission.user.sid, wants_typing, bounds));
+        let Some(subscriber) = self.subscriber() else { return Err(()) };
+        if let Err(error) = subscriber.watch_own().await {
+            refuse(&error, Surface::Sdk, "");
+            return Err(());
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, packet: Bytes) -> Result<(), ()> {
+        self.record(Direction::Out, &packet);
+        // A reader that takes nothing for as long as a ping may be unanswered is gone.
+        let sent = tokio::time::timeout(self.silence_max(), self.socket.send(Message::Binary(packet))).await;
+        sent.map_err(drop)?.map_err(drop)
+    }
+
+    async fn ping(&mut self) -> Result<(), ()> {
+        if self.last_sign_of_life.elapsed() > self.silence_max() {
+            return Err(());
+        }
+        if self.last_sign_of_life.elapsed() >= self.ping_every() {
+            let sent = tokio::time::timeout(CLOSE_PATIENCE, self.socket.send(Message::Ping(Bytes::new()))).await;
+            sent.map_err(drop)?.map_err(drop)?;
+        }
+        Ok(())
+    }
+
+    fn ping_every(&self) -> Duration {
+        Duration::from_secs(self.app.config.realtime.ping_seconds.max(1).into())
+    }
+
+    fn silence_max(&self) -> Duration {
+        self.ping_every() * 2 + Duration::from_secs(1)
+    }
+
+    fn wake_at(&self) -> Instant {
+        let ping = now() + self.ping_every();
+        let Some(due) = self.session.due() else { return ping };
+        let wait = due.micros().saturating_sub(self.now().micros());
+        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
+        (now() + wait).min(ping)
+    }
+
+    /// The time of the connection's account; a token lives by it.
+    fn now(&self) -> tertulia_protocol::Timestamp {
+        match self.session.admission() {
+            Some(admission) => self.app.clock.now(admission.caller.account),
+            None => self.app.clock.machine(),
+        }
+    }
+
+    async fn broken(&mut self, cause: &axum::Error) -> Result<(), ()> {
+        if is_too_large(cause) {
+            let reason = format!("a message has at most {MESSAGE_BYTES_MAX} bytes");
+            self.close_with(1009, reason).await;
+        }
+        Err(())
+    }
+
+    async fn close(&mut self, reason: CloseReason) -> Result<(), ()> {
+        let (code, text) = match reason {
+            CloseReason::Goodbye | CloseReason::Refused => (1000, ""),
+            CloseReason::Expired => (1000, "the token has expired"),
+            CloseReason::ShutDown => (1001, "the server is going away"),
+            CloseReason::Malformed => (1002, "not a packet"),
+            CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
+        };
+        tracing::debug!(connection = self.number, ?reason, "closing a connection");
+        self.close_with(code, text.to_owned()).await;
+        Err(())
+    }
+
+    async fn close_with(&mut self, code: u16, reason: String) {
+        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let farewell = async {
+            if self.socket.send(frame).await.is_ok() {
+                // Until the other side has closed, too: a socket dropped with unread bytes in it resets,
+                // and the last packet would be lost with the connection.
+                while let Some(Ok(message)) = self.socket.recv().await {
+                    if matches!(message, Message::Close(_)) {
+                        break;
+                    }
+                }
+            }
+        };
+        // Whoever does not answer is left.
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, farewell).await;
+    }
+
+    fn leave(&mut self) {
+        if let Some(recorder) = &self.app.recorder {
+            recorder.note(self.app.clock.machine(), self.number, "close");
+        }
+        let (Some(mailbox), Some(user)) = (&self.mailbox, self.app_user()) else { return };
+        let mut hub = self.app.hub();
+        for (stream, part) in self.session.subscribed() {
+            hub.detach(stream, Watch::Part(part), mailbox);
+        }
+        hub.detach(mine(user), Watch::Own, mailbox);
+    }
+
+    fn app_user(&self) -> Option<tertulia_protocol::Sid<tertulia_protocol::sid::User>> {
+        self.mailbox.as_ref().map(|mailbox| mailbox.user())
+    }
+
+    fn record(&self, direction: Direction, bytes: &[u8]) {
+        if let Some(recorder) = &self.app.recorder {
+            let client = self.session.admission().map(|admission| admission.user.identity.as_str());
+            recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
+        }
+    }
+}
+
+async fn received(mailbox: Option<&Mailbox>) -> Result<super::hub::Post, Overflow> {
+    match mailbox {
+        Some(mailbox) => mailbox.receive().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answered(answering: &mut Option<Answering>) -> Answered {
+    match answering {
+        Some(future) => {
+            let answered = future.await;
+            *answering = None;
+            answered
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn is_too_large(cause: &axum::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(cause);
+    while let Some(error) = source {
+        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[expect(clippy::disallowed_methods, reason = "a socket's silence is measured in real time, not in an account's")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,116 @@
+//! SQL of roles.
+
+use tertulia_protocol::sid::{Role as RoleKind, Service};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{Row, Sql, Tx};
+
+use super::{Permissions, Role, Scope};
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "account, sid, service_sid, friendly_name, kind, permissions, created, updated"
+    };
+}
+
+const FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM roles WHERE account = $1 AND sid = $2"));
+const LIST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM roles WHERE account = $1 AND service_sid = $2 AND (created, sid) > ($3, $4) ORDER BY created, sid LIMIT $5"
+));
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO roles (account, sid, service_sid, friendly_name, kind, permissions, created, updated) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING ",
+    columns!()
+));
+const SET_PERMISSIONS: Sql = Sql::new(concat!(
+    "UPDATE roles SET permissions = $3, updated = $4 WHERE account = $1 AND sid = $2 RETURNING ",
+    columns!()
+));
+const DELETE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND sid = $2");
+const PURGE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND service_sid = $2");
+
+fn read(row: &Row) -> Outcome<Role> {
+    let mut columns = Columns::of("roles", row);
+    Ok(Role {
+        account: AccountNumber(columns.next()?),
+        sid: columns.sid()?,
+        service: columns.sid()?,
+        friendly_name: columns.next()?,
+        scope: columns.word("kind", Scope::parse)?,
+        permissions: columns.word("permissions", Permissions::parse)?,
+        created: columns.time()?,
+        updated: columns.time()?,
+    })
+}
+
+/// A role of an account, of whichever service.
+pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RoleKind>) -> Outcome<Option<Role>> {
+    tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A service's roles in the order of their creation, after `(created, sid)`.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    after: (i64, &str),
+    limit: i64,
+) -> Outcome<Vec<Role>> {
+    let values = [account.into(), service.as_str().into(), after.0.into(), after.1.into(), limit.into()];
+    tx.query(&LIST, &values).await?.iter().map(read).collect()
+}
+
+/// A new role's row.
+#[derive(Clone, Debug)]
+pub struct NewRole<'a> {
+    /// Its SID.
+    pub sid: Sid<RoleKind>,
+    /// Its chat service.
+    pub service: Sid<Service>,
+    /// Its name.
+    pub friendly_name: &'a str,
+    /// Where it counts.
+    pub scope: Scope,
+    /// What it allows.
+    pub permissions: Permissions,
+}
+
+/// Inserts a role.
+pub async fn insert(tx: &mut Tx<'_>, account: AccountNumber, new: &NewRole<'_>, now: Timestamp) -> Outcome<Role> {
+    let values = [
+        account.into(),
+        new.sid.as_str().into(),
+        new.service.as_str().into(),
+        new.friendly_name.into(),
+        new.scope.word().into(),
+        new.permissions.words().join(" ").into(),
+        now.micros().into(),
+    ];
+    read(&tx.query_one(&INSERT, &values).await?)
+}
+
+/// Replaces what a role allows.
+pub async fn set_permissions(
+    tx: &mut Tx<'_>,
+    role: &Role,
+    permissions: Permissions,
+    now: Timestamp,
+) -> Outcome<Option<Role>> {
+    let values =
+        [role.account.into(), role.sid.as_str().into(), permissions.words().join(" ").into(), now.micros().into()];
+    tx.query_opt(&SET_PERMISSIONS, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Deletes a role.
+pub async fn delete(tx: &mut Tx<'_>, role: &Role) -> Outcome<()> {
+    tx.execute(&DELETE, &[role.account.into(), role.sid.as_str().into()]).await?;
+    Ok(())
+}
+
+/// Deletes every role of a service that is being purged.
+pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>) -> Outcome<()> {
+    tx.execute(&PURGE, &[account.into(), service.as_str().into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! A service on its port, from the bind to the last connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::App;
+use crate::http::router;
+
+/// How long connections may take to end, once the server goes away.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A service that listens.
+pub struct Server {
+    app: Arc<App>,
+    address: SocketAddr,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Why a port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else listens there.
+    #[error("port {port} of {ip} is in use; stop what listens there, or choose another port with --port (0 takes a free one)", port = .0.port(), ip = .0.ip())]
+    PortInUse(SocketAddr),
+    /// The operating system refuses for another reason.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// The operating system's words.
+        cause: std::io::Error,
+    },
+}
+
+impl Server {
+    /// Binds the port of the configuration and serves.
+    pub async fn start(app: Arc<App>) -> Result<Self, StartError> {
+        let address = app.config.http.listen;
+        let listener = TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::AddrInUse => StartError::PortInUse(address),
+            _ => StartError::Bind { address, cause },
+        })?;
+        let address = listener.local_addr().map_err(|cause| StartError::Bind { address, cause })?;
+        let mut draining = app.draining();
+        let router = router(Arc::clone(&app));
+        let serving = tokio::spawn(async move {
+            let drained = async move { drop(draining.wait_for(|draining| *draining).await) };
+            axum::serve(listener, router).with_graceful_shutdown(drained).await
+        });
+        Ok(Self { app, address, serving })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The service.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Goes away: closes connections plainly, waits for requests, closes the store. Ends within two
+    /// seconds, whatever the connections do.
+    pub async fn stop(self) {
+        self.app.drain();
+        let mut serving = self.serving;
+        if tokio::time::timeout(DRAIN_PATIENCE, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        self.app.store.close().await;
+    }
+}

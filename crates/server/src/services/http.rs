@@ -1,0 +1,7 @@
+//! REST routes of services.
+
+use crate::platform::Route;
+use crate::routes;
+
+/// The routes.
+pub const ROUTES: &[Route] = routes![];

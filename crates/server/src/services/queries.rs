@@ -1,0 +1,133 @@
+//! SQL of chat services.
+
+use tertulia_protocol::sid::{Role, Service as ServiceKind};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{Row, Sql, Tx};
+
+use super::Service;
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, service_role_sid, \
+         reachability_enabled, created, updated"
+    };
+}
+
+const FIND: Sql =
+    Sql::new(concat!("SELECT ", columns!(), " FROM services WHERE account = $1 AND sid = $2 AND removed IS NULL"));
+const LIST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM services WHERE account = $1 AND removed IS NULL AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
+));
+const INSERT: Sql = Sql::new(concat!(
+    "INSERT INTO services (account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, ",
+    "service_role_sid, reachability_enabled, created, updated) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) RETURNING ",
+    columns!()
+));
+const CONFIGURE: Sql = Sql::new(concat!(
+    "UPDATE services SET conversation_creator_role_sid = $3, conversation_role_sid = $4, service_role_sid = $5, ",
+    "reachability_enabled = $6, updated = $7 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
+    columns!()
+));
+const REMOVE: Sql =
+    Sql::new("UPDATE services SET removed = $3, updated = $3 WHERE account = $1 AND sid = $2 AND removed IS NULL");
+const REMOVED: Sql =
+    Sql::new("SELECT account, sid FROM services WHERE removed IS NOT NULL ORDER BY account, sid LIMIT $1");
+const DELETE: Sql = Sql::new("DELETE FROM services WHERE account = $1 AND sid = $2 AND removed IS NOT NULL");
+
+fn read(row: &Row) -> Outcome<Service> {
+    let mut columns = Columns::of("services", row);
+    Ok(Service {
+        account: AccountNumber(columns.next()?),
+        sid: columns.sid()?,
+        friendly_name: columns.next()?,
+        conversation_creator_role: columns.sid()?,
+        conversation_role: columns.sid()?,
+        service_role: columns.sid()?,
+        reachability_enabled: columns.next()?,
+        created: columns.time()?,
+        updated: columns.time()?,
+    })
+}
+
+/// A service of an account.
+pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ServiceKind>) -> Outcome<Option<Service>> {
+    tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// An account's services in the order of their creation, after `(created, sid)`.
+pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, after: (i64, &str), limit: i64) -> Outcome<Vec<Service>> {
+    let rows = tx.query(&LIST, &[account.into(), after.0.into(), after.1.into(), limit.into()]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// The three roles that a service gives by default.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultRoles {
+    /// To who creates a conversation through the SDK.
+    pub conversation_creator: Sid<Role>,
+    /// To who is added to a conversation.
+    pub conversation: Sid<Role>,
+    /// To a new user.
+    pub service: Sid<Role>,
+}
+
+/// Inserts a service.
+pub async fn insert(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    sid: Sid<ServiceKind>,
+    friendly_name: &str,
+    roles: DefaultRoles,
+    now: Timestamp,
+) -> Outcome<Service> {
+    let values = [
+        account.into(),
+        sid.as_str().into(),
+        friendly_name.into(),
+        roles.conversation_creator.as_str().into(),
+        roles.conversation.as_str().into(),
+        roles.service.as_str().into(),
+        now.micros().into(),
+    ];
+    read(&tx.query_one(&INSERT, &values).await?)
+}
+
+/// Stores a service's configuration.
+pub async fn configure(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> Outcome<Option<Service>> {
+    let values = [
+        service.account.into(),
+        service.sid.as_str().into(),
+        service.conversation_creator_role.as_str().into(),
+        service.conversation_role.as_str().into(),
+        service.service_role.as_str().into(),
+        service.reachability_enabled.into(),
+        now.micros().into(),
+    ];
+    tx.query_opt(&CONFIGURE, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Marks a service as removed; its rows are purged afterwards, in batches.
+pub async fn mark_removed(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> Outcome<()> {
+    tx.execute(&REMOVE, &[service.account.into(), service.sid.as_str().into(), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// Services that are marked and not yet purged.
+pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber, Sid<ServiceKind>)>> {
+    let rows = tx.query(&REMOVED, &[limit.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of("services", row);
+            Ok((AccountNumber(columns.next()?), columns.sid()?))
+        })
+        .collect()
+}
+
+/// Deletes the row of a service that nothing belongs to any more.
+pub async fn delete(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ServiceKind>) -> Outcome<()> {
+    tx.execute(&DELETE, &[account.into(), sid.as_str().into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Looking up what the verifier asks for, and bringing the user into being.
+
+use std::sync::Arc;
+
+use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_token::{AccountStatus, ChatClaim, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Rules};
+
+use super::{Admission, Refused};
+use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
+use crate::accounts::{Account, Status};
+use crate::keys::Kind;
+use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, Question, Source, UserRef, Who};
+use crate::users::User;
+use crate::{App, roles, services, users};
+
+impl App {
+    /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
+    pub async fn admit(&self, token: &str) -> Result<Admission, Refused> {
+        let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
+        let nobody = self.nobody();
+        let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
+            Ok(sid) => self.ask(&nobody, FindCredentials(Credentials::Key(sid))).await?,
+            Err(_) => None,
+        };
+        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
+        let number = stored.as_ref().map(|stored| stored.account.number);
+        let rules = self.rules(number);
+        let verified = tertulia_token::verify(unverified, key.as_ref(), &rules).map_err(Refused::Token)?;
+        let claim = ChatClaim::read(&verified).map_err(Refused::Token)?;
+        // Verifying refused every token without a key.
+        let Some(account) = stored.map(|stored| stored.account) else {
+            return Err(Error::Broken("a token was verified without a key".to_owned()).into());
+        };
+        let caller = Caller::system(account.number, account.sid);
+        let known = self.ask(&caller, FindClaimed::of(&account, &claim)).await?;
+        let access = claim.check(&known).map_err(Refused::Token)?;
+        let service = Sid::parse(&access.service_sid).map_err(|cause| Error::Broken(cause.to_string()))?;
+        let user = self.ensure_user(&caller, service, &access.identity).await?;
+        let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
+        let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
+        Ok(Admission {
+            caller: Caller { source: Source::Sdk, who: Who::User(user.clone()), hooks: true, ..caller },
+            user,
+            expires: Timestamp::from_seconds(access.expires_at),
+            dies: Timestamp::from_seconds(rules.dies_at(&verified)),
+        })
+    }
+
+    /// A caller for looking up who calls: it has no account yet.
+    pub fn nobody(&self) -> Caller {
+        Caller::system(AccountNumber(0), Sid::<AccountKind>::from_number(0))
+    }
+
+    fn rules(&self, account: Option<AccountNumber>) -> Rules {
+        let now = account.map_or_else(|| self.clock.machine(), |account| self.clock.now(account));
+        let tokens = &self.config.tokens;
+        Rules::at(now.seconds()).leeway(tokens.leeway_seconds).grace(tokens.grace_seconds).region(tokens.region.clone())
+    }
+
+    fn verifying_key(&self, stored: &StoredCredentials) -> Outcome<Key> {
+        let secret = stored.open(&self.sealer)?.pop();
+        let secret = secret.as_ref().and_then(|secret| secret.expose_str()).unwrap_or_default().to_owned();
+        let sid = stored.key.as_ref().map(|key| key.sid.to_string()).unwrap_or_default();
+        let mut key = Key::new(sid, stored.account.sid.to_string(), secret);
+        key.region.clone_from(&self.config.tokens.region);
+        key.status = KeyStatus::Active;
+        key.kind = match stored.key.as_ref().map(|key| key.kind) {
+            Some(Kind::Main) => TokenKeyKind::Main,
+            Some(Kind::Restricted) => TokenKeyKind::Restricted,
+            Some(Kind::Standard) | None => TokenKeyKind::Standard,
+        };
+        key.account_status = match stored.account.status {
+            Status::Active => AccountStatus::Active,
+            Status::Suspended => AccountStatus::Suspended,
+            Status::Closed => AccountStatus::Closed,
+        };
+        Ok(key)
+    }
+
+    /// Reads first: nearly everybody who connects has been here before, and reads wait for nobody.
+    async fn ensure_user(&self, caller: &Caller, service: Sid<ServiceKind>, identity: &str) -> Outcome<User> {
+        let find = FindUser { service, identity: identity.to_owned() };
+        match self.ask(caller, find.clone()).await? {
+            Some(user) => Ok(user),
+            None => self.perform(caller, find).await,
+        }
+    }
+}
+
+/// Looks up what a token claims.
+struct FindClaimed {
+    service: Option<Sid<ServiceKind>>,
+    role: Option<Sid<RoleKind>>,
+}
+
+impl FindClaimed {
+    fn of(account: &Account, claim: &ChatClaim) -> Self {
+        let own = claim.account_sid() == account.sid.as_str();
+        Self {
+            service: Sid::parse(claim.service_sid()).ok().filter(|_| own),
+            role: claim.deployment_role_sid().and_then(|role| Sid::parse(role).ok()),
+        }
+    }
+}
+
+impl Question for FindClaimed {
+    type Out = Known;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Known> {
+        let account = cx.caller.account;
+        let service = match self.service {
+            Some(sid) => services::queries::find(cx.tx, account, sid).await?,
+            None => None,
+        };
+        let role = match self.role {
+            Some(sid) => roles::queries::find(cx.tx, account, sid).await?,
+            None => None,
+        };
+        let role = role.is_some_and(|role| Some(role.service) == self.service && role.scope == roles::Scope::Service);
+        // Push credentials come with push itself; until then any well-formed one is taken.
+        Ok(Known { service: service.is_some(), role, push_credential: true })
+    }
+}
+
+/// Finds the user with an identity; as a change, brings it into being.
+#[derive(Clone, Debug)]
+struct FindUser {
+    service: Sid<ServiceKind>,
+    identity: String,
+}
+
+impl Question for FindUser {
+    type Out = Option<User>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<User>> {
+        users::queries::find_by_identity(cx.tx, cx.caller.account, self.service, &self.identity).await
+    }
+}
+
+impl Change for FindUser {
+    type Out = User;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
+        let service = services::commands::resolve(cx, Some(self.service)).await?;
+        users::commands::ensure(cx, &service, &self.identity).await
+    }
+}
