@@ -18,6 +18,8 @@ use crate::tx::Trouble;
 const STATEMENTS_KEPT: usize = 1024;
 /// Longer than any checkpoint or reader that can be in the way.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long writing may stand still for a reader when the log is to be restarted.
+const RESTART_PATIENCE: Duration = Duration::from_millis(100);
 const LOG_BYTES_KEPT: u32 = 64 << 20;
 const CACHE_KIB: u32 = 32 << 10;
 
@@ -83,6 +85,14 @@ impl Lite {
     /// Runs one of the few texts that begin and end transactions.
     pub(super) fn control(&self, text: &'static str) -> rusqlite::Result<()> {
         self.db.prepare_cached(text)?.raw_execute().map(drop)
+    }
+
+    /// Empties the log, waiting a little for readers that still look at it.
+    pub(super) fn restart_log(&self) -> rusqlite::Result<()> {
+        self.db.busy_timeout(RESTART_PATIENCE)?;
+        let restarted = self.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        self.db.busy_timeout(BUSY_TIMEOUT)?;
+        restarted
     }
 
     /// Whether no transaction is open: SQLite may have ended it by itself.

@@ -92,7 +92,7 @@ impl Writer {
             End::Committed(news) => tell(&*self.publish, news),
             End::NotBegun(error) => fail_all(group, &error),
             End::BroughtDown { by } if group.len() > 1 => {
-                group.swap_remove(by).answer();
+                group.remove(by).answer();
                 return self.one_by_one(group);
             }
             // It was alone, and has its refusal.
@@ -165,12 +165,12 @@ impl Writer {
         }
     }
 
-    /// Copies the rest of the log into the file and lets it begin anew, waiting for readers. Under
-    /// a steady load the checkpointer alone never reaches the log's end.
+    /// Copies the rest of the log into the file and lets it begin anew. Under a steady load the
+    /// checkpointer alone never reaches the log's end. A long read may be in the way; then the next
+    /// checkpoint asks for it again.
     fn restart_log(&self) {
-        match self.lite.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
-            Ok(()) => self.nudge.log_has(0),
-            Err(error) => tracing::warn!("the log could not be restarted: {error}"),
+        if let Err(error) = self.lite.restart_log() {
+            tracing::warn!("the log could not be restarted: {error}");
         }
     }
 

@@ -59,7 +59,7 @@ async fn a_full_queue_says_busy(bench: &Bench) {
 }
 
 fn hasty(settings: &mut Settings) {
-    settings.read_time_max = Duration::from_millis(100);
+    settings.read_time_max = Duration::from_millis(500);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
