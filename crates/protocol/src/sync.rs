@@ -4,6 +4,8 @@
 //! computed from the noun's SID, so that a reconnect with thousands of subscriptions needs no table
 //! to look them up. The fields of items keep the wire's own older words.
 
+mod data;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +13,13 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use crate::realtime::{message_type, notification};
-use crate::sid::{Conversation, Message, Participant, Role, Sid, User, number_of};
+use crate::sid::{Conversation, Sid, User, number_of};
 use crate::time::Timestamp;
+
+pub use data::{
+    DocumentData, LastMessage, MessageData, MyConversationData, Reachability, RosterData, StateData, UserInfoValue,
+    user_info,
+};
 
 /// A Sync object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -423,153 +430,6 @@ impl SubscriptionAnswer {
         });
         notification(packet_id, message_type::SYNC, payload.to_string().as_bytes())
     }
-}
-
-/// Data of a my-conversations item. Whatever else stood here would overwrite the document's fresher
-/// value in the client, so these four are all (Sync facts §3.1).
-#[derive(Clone, Debug, Serialize)]
-pub struct MyConversationData {
-    /// Always `joined`: who leaves loses the item.
-    pub status: &'static str,
-    /// Name of the document.
-    pub channel: String,
-    /// The user's own read horizon.
-    #[serde(rename = "lastConsumedMessageIndex")]
-    pub last_read_message_index: Option<i64>,
-    /// `default` or `muted`.
-    #[serde(rename = "notificationLevel")]
-    pub notification_level: String,
-}
-
-/// Data of a conversation's document: shared by all, so nothing of one reader may stand in it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DocumentData {
-    /// The conversation.
-    pub sid: Sid<Conversation>,
-    /// Its friendly name.
-    pub friendly_name: Option<String>,
-    /// Its unique name.
-    pub unique_name: Option<String>,
-    /// Its attributes, a JSON string.
-    pub attributes: String,
-    /// Identity of its creator, or `system`.
-    pub created_by: String,
-    /// When it was created.
-    pub date_created: Timestamp,
-    /// When it last changed.
-    pub date_updated: Timestamp,
-    /// Name of the message list.
-    pub messages: String,
-    /// Name of the roster map.
-    pub roster: String,
-    /// Index and time of the newest message.
-    pub last_message: Option<LastMessage>,
-    /// Its state.
-    pub state: StateData,
-}
-
-/// The newest message, in the document.
-#[derive(Clone, Debug, Serialize)]
-pub struct LastMessage {
-    /// Its index.
-    pub index: i64,
-    /// When it was created.
-    pub timestamp: Timestamp,
-}
-
-/// The state, in the document.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StateData {
-    /// `active`, `inactive` or `closed`.
-    pub current: &'static str,
-    /// Since when.
-    pub date_updated: Timestamp,
-}
-
-/// Data of an item of the message list.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageData {
-    /// The message.
-    pub sid: Sid<Message>,
-    /// Identity of its author.
-    pub author: String,
-    /// The author's participant, if there is one.
-    #[serde(rename = "memberSid")]
-    pub participant_sid: Option<Sid<Participant>>,
-    /// Its body.
-    pub text: Option<String>,
-    /// Its attributes, a JSON string; an update without them would reset them in the client.
-    pub attributes: String,
-    /// When it was created.
-    pub timestamp: Timestamp,
-    /// When it last changed.
-    pub date_updated: Timestamp,
-    /// Identity of who changed it last.
-    pub last_updated_by: Option<String>,
-    /// `text` or `media`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// E-mail subject.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-}
-
-/// Data of an item of the roster map.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RosterData {
-    /// Absent for participants from another messenger.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity: Option<String>,
-    /// `chat`, or the type of the messaging binding.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Attributes, a JSON string.
-    pub attributes: String,
-    /// Role in this conversation.
-    pub role_sid: Option<Sid<Role>>,
-    /// Read horizon.
-    #[serde(rename = "lastConsumedMessageIndex")]
-    pub last_read_message_index: Option<i64>,
-    /// When the horizon was set.
-    #[serde(rename = "lastConsumptionTimestamp")]
-    pub last_read_at: Option<Timestamp>,
-    /// When the participant came.
-    pub date_created: Timestamp,
-    /// When the participant last changed.
-    pub date_updated: Timestamp,
-    /// Name of the user's info map; saves the client a request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_info: Option<String>,
-}
-
-/// Keys of the user-info map.
-pub mod user_info {
-    /// The friendly name.
-    pub const FRIENDLY_NAME: &str = "friendlyName";
-    /// The attributes.
-    pub const ATTRIBUTES: &str = "attributes";
-    /// Reachability.
-    pub const REACHABILITY: &str = "reachability";
-}
-
-/// Data of the `friendlyName` and `attributes` items of a user-info map.
-#[derive(Clone, Debug, Serialize)]
-pub struct UserInfoValue {
-    /// The name, or the attributes as a JSON string.
-    pub value: Option<String>,
-}
-
-/// Data of the `reachability` item of a user-info map.
-#[derive(Clone, Debug, Serialize)]
-pub struct Reachability {
-    /// Somebody with this identity is connected.
-    pub online: bool,
-    /// Somebody with this identity can be pushed to.
-    pub notifiable: bool,
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! webhooks and authenticates REST calls, so it is kept readable, sealed. Here are its states and rules;
 //! nothing in this file does IO.
 
-pub mod commands;
 pub mod queries;
+pub mod commands;
 
 use tertulia_protocol::sid::{Account as AccountKind, MessagingService, Service};
 use tertulia_protocol::{Sid, Timestamp};

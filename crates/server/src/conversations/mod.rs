@@ -3,11 +3,11 @@
 //! A conversation is active, inactive or closed; closed is final. Its unique name is free again as soon
 //! as it is deleted. Here are its facts, states, rules and refusals; nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod events;
-pub mod queries;
 pub mod sdk;
+pub mod events;
 
 use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};

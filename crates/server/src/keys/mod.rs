@@ -3,9 +3,9 @@
 //! A key's secret is shown once, when it is created, and kept sealed, since it must be readable to check
 //! a signature. Here are the kinds and what each may do; nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod queries;
 
 use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_protocol::{Code, Sid, Timestamp};

@@ -3,11 +3,11 @@
 //! A removed message keeps its index and an emptied row. Here are its facts and refusals; nothing in
 //! this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod events;
-pub mod queries;
 pub mod sdk;
+pub mod events;
 
 use tertulia_protocol::sid::{Conversation, Message as MessageKind, Participant};
 use tertulia_protocol::{Code, Sid, Timestamp};

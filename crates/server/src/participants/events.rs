@@ -59,12 +59,11 @@ pub fn roster_item(participant: &Participant) -> Item {
 
 /// The item in the user's own list of conversations.
 pub fn mine_item(participant: &Participant) -> Item {
-    let item = MyConversationData {
-        status: "joined",
-        channel: Object::Document(participant.conversation).name(),
-        last_read_message_index: participant.last_read_index,
-        notification_level: participant.notification_level.word().to_owned(),
-    };
+    let item = MyConversationData::joined(
+        participant.conversation,
+        participant.last_read_index,
+        participant.notification_level.word(),
+    );
     Item {
         key: ItemKey::Key(participant.conversation.to_string()),
         last_event_id: participant.mine_changed_pos,

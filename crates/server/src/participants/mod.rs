@@ -4,11 +4,11 @@
 //! binding instead (decision 38). One row serves the roster, which everybody in the conversation sees,
 //! and the user's own list. Here are its facts and refusals; nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod events;
-pub mod queries;
 pub mod sdk;
+pub mod events;
 
 use serde::{Deserialize, Serialize};
 use tertulia_protocol::sid::{Conversation, Participant as ParticipantKind, Role, Service, User};

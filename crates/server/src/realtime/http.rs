@@ -65,7 +65,7 @@ impl Question for TypeIn {
     }
 }
 
-/// Typing travels to the members that are connected, and is stored nowhere.
+/// Typing travels to the participants that are connected, and is stored nowhere.
 async fn typing(call: Call) -> Outcome<Reply> {
     let named = typing_conversation(&call.body).ok_or(conversations::Refusal::NotFound)?;
     let conversation = call.app.ask(&call.caller, TypeIn(named.to_owned())).await?;

@@ -233,12 +233,12 @@ impl<M: Mail> Hub<M> {
         }
     }
 
-    /// Tells the other members of a conversation that a user is typing.
+    /// Tells the others who read a conversation that a user is typing.
     pub fn typing(&self, talk: StreamId, user: Sid<User>, packet: &Bytes) {
         let Some(topic) = self.topics.get(&talk) else { return };
-        let members = topic.watchers.iter().filter(|watcher| watcher.watch == Watch::Part(Part::Messages));
-        for member in members.filter(|member| member.mail.hears_typing_of(user)) {
-            member.mail.post(Post::Typing(packet.clone()));
+        let readers = topic.watchers.iter().filter(|watcher| watcher.watch == Watch::Part(Part::Messages));
+        for reader in readers.filter(|reader| reader.mail.hears_typing_of(user)) {
+            reader.mail.post(Post::Typing(packet.clone()));
         }
     }
 

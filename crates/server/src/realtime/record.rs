@@ -82,7 +82,7 @@ fn read(bytes: &[u8]) -> Value {
 /// Cuts tokens and secrets: enough to tell two apart, nothing to use.
 fn shortened(value: Value) -> Value {
     match value {
-        Value::Object(members) => {
+        Value::Object(fields) => {
             let cut = |(name, value): (String, Value)| {
                 let value = match (name.as_str(), value) {
                     ("token" | "secret" | "registration_id", Value::String(text)) => short(&text).into(),
@@ -90,7 +90,7 @@ fn shortened(value: Value) -> Value {
                 };
                 (name, value)
             };
-            Value::Object(members.into_iter().map(cut).collect())
+            Value::Object(fields.into_iter().map(cut).collect())
         }
         Value::Array(values) => values.into_iter().map(shortened).collect(),
         other => other,

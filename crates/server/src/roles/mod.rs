@@ -3,9 +3,9 @@
 //! A role is of service or of conversation scope. [`may`] decides for REST and SDK alike; callers with
 //! the account's credentials are not bound by roles (decision 6). Nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod queries;
 
 use tertulia_protocol::sid::{Role as RoleKind, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};

@@ -3,9 +3,9 @@
 //! Nothing is shared between services. The short routes mean the account's default service. Here are a
 //! service's facts and refusals; nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod queries;
 
 use tertulia_protocol::sid::{Role, Service as ServiceKind};
 use tertulia_protocol::{Code, Sid, Timestamp};

@@ -3,11 +3,11 @@
 //! A user appears on its own when a token with a new identity connects, or when an unknown identity is
 //! added to a conversation. Here are a user's facts and refusals; nothing in this file does IO.
 
+pub mod queries;
 pub mod commands;
 pub mod http;
-pub mod events;
-pub mod queries;
 pub mod sdk;
+pub mod events;
 
 use tertulia_protocol::sid::{Role, Service, User as UserKind};
 use tertulia_protocol::{Code, Sid, Timestamp};
