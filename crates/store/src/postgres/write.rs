@@ -31,6 +31,17 @@ enum Try<C: Command> {
     Again(Answer<C>),
 }
 
+/// What came of sending a `COMMIT`.
+enum Sent {
+    Done,
+    /// The server said no, and would again.
+    Refused(Cause),
+    /// The server said no, and may say yes another time.
+    InTheWay(Cause),
+    /// No answer came.
+    Lost(Cause),
+}
+
 impl Inner {
     pub(super) async fn run_write<C: Command>(&self, command: &C) -> Answer<C> {
         let deadline = Deadline::after(self.write_patience);
@@ -89,32 +100,33 @@ impl Inner {
         out: C::Out,
         news: Vec<News>,
     ) -> Try<C> {
-        let lost: Cause = match timeout(self.write_patience, session.control("COMMIT")).await {
-            Ok(Ok(_)) => {
-                session.give_back();
-                return self.committed(out, news);
-            }
-            Ok(Err(error)) => {
-                let source = cause(&error);
-                let doing = "committing";
-                match session.trouble(&error) {
-                    Trouble::Lost => source,
-                    Trouble::InTheWay => {
-                        return Try::Again(Err(Failure::Storage { doing, source }.into()));
-                    }
-                    Trouble::Failed => {
-                        return Try::Done(Err(Failure::Storage { doing, source }.into()));
-                    }
-                }
-            }
-            Err(_) => "the server did not answer a commit in time".into(),
+        let failed = |source| Err(Failure::Storage { doing: "committing", source }.into());
+        let lost = match self.send_commit(session).await {
+            Sent::Done => return self.committed(out, news),
+            Sent::Refused(source) => return Try::Done(failed(source)),
+            Sent::InTheWay(source) => return Try::Again(failed(source)),
+            Sent::Lost(source) => source,
         };
-        drop(session);
         tracing::warn!("a connection was lost in a commit; asking whether it took place: {lost}");
         match self.outcome(number, life).await {
             Outcome::Committed => self.committed(out, news),
-            Outcome::NotCommitted => Try::Again(Err(Failure::Storage { doing: "committing", source: lost }.into())),
+            Outcome::NotCommitted => Try::Again(failed(lost)),
             Outcome::Unknown(source) => Try::Done(Err(Failure::Unknown { source }.into())),
+        }
+    }
+
+    async fn send_commit(&self, session: Session) -> Sent {
+        match timeout(self.write_patience, session.control("COMMIT")).await {
+            Ok(Ok(_)) => {
+                session.give_back();
+                Sent::Done
+            }
+            Ok(Err(error)) => match session.trouble(&error) {
+                Trouble::Lost => Sent::Lost(cause(&error)),
+                Trouble::InTheWay => Sent::InTheWay(cause(&error)),
+                Trouble::Failed => Sent::Refused(cause(&error)),
+            },
+            Err(_) => Sent::Lost("the server did not answer in time".into()),
         }
     }
 

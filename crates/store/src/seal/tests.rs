@@ -90,3 +90,27 @@ fn keys_are_read_one_per_line() {
     let not_ascii = "é".repeat(32);
     assert!(parse_keys(&not_ascii).is_err());
 }
+
+#[test]
+fn a_key_file_is_private_and_never_overwritten() {
+    let folder = testkit::temp_dir();
+    let path = folder.join("seal.key");
+    create_key_file(&path, &key(1)).unwrap();
+    let read = read_key_file(&path).unwrap();
+    assert_eq!((read.len(), read[0].id()), (1, key(1).id()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let error = create_key_file(&path, &key(2)).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("the key file {}", path.display())), "{error}");
+    assert_eq!(read_key_file(&path).unwrap()[0].id(), key(1).id());
+}
+
+#[test]
+fn a_missing_key_file_is_one_sentence() {
+    let folder = testkit::temp_dir();
+    let error = read_key_file(&folder.join("none")).unwrap_err();
+    assert!(error.to_string().contains("cannot be used: No such file"), "{error}");
+}

@@ -15,6 +15,7 @@ on_both_engines!(
     a_wrong_number_of_rows_is_a_bug,
     a_wrong_number_of_parameters_is_a_bug,
     a_wrong_type_is_a_bug,
+    bytes_may_hold_a_nul,
 );
 
 static PUT: Sql = Sql::new("INSERT INTO thing (id, number, words, bits) VALUES ($1, $2, $3, $4)");
@@ -114,6 +115,32 @@ async fn quoted_dollars_are_no_placeholders(bench: &Bench) {
         })
     });
     assert_eq!(bench.store.read(read).await.unwrap(), ("one".into(), "$3".into()));
+}
+
+async fn bytes_may_hold_a_nul(bench: &Bench) {
+    let thing = (None, None, Some(b"a\0b".to_vec()));
+    assert_eq!(put_and_get(bench, 1, thing.clone()).await, thing);
+}
+
+/// The engines differ here, and nothing below the door can help it: a text with a NUL is refused
+/// there.
+#[tokio::test]
+async fn text_with_a_nul_is_kept_by_sqlite_and_refused_by_postgres() {
+    let put = || {
+        command(|tx| {
+            Box::pin(async move {
+                let row = [1.into(), P::Null, "a\0b".into(), P::Null];
+                tx.execute(&PUT, &row).await?;
+                Ok(tx.query_one(&GET, &[1.into()]).await?.text(1)?.to_owned())
+            })
+        })
+    };
+    let sqlite = Bench::sqlite().await;
+    assert_eq!(sqlite.store.write(put()).await.unwrap(), "a\0b");
+    if let Some(postgres) = Bench::postgres("text_with_a_nul").await {
+        let failure = postgres.store.write(put()).await.unwrap_err().failure();
+        assert!(matches!(failure, Failure::Storage { .. }), "{failure}");
+    }
 }
 
 async fn execute_counts_rows(bench: &Bench) {
