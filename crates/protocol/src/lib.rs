@@ -8,8 +8,9 @@
 //!
 //! Read in this order: [`sid`] and [`code`], which everything uses; [`packet`] and [`realtime`], what
 //! travels on the websocket; [`sync`], the objects a client subscribes to; [`rest`] and [`sdk`], the
-//! bodies of requests and answers.
+//! bodies of requests and answers; [`client`], the same wire from the client's side.
 
+pub mod client;
 pub mod code;
 pub mod cursor;
 pub mod packet;
