@@ -19,12 +19,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// The first statement of every connection: a write is answered only when it is durable, whatever
-/// the server's default is, and the answer tells one life of the server from another. The
-/// checkpointer and its like die with every crash, and everyone may see their process numbers.
+/// the server's default is, and the answer tells one life of the server from another. A restart and
+/// a standby have another starting time; a crash of one of its processes, after which the server
+/// recovers without starting anew, throws its statistics away. Everyone may read both.
 const GREETING: &str = "SELECT set_config('synchronous_commit', 'on', false)
      WHERE current_setting('synchronous_commit') = 'off';
- SELECT concat_ws(' ', pg_postmaster_start_time(), inet_server_addr(), inet_server_port(),
-     (SELECT min(pid) FROM pg_stat_activity WHERE datid IS NULL AND usesysid IS NULL)) AS life";
+ SELECT concat_ws(' ', pg_postmaster_start_time(),
+     (SELECT min(stats_reset) FROM pg_stat_slru)) AS life";
 
 pub(super) struct Pool {
     connections: deadpool_postgres::Pool,
