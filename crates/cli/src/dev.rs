@@ -89,6 +89,9 @@ impl Dev {
 
     fn options(&self, config: &Config) -> anyhow::Result<Options> {
         let engine = match config.store.engine {
+            EngineName::Postgres if self.ephemeral => anyhow::bail!(
+                "--ephemeral keeps nothing, so the key that seals secrets in PostgreSQL would be lost; use --data"
+            ),
             EngineName::Postgres => store::Engine::Postgres { url: config.store.url.clone() },
             EngineName::Sqlite if self.ephemeral => store::Engine::SqliteMemory,
             EngineName::Sqlite => store::Engine::Sqlite { folder: self.data.clone() },

@@ -1,3 +1,4 @@
 //! The command line tool, run as people run it.
 
+mod dev;
 mod token;

@@ -159,8 +159,10 @@ impl Config {
             let place = format!("configuration file {}", path.display());
             let text = std::fs::read_to_string(path)
                 .map_err(|cause| ConfigError(format!("{place} cannot be read: {cause}")))?;
-            let own: Table =
-                text.parse().map_err(|cause| ConfigError(format!("{place} is not valid TOML: {cause}")))?;
+            let own: Table = text.parse().map_err(|cause: toml::de::Error| {
+                let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+                ConfigError(format!("{place} is not valid TOML: line {line}: {}", one_line(&cause)))
+            })?;
             merge(&mut table, own, "").map_err(|key| unknown(&key, &place))?;
             places.push(place);
         }

@@ -1,0 +1,284 @@
+//! `tertulia dev` and `tertulia env`: the first five minutes, and how they go wrong.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use testkit::{TempDir, temp_dir};
+
+fn tertulia(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tertulia"));
+    command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that has printed its block.
+struct Running {
+    child: Child,
+    block: String,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        Self::of(&mut tertulia(args))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut block = String::new();
+        while !block.contains("new Client(") {
+            assert_ne!(out.read_line(&mut block).unwrap(), 0, "ended early: {}", rest(child.stderr.take()));
+        }
+        // Logs are read, so that a full pipe never stops the server.
+        let mut errors = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        Self { child, block }
+    }
+
+    /// The value behind a label of the block.
+    fn value(&self, label: &str) -> &str {
+        let line = self.block.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
+        line.trim_start()[label.len()..].trim()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        get(self.value("REST"), path)
+    }
+
+    fn signal(&self, signal: i32) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([format!("-{signal}"), id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn end(mut self, signal: i32) -> i32 {
+        self.signal(signal);
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn rest(errors: Option<ChildStderr>) -> String {
+    let mut text = String::new();
+    errors.unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn get(url: &str, path: &str) -> (u16, String) {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer[9..12].parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// What a shell makes of a dotenv file.
+fn sourced(file: &Path) -> BTreeMap<String, String> {
+    let script = format!("set -a; . '{}'; env", file.display());
+    let output = Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Runs a command that must fail; gives its status and its one sentence.
+fn fails(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "it succeeded: {error}");
+    let last = error.lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("error: "), "{error}");
+    (output.status.code().unwrap(), last)
+}
+
+fn data(folder: &TempDir) -> String {
+    folder.join("data").display().to_string()
+}
+
+#[test]
+fn the_block_says_what_an_app_needs_and_the_token_url_gives_a_token() {
+    let began = Instant::now();
+    let server = Running::start(&["dev", "--ephemeral", "--port", "0"]);
+    println!("ready after {} ms", began.elapsed().as_millis());
+    assert_eq!(server.value("Account SID"), "AC00000000000000000000000000000de0");
+    assert!(server.value("Realtime").ends_with("/v3/wsconnect"));
+    assert!(server.value("alice").starts_with("eyJ"));
+    assert!(server.block.contains("new Client(token, { Twilsock: { uri: \"ws://127.0.0.1:"));
+
+    assert_eq!(server.get("/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(server.get("/readyz").0, 200);
+    assert_eq!(server.get("/demo").0, 200);
+    let (status, token) = server.get("/token?identity=carol&password=tertulia");
+    assert_eq!((status, token.split('.').count()), (200, 3));
+    let (status, text) = server.get("/token?identity=carol&password=wrong");
+    assert!(status == 401 && text.contains("password"), "{status} {text}");
+    assert_eq!(server.get("/token?identity=&password=tertulia").0, 400);
+    assert_eq!(server.get("/token?identity=system&password=tertulia").0, 400);
+}
+
+#[test]
+fn both_signals_end_it_cleanly_and_soon() {
+    for signal in [2, 15] {
+        let server = Running::start(&["dev", "--ephemeral", "--port", "0"]);
+        // A connection that does nothing must not hold it up.
+        let _idle = TcpStream::connect(server.value("REST").strip_prefix("http://").unwrap()).unwrap();
+        let began = Instant::now();
+        assert_eq!(server.end(signal), 0);
+        // Twice what is promised, for a machine that is busy with other tests.
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn the_env_file_can_be_sourced_and_env_prints_the_same() {
+    let folder = temp_dir();
+    let (data, file) = (data(&folder), folder.join("server.env"));
+    let server = Running::start(&["dev", "--data", &data, "--port", "0", "--env-file", file.to_str().unwrap()]);
+    // The block comes first, the file last: wait for the server's own answer that both are done.
+    server.get("/readyz");
+    let names = sourced_when_there(&file);
+    assert_eq!(names["TERTULIA_URL"], server.value("REST"));
+    assert_eq!(names["TERTULIA_TWILSOCK_URI"], server.value("Realtime"));
+    assert_eq!(names["TWILIO_AUTH_TOKEN"], server.value("Auth token"));
+    for name in ["TWILIO_ACCOUNT_SID", "TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_CHAT_SERVICE_SID"] {
+        assert!(!names[name].is_empty(), "{name}");
+    }
+
+    let printed = |form: &str| {
+        let output = tertulia(&["env", "--data", &data, "-o", form]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(printed("dotenv"), std::fs::read_to_string(&file).unwrap());
+    assert!(printed("shell").starts_with("export TERTULIA_URL='http://127.0.0.1:"));
+    let json: BTreeMap<String, String> = serde_json::from_str(&printed("json")).unwrap();
+    assert!(json.iter().all(|(name, value)| names.get(name) == Some(value)));
+
+    assert_eq!(server.end(15), 0);
+    assert!(fails(&mut tertulia(&["env", "--data", &data])).1.contains("no server runs"));
+}
+
+/// The file is renamed into place whole; its coming is bounded by the server's own start.
+fn sourced_when_there(file: &Path) -> BTreeMap<String, String> {
+    let began = Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the file never came");
+        std::thread::yield_now();
+    }
+    sourced(file)
+}
+
+#[test]
+fn data_and_random_credentials_outlive_a_restart() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let start = || Running::start(&["dev", "--data", &data, "--port", "0", "--host", "0.0.0.0"]);
+    let first = start();
+    let token = first.value("Auth token").to_owned();
+    assert_ne!(token, "de000000000000000000000000000de0", "beyond loopback the documented token must not work");
+    assert!(first.value("REST").starts_with("http://127.0.0.1:"));
+    assert_eq!(first.end(15), 0);
+    assert_eq!(start().value("Auth token"), token);
+}
+
+#[test]
+fn a_busy_port_is_one_clear_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (status, sentence) = fails(&mut tertulia(&["dev", "--ephemeral", "--port", &port]));
+    assert_ne!(status, 0);
+    assert!(sentence.contains(&port) && sentence.contains("in use") && sentence.contains("--port"), "{sentence}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_one_clear_sentence() {
+    let folder = temp_dir();
+    let file = folder.join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let (_, sentence) = fails(&mut tertulia(&["dev", "--data", file.join("data").to_str().unwrap(), "--port", "0"]));
+    assert!(sentence.contains("a-file"), "{sentence}");
+}
+
+#[test]
+fn a_folder_in_use_is_one_clear_sentence() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let _server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let (_, sentence) = fails(&mut tertulia(&["dev", "--data", &data, "--port", "0"]));
+    assert!(sentence.contains("data"), "{sentence}");
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    assert_eq!(Running::start(&["dev", "--data", &data, "--port", "0"]).end(15), 0);
+    let database = rusqlite::Connection::open(folder.join("data").join("tertulia.db")).unwrap();
+    let table: String = database
+        .query_row("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%migration%'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let newer = format!("INSERT INTO {table} SELECT 9999, name, checksum, applied_at FROM {table} LIMIT 1");
+    database.execute(&newer, []).unwrap();
+    drop(database);
+    let (_, sentence) = fails(&mut tertulia(&["dev", "--data", &data, "--port", "0"]));
+    assert!(sentence.contains("9999") || sentence.contains("newer"), "{sentence}");
+}
+
+#[test]
+fn a_broken_configuration_is_named() {
+    let folder = temp_dir();
+    let file = folder.join("own.toml");
+    let with = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        fails(&mut tertulia(&["dev", "--ephemeral", "--port", "0", "--config", file.to_str().unwrap()])).1
+    };
+    assert!(with("[http]\nprot = 1").contains("\"http.prot\""));
+    assert!(with("[http").contains("not valid TOML"));
+    assert!(with("[tokens]\ngrace_seconds = 1000").contains("between 0 and 300"));
+    let missing = fails(&mut tertulia(&["dev", "--ephemeral", "--config", "nowhere.toml"])).1;
+    assert!(missing.contains("nowhere.toml"), "{missing}");
+    let variable = fails(tertulia(&["dev", "--ephemeral"]).env("TERTULIA__HTTP__PROT", "1")).1;
+    assert!(variable.contains("TERTULIA__HTTP__PROT"), "{variable}");
+}
+
+#[test]
+fn config_prints_the_defaults_that_a_server_can_read() {
+    let output = tertulia(&["config"]).output().unwrap();
+    let folder = temp_dir();
+    let file = folder.join("all.toml");
+    std::fs::write(&file, &output.stdout).unwrap();
+    Running::start(&["dev", "--ephemeral", "--port", "0", "--config", file.to_str().unwrap()]);
+}
+
+#[test]
+fn one_node_runs_on_postgres_too() {
+    let Some(url) = testkit::fresh_database("one_node_runs_on_postgres_too") else { return };
+    let folder = temp_dir();
+    let data = data(&folder);
+    let postgres = |args: &[&str]| {
+        let mut command = tertulia(args);
+        command.env("TERTULIA__STORE__ENGINE", "postgres").env("TERTULIA__STORE__URL", &url);
+        command
+    };
+    let start = || Running::of(&mut postgres(&["dev", "--data", &data, "--port", "0"]));
+    let server = start();
+    assert_eq!(server.get("/readyz").0, 200);
+    assert_eq!(server.end(15), 0);
+    assert_eq!(start().get("/readyz").0, 200);
+    // Its secrets are sealed with a key of the data folder: without one they would be lost at the end.
+    let (_, sentence) = fails(&mut postgres(&["dev", "--ephemeral", "--port", "0"]));
+    assert!(sentence.contains("--ephemeral"), "{sentence}");
+}
