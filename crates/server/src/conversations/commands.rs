@@ -10,7 +10,7 @@ use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
-use crate::roles::commands::{may_in_service, standing_in_conversation, standing_in_service};
+use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
 use crate::roles::{self, Permission};
 use crate::services::{self, Service};
 
@@ -44,8 +44,7 @@ impl Room {
     /// Refuses unless the caller's roles allow this here.
     pub async fn may(&self, cx: &mut Cx<'_, '_>, permission: Permission) -> Outcome<()> {
         let role = self.participant.as_ref().map(|participant| participant.role);
-        let standing = standing_in_conversation(cx, role).await?;
-        Ok(roles::may(standing, permission)?)
+        may_in_conversation(cx, role, permission).await
     }
 
     /// Refuses unless the caller may have `any`, or the thing is the caller's own and `own` is allowed.

@@ -44,7 +44,7 @@ fn facts(app: &App) -> String {
 
 /// A file that the demo page loads.
 pub async fn file(Path(path): Path<String>) -> Response<Body> {
-    match Built::get(&path) {
+    match Built::get(&path).filter(|_| !path.starts_with('.')) {
         Some(file) => respond(media_type(&path), file.data.into_owned(), true),
         None => {
             let not_found = Response::builder().status(StatusCode::NOT_FOUND);

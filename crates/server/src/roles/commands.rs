@@ -25,18 +25,26 @@ pub async fn standing_in_service(cx: &mut Cx<'_, '_>) -> Outcome<Standing> {
     Ok(Standing::Bound { service: service_permissions(cx, user.role).await?, conversation: None })
 }
 
-/// Where the caller stands in a conversation, by the role of the caller's participant there.
-pub async fn standing_in_conversation(
+/// Refuses unless the caller may do that in a conversation. `participant_role` is the role of the
+/// caller's participant there, `None` for who is no participant.
+pub async fn may_in_conversation(
     cx: &mut Cx<'_, '_>,
     participant_role: Option<Option<Sid<RoleKind>>>,
-) -> Outcome<Standing> {
-    let Some(user) = cx.caller.user() else { return Ok(Standing::Unbound) };
+    permission: Permission,
+) -> Outcome<()> {
+    let Some(user) = cx.caller.user() else { return Ok(()) };
     let conversation = match participant_role {
         None => None,
         Some(None) => Some(Permissions::default()),
         Some(Some(role)) => Some(permissions(cx, role).await?),
     };
-    Ok(Standing::Bound { service: service_permissions(cx, user.role).await?, conversation })
+    // The conversation role nearly always decides, and then the service role need not be read.
+    let by_conversation = Standing::Bound { service: Permissions::default(), conversation };
+    if super::may(by_conversation, permission).is_ok() {
+        return Ok(());
+    }
+    let service = service_permissions(cx, user.role).await?;
+    Ok(super::may(Standing::Bound { service, conversation }, permission)?)
 }
 
 async fn service_permissions(cx: &mut Cx<'_, '_>, of_token: Option<Sid<RoleKind>>) -> Outcome<Permissions> {
