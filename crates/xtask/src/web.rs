@@ -46,15 +46,19 @@ pub(crate) fn build_if_older(root: &Path) -> Result<(), String> {
     build(root)
 }
 
-/// Runs the pages' own tests, if package.json has a script for them.
+/// Runs the pages' own check and tests, as far as package.json has scripts for them.
 pub(crate) fn test(root: &Path, limit: Duration) -> Result<Option<Outcome>, String> {
     let text = std::fs::read_to_string(root.join("web/package.json")).unwrap_or_default();
     let package: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| format!("web/package.json: {error}"))?;
-    if package["scripts"]["test"].is_null() {
-        return Ok(None);
+    let has = |script: &str| package["scripts"][script].is_string();
+    if has("check") {
+        sh::run(npm(root).args(["run", "check"]))?;
     }
-    sh::watch(npm(root).arg("test"), true, limit).map(Some)
+    match has("test") {
+        true => sh::watch(npm(root).arg("test"), true, limit).map(Some),
+        false => Ok(None),
+    }
 }
 
 fn has_page(web: &Path) -> bool {
