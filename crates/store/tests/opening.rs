@@ -1,7 +1,8 @@
 //! Opening a database: whose it is, how its schema comes up to date, and what is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tertulia_store::{Engine, Migration, OpenError, Settings, Silence, Sql, Store};
 use tokio::task::JoinSet;
@@ -208,13 +209,27 @@ async fn closing_leaves_one_file_and_the_lock() {
 
 #[tokio::test]
 async fn a_database_in_memory_leaves_nothing_behind() {
-    let ours = format!("tertulia-{}-", std::process::id());
+    let ours = format!("tertulia-memory-{}-", std::process::id());
     let left = || files(&std::env::temp_dir()).into_iter().filter(|name| name.starts_with(&ours)).count();
+    // One that was killed long ago, and one that is starting at this moment.
+    let (old, fresh) = (temporary(60 * 60), temporary(0));
     let store = open(Engine::SqliteMemory, &[FIRST]).await.unwrap();
     assert_eq!(left(), 1);
     assert_eq!(numbers(&store).await, [1]);
     store.close().await;
     assert_eq!(left(), 0);
+    assert!(!old.exists() && fresh.exists());
+    std::fs::remove_dir_all(fresh).unwrap();
+}
+
+/// A folder like that of a database in memory, whose lock nobody holds.
+fn temporary(seconds_old: u64) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tertulia-memory-test-{}-{seconds_old}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let lock = std::fs::File::create(folder.join("tertulia.lock")).unwrap();
+    let made = lock.metadata().unwrap().modified().unwrap();
+    lock.set_modified(made - Duration::from_secs(seconds_old)).unwrap();
+    folder
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
@@ -11,6 +12,10 @@ use crate::failure::OpenError;
 
 const DATABASE: &str = "tertulia.db";
 const LOCK: &str = "tertulia.lock";
+const TEMPORARY: &str = "tertulia-memory-";
+/// A temporary folder that nobody holds is abandoned, unless it was made just now and is about to
+/// be held.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
 /// A folder that is ours until this value is dropped.
 pub(super) struct Folder {
@@ -29,7 +34,8 @@ impl Folder {
     /// A fresh folder that is removed when this value is dropped.
     pub(super) fn temporary() -> Result<Self, OpenError> {
         let chance = SysRng.try_next_u64().unwrap_or_default();
-        let name = format!("tertulia-{}-{chance:016x}", std::process::id());
+        let name = format!("{TEMPORARY}{}-{chance:016x}", std::process::id());
+        remove_abandoned(&std::env::temp_dir());
         Self::lock(&std::env::temp_dir().join(name), true)
     }
 
@@ -64,6 +70,22 @@ impl Drop for Folder {
             tracing::warn!("the data folder could not be let go: {error}");
         }
     }
+}
+
+/// Removes what killed processes left behind. It is a courtesy: what does not work is left alone.
+fn remove_abandoned(within: &Path) {
+    for folder in fs::read_dir(within).into_iter().flatten().flatten() {
+        let ours = folder.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        if ours && is_abandoned(&folder.path().join(LOCK)).unwrap_or(false) {
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
+fn is_abandoned(lock: &Path) -> io::Result<bool> {
+    let lock = File::open(lock)?;
+    let age = lock.metadata()?.modified()?.elapsed();
+    Ok(age.is_ok_and(|age| age > ABANDONED_AFTER) && lock.try_lock().is_ok())
 }
 
 /// Makes the folder, for its owner alone; one that exists keeps its rights.
