@@ -1,0 +1,3 @@
+import { everything } from './suite.mjs';
+
+everything('conversations-2.4');
