@@ -1,0 +1,8 @@
+import { render } from "preact";
+import { App } from "./view/app";
+import "./style/base.css";
+import "./style/pane.css";
+import "./style/chat.css";
+
+const page = document.getElementById("page");
+if (page) render(<App />, page);
