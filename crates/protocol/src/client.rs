@@ -202,9 +202,7 @@ impl<'a> ServerPacket<'a> {
                 payload,
             },
             "notification" => Self::Notification { id, message_type: header.message_type, payload },
-            "client_update" if header.client_update_type == "token_about_to_expire" => {
-                Self::TokenAboutToExpire { id }
-            }
+            "client_update" if header.client_update_type == "token_about_to_expire" => Self::TokenAboutToExpire { id },
             "close" => Self::Close { id, status: header.status.unwrap_or_default() },
             _ => Self::Other { id },
         })

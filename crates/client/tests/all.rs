@@ -1,0 +1,11 @@
+//! The client against a real server in the same process: stories of a few people, over real sockets.
+#![allow(clippy::disallowed_methods, reason = "tests wait for what happens on real sockets")]
+
+#[path = "all/house.rs"]
+mod house;
+#[path = "all/connecting.rs"]
+mod connecting;
+#[path = "all/talking.rs"]
+mod talking;
+#[path = "all/history.rs"]
+mod history;
