@@ -3,6 +3,9 @@
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 
+import WebSocket from 'ws';
+
+import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
 import conversations from './features/conversations.mjs';
 import horizons from './features/horizons.mjs';
@@ -15,6 +18,8 @@ import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
 const FEATURES = { start, conversations, messages, participants, horizons, users, typing, tokens, restart };
+
+globalThis.WebSocket = observed(WebSocket);
 
 /// `name` is the folder in node_modules, an alias of one version.
 export function everything(name) {

@@ -9,10 +9,12 @@ export class Scene {
     this.server = server;
     this.people = [];
     this.closers = [];
+    this.addresses = new Set();
   }
 
   /// Somebody whose client has started, well or not.
   enter(identity, token = this.server.token(identity), socketUrl = this.server.socketUrl) {
+    this.addresses.add(socketUrl);
     const person = new Person(this.sdk, identity, token, socketUrl);
     this.people.push(person);
     return person;
@@ -51,6 +53,8 @@ export class Scene {
   }
 
   async end() {
+    // A client that is shut down while it still asks leaves promises behind that are rejected unheard.
+    await globalThis.WebSocket?.idle?.([...this.addresses]);
     await Promise.allSettled(this.people.map((person) => person.shutdown()));
     for (const closer of this.closers) await closer();
     await this.server.stop();

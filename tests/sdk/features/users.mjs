@@ -35,6 +35,7 @@ export default ({ test }) => {
     const alice = await w.person('alice');
     const [mine] = await w.conversation({}, alice);
     await mine.add('dora');
+    await alice.until('participantJoined', (participant) => participant.identity === 'dora');
     const user = await (await mine.getParticipantByIdentity('dora')).getUser();
     assert.equal(user.identity, 'dora');
     const dora = await w.person('dora');

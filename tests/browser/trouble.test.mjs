@@ -1,0 +1,106 @@
+// The demo page when something is not as it should be.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { openDemo, openPage, pane, screenshot, startBrowser } from "./browser.mjs";
+import { startTertulia } from "./tertulia.mjs";
+
+const LIMIT = { timeout: 60_000 };
+
+let browser;
+
+before(async () => {
+  browser = await startBrowser();
+}, LIMIT);
+
+after(async () => {
+  await browser?.close();
+}, LIMIT);
+
+test("the server goes away and comes back", LIMIT, async (t) => {
+  const data = await mkdtemp(join(tmpdir(), "tertulia-browser-data-"));
+  t.after(() => rm(data, { recursive: true, force: true }));
+  const first = await startTertulia({ data });
+  t.after(first.stop);
+  const { page } = await openPage(browser);
+  await openDemo(page, `${first.url}/demo`);
+  const [alice, bob] = [pane(page, 0), pane(page, 1)];
+  await alice.start();
+  await bob.field.waitFor();
+  await alice.say("before");
+  await bob.bubble("before").waitFor();
+
+  await first.stop();
+  await alice.root.getByText(/Trying again|Connecting/).waitFor();
+  await alice.root.getByText("The server cannot be reached").waitFor();
+  await screenshot(page, "server-away");
+
+  const second = await startTertulia({ data, args: ["--port", new URL(first.url).port] });
+  t.after(second.stop);
+  await alice.connected();
+  await bob.connected();
+  await alice.root.getByText("The server cannot be reached").waitFor({ state: "detached" });
+  await alice.say("after");
+  await bob.bubble("after").waitFor();
+  await page.close();
+});
+
+test("a password that is not fixed is asked for, and a wrong one is explained", LIMIT, async (t) => {
+  const tertulia = await startTertulia({ args: ["--host", "0.0.0.0"] });
+  t.after(tertulia.stop);
+  const { page } = await openPage(browser);
+  const url = `http://127.0.0.1:${new URL(tertulia.url).port}/demo`;
+  await openDemo(page, url);
+  const enter = async (password) => {
+    await page.getByLabel("Password of the token endpoint").fill(password);
+    await page.keyboard.press("Enter");
+  };
+  await screenshot(page, "password");
+  await enter("wrong");
+  const alice = pane(page, 0);
+  await alice.root.getByText("Wrong password").waitFor();
+  await screenshot(page, "wrong-password");
+  await alice.root.getByRole("button", { name: "Try again" }).click();
+  await enter(tertulia.env.TERTULIA_DEV_PASSWORD);
+  await alice.connected();
+  await page.reload();
+  await alice.connected();
+  await page.close();
+});
+
+test("without a token endpoint a token is pasted, and a refused one is explained", LIMIT, async (t) => {
+  const tertulia = await startTertulia();
+  t.after(tertulia.stop);
+  const { page } = await openPage(browser);
+  const notDev = JSON.stringify({ tertulia: { dev: false, password: null } });
+  await page.route("**/demo", async (route) => {
+    const answer = await route.fetch();
+    const body = (await answer.text()).replace(/\{"tertulia":\{[^}]*\}\}/, notDev);
+    await route.fulfill({ response: answer, body });
+  });
+  await openDemo(page, `${tertulia.url}/demo`);
+  const [left, right] = [pane(page, 0), pane(page, 1)];
+  await screenshot(page, "paste");
+  const password = tertulia.env.TERTULIA_DEV_PASSWORD;
+  const token = await (await fetch(`${tertulia.url}/token?identity=zoë&password=${password}`)).text();
+  const [head, payload, signature] = token.trim().split(".");
+  const reversed = [...signature].reverse().join("");
+  const paste = async (side, token) => {
+    await side.root.getByRole("textbox").fill(token);
+    await side.root.getByRole("button", { name: "Connect as zoë" }).click();
+  };
+  await paste(left, token);
+  await left.connected();
+  assert.equal(await left.root.getAttribute("data-identity"), "zoë");
+  await paste(right, `${head}.${payload}.${reversed}`);
+  await right.root.getByText("The token's signature is wrong").waitFor();
+  await right.root.getByText("20107").waitFor();
+  await right.root.getByText("Denied").waitFor();
+  await screenshot(page, "denied");
+  await paste(right, token);
+  await right.connected();
+  await page.close();
+});
