@@ -249,7 +249,7 @@ async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation) ->
     let batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH).await?;
     let count = batch.len();
     for participant in batch {
-        participants::commands::take_out(cx, participant).await?;
+        participants::commands::take_out_of_deleted(cx, participant).await?;
     }
     // A batch that was not full was the last; a following step finds none and says nothing again.
     let first_time = conversation.removed == Some(cx.now) || count > 0;

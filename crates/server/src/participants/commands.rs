@@ -338,16 +338,26 @@ impl Change for RemoveParticipant {
     }
 }
 
-/// Turns a participant into a tombstone, and tells the roster and the user's own list.
+/// Turns a participant into a tombstone, and tells the user's own list and the roster.
 pub async fn take_out(cx: &mut Cx<'_, '_>, participant: Participant) -> Outcome<()> {
-    let (account, conversation) = (participant.account, participant.conversation);
-    let roster = queries::bump_roster(cx.tx, account, conversation, -1).await?;
+    let roster = queries::bump_roster(cx.tx, participant.account, participant.conversation, -1).await?;
+    remove(cx, participant, Some(roster.position)).await
+}
+
+/// Turns a participant of a deleted conversation into a tombstone. Its roster is gone for everybody, so
+/// the user's own list is all that tells of it.
+pub async fn take_out_of_deleted(cx: &mut Cx<'_, '_>, participant: Participant) -> Outcome<()> {
+    remove(cx, participant, None).await
+}
+
+async fn remove(cx: &mut Cx<'_, '_>, participant: Participant, roster_pos: Option<i64>) -> Outcome<()> {
     let mine_pos = match participant.user {
-        Some(user) => users::queries::bump_mine(cx.tx, account, user, -1).await?.0,
+        Some(user) => users::queries::bump_mine(cx.tx, participant.account, user, -1).await?.0,
         None => 0,
     };
-    queries::remove(cx.tx, &participant, roster.position, mine_pos, cx.now).await?;
-    cx.emit(&ParticipantEvent::Removed { before: Box::new(participant), roster_pos: roster.position, mine_pos });
+    let in_roster = roster_pos.unwrap_or(participant.roster_changed_pos);
+    queries::remove(cx.tx, &participant, in_roster, mine_pos, cx.now).await?;
+    cx.emit(&ParticipantEvent::Removed { before: Box::new(participant), roster_pos, mine_pos });
     Ok(())
 }
 

@@ -27,8 +27,8 @@ pub enum ParticipantEvent {
     Removed {
         /// As it was.
         before: Box<Participant>,
-        /// Position of the removal in `roster`.
-        roster_pos: i64,
+        /// Position of the removal in `roster`; `None` when the roster goes with the conversation.
+        roster_pos: Option<i64>,
         /// Position of the removal in the user's `mine`.
         mine_pos: i64,
     },
@@ -123,7 +123,7 @@ impl ParticipantEvent {
             Self::Updated { .. } => None,
             Self::Removed { before, roster_pos, .. } => {
                 let change = ObjectChange::Removed(ItemKey::Key(before.sid.to_string()));
-                Some(event(Object::Roster(before.conversation), *roster_pos, now, change))
+                Some(event(Object::Roster(before.conversation), (*roster_pos)?, now, change))
             }
         }
     }
@@ -146,6 +146,9 @@ impl ParticipantEvent {
 impl DomainEvent for ParticipantEvent {
     fn news(&self, now: Timestamp) -> Vec<News> {
         let told = |event: Event| news::news(news::stream_of(event.object), event.id - 1, event.id, &[event]);
-        [self.roster(now), self.mine(now)].into_iter().flatten().map(told).collect()
+        let (roster, mine) = (self.roster(now), self.mine(now));
+        // Who leaves hears of it from the own list first, which ends what was heard of the roster.
+        let in_order = if let Self::Removed { .. } = self { [mine, roster] } else { [roster, mine] };
+        in_order.into_iter().flatten().map(told).collect()
     }
 }

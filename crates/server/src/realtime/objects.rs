@@ -157,14 +157,25 @@ async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> O
     }
 }
 
+/// Which side of an item a page lies on, in the direction of the listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// The page begins at the collection's beginning.
+    Beginning,
+    /// The page begins with this index or key.
+    From(String),
+    /// The page ends before this index or key.
+    Before(String),
+}
+
 /// Which items are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemsQuery {
     /// Exactly this one.
     pub only: Option<String>,
-    /// From this index or key on, which is included.
-    pub from: Option<String>,
-    /// Which way.
+    /// Where the page lies.
+    pub edge: Edge,
+    /// Which way the listing goes; pages before a page keep it.
     pub direction: Direction,
     /// How many at most.
     pub size: i64,
@@ -188,19 +199,22 @@ impl ItemsQuery {
             _ => Direction::Up,
         };
         let only = query.owned("Key").or_else(|| query.owned("Index"));
-        Ok(Self { only, from: query.owned("From"), direction, size })
+        let edge = query.owned("From").map_or(Edge::Beginning, Edge::From);
+        Ok(Self { only, edge, direction, size })
     }
 
     fn from_token(token: &str) -> Option<Self> {
         let cursor = Cursor::parse(token)?;
         let direction = if cursor.text(0)? == "desc" { Direction::Down } else { Direction::Up };
         let size = cursor.number(1).filter(|size| (1..=100).contains(size))?;
-        Some(Self { only: None, from: Some(cursor.text(2)?.to_owned()), direction, size })
+        let key = cursor.text(3)?.to_owned();
+        let edge = if cursor.text(2)? == "before" { Edge::Before(key) } else { Edge::From(key) };
+        Some(Self { only: None, edge, direction, size })
     }
 
-    fn token(&self, direction: Direction, from: &str) -> String {
-        let order = if direction == Direction::Down { "desc" } else { "asc" };
-        Cursor::new([order.to_owned(), self.size.to_string(), from.to_owned()]).token()
+    fn token(&self, side: &str, key: &str) -> String {
+        let order = if self.direction == Direction::Down { "desc" } else { "asc" };
+        Cursor::new([order, &self.size.to_string(), side, key].map(str::to_owned)).token()
     }
 }
 
@@ -231,36 +245,74 @@ impl Question for ListItems {
             let found = found.into_iter().filter(|item| key_text(&item.key) == *only).collect();
             return Ok((found, PageEnds::default()));
         }
-        let from = query.from.as_deref();
-        let mut found = items(cx, object, &readable, from, query.direction, query.size + 1).await?;
-        let next_token = if found.len() as i64 > query.size {
-            found.pop().map(|item| query.token(query.direction, &key_text(&item.key)))
+        match &query.edge {
+            Edge::Beginning => query.page(cx, object, &readable, None).await,
+            Edge::From(key) => query.page(cx, object, &readable, Some(key)).await,
+            Edge::Before(key) => query.page_before(cx, object, &readable, key).await,
+        }
+    }
+}
+
+impl ItemsQuery {
+    /// The page that begins at `from`. The client takes the absence of `previous_token` for the
+    /// collection's beginning, and what lies before would be out of its reach for the whole session
+    /// (Sync facts §2.2).
+    async fn page(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        object: Object,
+        readable: &Readable,
+        from: Option<&str>,
+    ) -> Outcome<(Vec<Item>, PageEnds)> {
+        let mut found = items(cx, object, readable, from, self.direction, self.size + 1).await?;
+        let next_token = if found.len() as i64 > self.size {
+            found.pop().map(|item| self.token("from", &key_text(&item.key)))
         } else {
             None
         };
         let previous_token = match from {
             None => None,
-            Some(from) => self.before(cx, object, &readable, from).await?,
+            Some(from) => {
+                let before = before(cx, object, readable, from, self.direction, 1).await?;
+                (!before.is_empty()).then(|| self.token("before", from))
+            }
         };
         Ok((found, PageEnds { previous_token, next_token }))
     }
-}
 
-impl ListItems {
-    /// The token of the page before: the client takes its absence for the collection's beginning, and
-    /// what lies before would be out of reach for the whole session (Sync facts §2.2).
-    async fn before(
+    /// The page that ends before `key`, in the order of the listing.
+    async fn page_before(
         &self,
         cx: &mut Cx<'_, '_>,
         object: Object,
         readable: &Readable,
-        from: &str,
-    ) -> Outcome<Option<String>> {
-        let back = if self.query.direction == Direction::Up { Direction::Down } else { Direction::Up };
-        let around = items(cx, object, readable, Some(from), back, 2).await?;
-        let before = around.into_iter().map(|item| key_text(&item.key)).find(|key| key != from);
-        Ok(before.map(|key| self.query.token(back, &key)))
+        key: &str,
+    ) -> Outcome<(Vec<Item>, PageEnds)> {
+        let mut found = before(cx, object, readable, key, self.direction, self.size + 1).await?;
+        let more = found.len() as i64 > self.size;
+        found.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
+        found.reverse();
+        let first = found.first().map(|item| key_text(&item.key));
+        let previous_token = first.filter(|_| more).map(|first| self.token("before", &first));
+        Ok((found, PageEnds { previous_token, next_token: Some(self.token("from", key)) }))
     }
+}
+
+/// Up to `limit` items before `key` in a listing that goes `direction`, the nearest first.
+async fn before(
+    cx: &mut Cx<'_, '_>,
+    object: Object,
+    readable: &Readable,
+    key: &str,
+    direction: Direction,
+    limit: i64,
+) -> Outcome<Vec<Item>> {
+    let back = if direction == Direction::Up { Direction::Down } else { Direction::Up };
+    // The item itself, if it is still there, comes first and is left out.
+    let mut around = items(cx, object, readable, Some(key), back, limit + 1).await?;
+    around.retain(|item| key_text(&item.key) != key);
+    around.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(around)
 }
 
 async fn items(
