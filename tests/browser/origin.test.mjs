@@ -84,10 +84,13 @@ test("the SDK works in a page of another origin", LIMIT, async () => {
       return client;
     };
     const [alice, bob] = await Promise.all([connect("alice"), connect("bob")]);
+    const invited = new Promise((resolve) => bob.on("conversationJoined", resolve));
     const arrives = new Promise((resolve) => bob.on("messageAdded", resolve));
     const conversation = await alice.createConversation();
     await conversation.join();
     await conversation.add("bob");
+    // The SDK announces what comes after it has opened the conversation, not what was there before.
+    await (await invited).getMessages();
     await conversation.sendMessage("from another origin");
     const { author, body } = await arrives;
     await Promise.all([alice.shutdown(), bob.shutdown()]);
