@@ -14,32 +14,32 @@ macro_rules! columns {
     };
 }
 
-const BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE sid = $1"));
-const BY_NUMBER: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE account = $1"));
-const AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
-const NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
-const INSERT: Sql = Sql::new(concat!(
+static BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE sid = $1"));
+static BY_NUMBER: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE account = $1"));
+static AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
+static NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO accounts (account, sid, parent, friendly_name, status, auth_token, default_service_sid, created, updated) ",
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING ",
     columns!()
 ));
-const SET_DEFAULT_SERVICE: Sql =
+static SET_DEFAULT_SERVICE: Sql =
     Sql::new("UPDATE accounts SET default_service_sid = $2, updated = $3 WHERE account = $1");
-const INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
-const INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
+static INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
+static INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
 
 fn read(row: &Row) -> Outcome<Account> {
     let mut columns = Columns::of("accounts", row);
     Ok(Account {
-        number: AccountNumber(columns.next()?),
+        number: AccountNumber(columns.take()?),
         sid: columns.sid()?,
-        parent: columns.next::<Option<i64>>()?.map(AccountNumber),
-        friendly_name: columns.next()?,
+        parent: columns.take::<Option<i64>>()?.map(AccountNumber),
+        friendly_name: columns.take()?,
         status: columns.word("status", Status::parse)?,
         default_service: columns.opt_sid()?,
         default_messaging_service: columns.opt_sid()?,
-        default_inactive_timer: columns.next()?,
-        default_closed_timer: columns.next()?,
+        default_inactive_timer: columns.take()?,
+        default_closed_timer: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
     })

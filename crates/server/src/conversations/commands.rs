@@ -176,10 +176,10 @@ impl Change for UpdateConversation {
         room.must_be_open()?;
         self.patch.check(cx.limits)?;
         let before = room.conversation;
-        if let Some(Some(name)) = &self.patch.unique_name {
-            if queries::name_is_taken(cx.tx, &before, name).await? {
-                return Err(Refusal::NameTaken.into());
-            }
+        if let Some(Some(name)) = &self.patch.unique_name
+            && queries::name_is_taken(cx.tx, &before, name).await?
+        {
+            return Err(Refusal::NameTaken.into());
         }
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);

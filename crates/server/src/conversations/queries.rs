@@ -29,25 +29,25 @@ macro_rules! find_by_name {
     };
 }
 
-const FIND: Sql = Sql::new(find!());
+static FIND: Sql = Sql::new(find!());
 // SQLite has one writer, so a transaction that writes holds everything already.
-const FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
-const FIND_BY_NAME: Sql = Sql::new(find_by_name!());
-const FIND_BY_NAME_LOCKED: Sql = Sql::pair(find_by_name!(), concat!(find_by_name!(), " FOR UPDATE"));
-const LIST: Sql = Sql::new(concat!(
+static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
+static FIND_BY_NAME: Sql = Sql::new(find_by_name!());
+static FIND_BY_NAME_LOCKED: Sql = Sql::pair(find_by_name!(), concat!(find_by_name!(), " FOR UPDATE"));
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "AND (CAST($5 AS TEXT) IS NULL OR state = $5) ORDER BY created, sid LIMIT $6"
 ));
-const LIST_BETWEEN: Sql = Sql::new(concat!(
+static LIST_BETWEEN: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
     "AND (CAST($5 AS TEXT) IS NULL OR state = $5) AND created >= $6 AND created <= $7 ",
     "ORDER BY created DESC, sid DESC LIMIT $8"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
     "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created, updated, ",
     "position, last_index, messages_count, purged) ",
@@ -55,61 +55,61 @@ const INSERT: Sql = Sql::new(concat!(
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
-const NAME_TAKEN: Sql = Sql::new(
+static NAME_TAKEN: Sql = Sql::new(
     "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND unique_name = $3 AND removed IS NULL",
 );
-const UPDATE: Sql = Sql::new(concat!(
+static UPDATE: Sql = Sql::new(concat!(
     "UPDATE conversations SET friendly_name = $3, unique_name = $4, attributes = $5, messaging_service_sid = $6, ",
     "state = $7, state_since = $8, inactive_timer = $9, closed_timer = $10, bindings = $11, created = $12, ",
     "updated = $13, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const TAKE_INDEX: Sql = Sql::new(concat!(
+static TAKE_INDEX: Sql = Sql::new(concat!(
     "UPDATE conversations SET last_index = last_index + 1, position = position + 1, messages_count = messages_count + 1, ",
     "last_message_at = $3, state_since = CASE WHEN state = 'active' THEN state_since ELSE $3 END, state = 'active' ",
     "WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const TAKE_POSITION: Sql = Sql::new(concat!(
+static TAKE_POSITION: Sql = Sql::new(concat!(
     "UPDATE conversations SET position = position + 1, messages_count = messages_count - $3 ",
     "WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const MARK_REMOVED: Sql = Sql::new(concat!(
+static MARK_REMOVED: Sql = Sql::new(concat!(
     "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, ",
     "attributes = '{}', bindings = NULL WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const TO_PURGE: Sql = Sql::new(
+static TO_PURGE: Sql = Sql::new(
     "SELECT account, sid FROM conversations WHERE removed IS NOT NULL AND purged = 0 ORDER BY account, sid LIMIT $1",
 );
-const MARK_PURGED: Sql = Sql::new("UPDATE conversations SET purged = 1 WHERE account = $1 AND sid = $2");
-const LIVE_OF_SERVICE: Sql = Sql::new(
+static MARK_PURGED: Sql = Sql::new("UPDATE conversations SET purged = 1 WHERE account = $1 AND sid = $2");
+static LIVE_OF_SERVICE: Sql = Sql::new(
     "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL ORDER BY created, sid LIMIT $3",
 );
 
 fn read(row: &Row) -> Outcome<Conversation> {
     let mut columns = Columns::of("conversations", row);
     Ok(Conversation {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         sid: columns.sid()?,
         service: columns.sid()?,
-        friendly_name: columns.next()?,
-        unique_name: columns.next()?,
-        attributes: columns.next()?,
+        friendly_name: columns.take()?,
+        unique_name: columns.take()?,
+        attributes: columns.take()?,
         messaging_service: columns.opt_sid()?,
         state: columns.word("state", State::parse)?,
         state_since: columns.time()?,
-        inactive_timer: columns.next()?,
-        closed_timer: columns.next()?,
-        bindings: columns.next()?,
-        created_by: columns.next()?,
+        inactive_timer: columns.take()?,
+        closed_timer: columns.take()?,
+        bindings: columns.take()?,
+        created_by: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
-        position: columns.next()?,
-        last_index: columns.next()?,
+        position: columns.take()?,
+        last_index: columns.take()?,
         last_message_at: columns.opt_time()?,
-        messages_count: columns.next()?,
+        messages_count: columns.take()?,
         removed: columns.opt_time()?,
     })
 }
@@ -266,7 +266,7 @@ pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber
     let rows = tx.query(&TO_PURGE, &[limit.into()]).await?;
     let pair = |row| {
         let mut columns = Columns::of("conversations", row);
-        Ok((AccountNumber(columns.next()?), columns.sid()?))
+        Ok((AccountNumber(columns.take()?), columns.sid()?))
     };
     rows.iter().map(pair).collect()
 }

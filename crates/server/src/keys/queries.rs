@@ -13,31 +13,31 @@ macro_rules! columns {
     };
 }
 
-const BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), ", secret FROM keys WHERE sid = $1"));
-const OWN: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM keys WHERE account = $1 AND sid = $2"));
-const LIST: Sql = Sql::new(concat!(
+static BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), ", secret FROM keys WHERE sid = $1"));
+static OWN: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM keys WHERE account = $1 AND sid = $2"));
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM keys WHERE account = $1 AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO keys (account, sid, kind, friendly_name, secret, created, updated) ",
     "VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING ",
     columns!()
 ));
-const RENAME: Sql = Sql::new(concat!(
+static RENAME: Sql = Sql::new(concat!(
     "UPDATE keys SET friendly_name = $3, updated = $4 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const DELETE: Sql = Sql::new("DELETE FROM keys WHERE account = $1 AND sid = $2");
+static DELETE: Sql = Sql::new("DELETE FROM keys WHERE account = $1 AND sid = $2");
 
 fn read(row: &Row) -> Outcome<Key> {
     let mut columns = Columns::of("keys", row);
     Ok(Key {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         sid: columns.sid()?,
         kind: columns.word("kind", Kind::parse)?,
-        friendly_name: columns.next()?,
+        friendly_name: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
     })

@@ -15,51 +15,51 @@ macro_rules! columns {
     };
 }
 
-const INSERT: Sql = Sql::new(
+static INSERT: Sql = Sql::new(
     "INSERT INTO messages (account, conversation_sid, idx, sid, author, participant_sid, body, attributes, subject, \
      created, updated, created_pos, changed_pos) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
 );
-const BY_SID: Sql = Sql::new(concat!(
+static BY_SID: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
 ));
-const UP: Sql = Sql::new(concat!(
+static UP: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 AND removed IS NULL ORDER BY idx LIMIT $4"
 ));
-const DOWN: Sql = Sql::new(concat!(
+static DOWN: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx <= $3 AND removed IS NULL ",
     "ORDER BY idx DESC LIMIT $4"
 ));
 // Walks the primary key backwards until the first message that the reader already has.
-const NEW: Sql = Sql::new(concat!(
+static NEW: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx < $3 ORDER BY idx DESC LIMIT $4"
 ));
-const CHANGED: Sql = Sql::new(concat!(
+static CHANGED: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND changed_pos > $3 AND changed_pos > created_pos ",
     "AND created_pos <= $3 ORDER BY changed_pos"
 ));
-const UPDATE: Sql = Sql::new(concat!(
+static UPDATE: Sql = Sql::new(concat!(
     "UPDATE messages SET author = $4, body = $5, attributes = $6, subject = $7, created = $8, updated = $9, ",
     "updated_by = $10, changed_pos = $11 WHERE account = $1 AND conversation_sid = $2 AND idx = $3 RETURNING ",
     columns!()
 ));
-const REMOVE: Sql = Sql::new(
+static REMOVE: Sql = Sql::new(
     "UPDATE messages SET removed = $4, author = '', body = NULL, attributes = '{}', subject = NULL, updated_by = NULL, \
      participant_sid = NULL, changed_pos = $5 WHERE account = $1 AND conversation_sid = $2 AND idx = $3",
 );
-const REMOVED_ABOVE: Sql = Sql::new(
+static REMOVED_ABOVE: Sql = Sql::new(
     "SELECT COUNT(*) FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx > $3 AND removed IS NOT NULL",
 );
-const PURGE: Sql = Sql::new(
+static PURGE: Sql = Sql::new(
     "DELETE FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx IN \
      (SELECT idx FROM messages WHERE account = $1 AND conversation_sid = $2 ORDER BY idx LIMIT $3)",
 );
@@ -67,20 +67,20 @@ const PURGE: Sql = Sql::new(
 fn read(row: &Row) -> Outcome<Message> {
     let mut columns = Columns::of("messages", row);
     Ok(Message {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         conversation: columns.sid()?,
-        index: columns.next()?,
+        index: columns.take()?,
         sid: columns.sid()?,
-        author: columns.next()?,
+        author: columns.take()?,
         participant: columns.opt_sid()?,
-        body: columns.next()?,
-        attributes: columns.next()?,
-        subject: columns.next()?,
+        body: columns.take()?,
+        attributes: columns.take()?,
+        subject: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
-        updated_by: columns.next()?,
-        created_pos: columns.next()?,
-        changed_pos: columns.next()?,
+        updated_by: columns.take()?,
+        created_pos: columns.take()?,
+        changed_pos: columns.take()?,
         removed: columns.opt_time()?,
     })
 }

@@ -102,10 +102,10 @@ async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outc
 
 async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Participant> {
     let (account, conversation) = (room.conversation.account, room.conversation.sid);
-    if let Some(binding) = &new.binding {
-        if let Some(other) = queries::binding_in_use(cx.tx, account, room.service.sid, binding).await? {
-            return Err(Refusal::BindingTaken(other).into());
-        }
+    if let Some(binding) = &new.binding
+        && let Some(other) = queries::binding_in_use(cx.tx, account, room.service.sid, binding).await?
+    {
+        return Err(Refusal::BindingTaken(other).into());
     }
     let roster = queries::bump_roster(cx.tx, account, conversation, 1).await?;
     if roster.participants_count > cx.limits.participants_max {

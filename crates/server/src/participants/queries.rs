@@ -15,63 +15,63 @@ macro_rules! columns {
     };
 }
 
-const BY_SID: Sql = Sql::new(concat!(
+static BY_SID: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
 ));
-const BY_IDENTITY: Sql = Sql::new(concat!(
+static BY_IDENTITY: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND identity = $3 AND removed IS NULL"
 ));
-const BY_USER: Sql = Sql::new(concat!(
+static BY_USER: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"
 ));
-const WAS_THERE: Sql =
+static WAS_THERE: Sql =
     Sql::new("SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3");
-const LIST: Sql = Sql::new(concat!(
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
 ));
-const BY_KEY_UP: Sql = Sql::new(concat!(
+static BY_KEY_UP: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid >= $3 ORDER BY sid LIMIT $4"
 ));
-const BY_KEY_DOWN: Sql = Sql::new(concat!(
+static BY_KEY_DOWN: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid <= $3 ",
     "ORDER BY sid DESC LIMIT $4"
 ));
-const MINE_UP: Sql = Sql::new(concat!(
+static MINE_UP: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid >= $3 ",
     "ORDER BY conversation_sid LIMIT $4"
 ));
-const MINE_DOWN: Sql = Sql::new(concat!(
+static MINE_DOWN: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid <= $3 ",
     "ORDER BY conversation_sid DESC LIMIT $4"
 ));
-const ROSTER_CHANGED: Sql = Sql::new(concat!(
+static ROSTER_CHANGED: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND roster_changed_pos > $3 ORDER BY roster_changed_pos"
 ));
-const MINE_CHANGED: Sql = Sql::new(concat!(
+static MINE_CHANGED: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM participants WHERE account = $1 AND user_sid = $2 AND mine_changed_pos > $3 ORDER BY mine_changed_pos"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO participants (account, conversation_sid, sid, service_sid, identity, user_sid, binding, role_sid, ",
     "attributes, last_read_index, last_read_at, notification_level, created, updated, roster_created_pos, ",
     "roster_changed_pos, mine_created_pos, mine_changed_pos) ",
@@ -79,66 +79,66 @@ const INSERT: Sql = Sql::new(concat!(
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
-const UPDATE: Sql = Sql::new(concat!(
+static UPDATE: Sql = Sql::new(concat!(
     "UPDATE participants SET role_sid = $4, attributes = $5, last_read_index = $6, last_read_at = $7, ",
     "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, binding = $12 ",
     "WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL RETURNING ",
     columns!()
 ));
-const REMOVE: Sql = Sql::new(
+static REMOVE: Sql = Sql::new(
     "UPDATE participants SET removed = $4, identity = NULL, binding = NULL, role_sid = NULL, attributes = '{}', \
      last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
      WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
 );
-const OPEN_ROSTER: Sql =
+static OPEN_ROSTER: Sql =
     Sql::new("INSERT INTO rosters (account, conversation_sid, position, participants_count) VALUES ($1, $2, 0, 0)");
-const BUMP_ROSTER: Sql = Sql::new(
+static BUMP_ROSTER: Sql = Sql::new(
     "UPDATE rosters SET position = position + 1, participants_count = participants_count + $3 \
      WHERE account = $1 AND conversation_sid = $2 RETURNING position, participants_count",
 );
-const ROSTER: Sql =
+static ROSTER: Sql =
     Sql::new("SELECT position, participants_count FROM rosters WHERE account = $1 AND conversation_sid = $2");
-const BINDING_TAKEN: Sql = Sql::new(
+static BINDING_TAKEN: Sql = Sql::new(
     "SELECT conversation_sid FROM participants WHERE account = $1 AND service_sid = $2 AND binding = $3 \
      AND removed IS NULL LIMIT 1",
 );
-const HOLDS_ROLE: Sql = Sql::new(
+static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
 );
-const PURGE: Sql = Sql::new(
+static PURGE: Sql = Sql::new(
     "DELETE FROM participants WHERE account = $1 AND (conversation_sid, sid) IN \
      (SELECT conversation_sid, sid FROM participants WHERE account = $1 AND service_sid = $2 LIMIT $3)",
 );
-const PURGE_ROSTER: Sql = Sql::new("DELETE FROM rosters WHERE account = $1 AND conversation_sid = $2");
+static PURGE_ROSTER: Sql = Sql::new("DELETE FROM rosters WHERE account = $1 AND conversation_sid = $2");
 
 fn read(row: &Row) -> Outcome<Participant> {
     let mut columns = Columns::of("participants", row);
     Ok(Participant {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         conversation: columns.sid()?,
         sid: columns.sid()?,
         service: columns.sid()?,
-        identity: columns.next()?,
+        identity: columns.take()?,
         user: columns.opt_sid()?,
         binding: binding(&mut columns)?,
         role: columns.opt_sid()?,
-        attributes: columns.next()?,
-        last_read_index: columns.next()?,
+        attributes: columns.take()?,
+        last_read_index: columns.take()?,
         last_read_at: columns.opt_time()?,
         notification_level: columns.word("notification_level", NotificationLevel::parse)?,
         created: columns.time()?,
         updated: columns.time()?,
-        roster_created_pos: columns.next()?,
-        roster_changed_pos: columns.next()?,
-        mine_created_pos: columns.next()?,
-        mine_changed_pos: columns.next()?,
+        roster_created_pos: columns.take()?,
+        roster_changed_pos: columns.take()?,
+        mine_created_pos: columns.take()?,
+        mine_changed_pos: columns.take()?,
         removed: columns.opt_time()?,
     })
 }
 
 fn binding(columns: &mut Columns<'_>) -> Outcome<Option<Binding>> {
-    let text: Option<String> = columns.next()?;
+    let text: Option<String> = columns.take()?;
     let read = |text: String| {
         serde_json::from_str(&text)
             .map_err(|_| tertulia_store::Failure::corrupt("participants", "binding", text).into())

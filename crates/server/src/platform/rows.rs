@@ -20,7 +20,7 @@ impl<'r> Columns<'r> {
     }
 
     /// The next column.
-    pub fn next<T: Column>(&mut self) -> Outcome<T> {
+    pub fn take<T: Column>(&mut self) -> Outcome<T> {
         let value = self.row.get(self.at)?;
         self.at += 1;
         Ok(value)
@@ -28,29 +28,29 @@ impl<'r> Columns<'r> {
 
     /// The next column, a SID.
     pub fn sid<K: Kind>(&mut self) -> Outcome<Sid<K>> {
-        let text: String = self.next()?;
+        let text: String = self.take()?;
         Sid::parse(&text).map_err(|_| self.corrupt(K::NAME, &text))
     }
 
     /// The next column, a SID or NULL.
     pub fn opt_sid<K: Kind>(&mut self) -> Outcome<Option<Sid<K>>> {
-        let Some(text) = self.next::<Option<String>>()? else { return Ok(None) };
+        let Some(text) = self.take::<Option<String>>()? else { return Ok(None) };
         Sid::parse(&text).map(Some).map_err(|_| self.corrupt(K::NAME, &text))
     }
 
     /// The next column, a moment.
     pub fn time(&mut self) -> Outcome<Timestamp> {
-        self.next().map(Timestamp::from_micros)
+        self.take().map(Timestamp::from_micros)
     }
 
     /// The next column, a moment or NULL.
     pub fn opt_time(&mut self) -> Outcome<Option<Timestamp>> {
-        Ok(self.next::<Option<i64>>()?.map(Timestamp::from_micros))
+        Ok(self.take::<Option<i64>>()?.map(Timestamp::from_micros))
     }
 
     /// The next column, one of a few words; `read` knows them.
     pub fn word<T>(&mut self, column: &'static str, read: impl Fn(&str) -> Option<T>) -> Outcome<T> {
-        let text: String = self.next()?;
+        let text: String = self.take()?;
         read(&text).ok_or_else(|| self.corrupt(column, &text))
     }
 

@@ -13,31 +13,31 @@ macro_rules! columns {
     };
 }
 
-const FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM roles WHERE account = $1 AND sid = $2"));
-const LIST: Sql = Sql::new(concat!(
+static FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM roles WHERE account = $1 AND sid = $2"));
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM roles WHERE account = $1 AND service_sid = $2 AND (created, sid) > ($3, $4) ORDER BY created, sid LIMIT $5"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO roles (account, sid, service_sid, friendly_name, kind, permissions, created, updated) ",
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING ",
     columns!()
 ));
-const SET_PERMISSIONS: Sql = Sql::new(concat!(
+static SET_PERMISSIONS: Sql = Sql::new(concat!(
     "UPDATE roles SET permissions = $3, updated = $4 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-const DELETE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND sid = $2");
-const PURGE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND service_sid = $2");
+static DELETE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND sid = $2");
+static PURGE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND service_sid = $2");
 
 fn read(row: &Row) -> Outcome<Role> {
     let mut columns = Columns::of("roles", row);
     Ok(Role {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         sid: columns.sid()?,
         service: columns.sid()?,
-        friendly_name: columns.next()?,
+        friendly_name: columns.take()?,
         scope: columns.word("kind", Scope::parse)?,
         permissions: columns.word("permissions", Permissions::parse)?,
         created: columns.time()?,

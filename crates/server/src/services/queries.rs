@@ -14,39 +14,39 @@ macro_rules! columns {
     };
 }
 
-const FIND: Sql =
+static FIND: Sql =
     Sql::new(concat!("SELECT ", columns!(), " FROM services WHERE account = $1 AND sid = $2 AND removed IS NULL"));
-const LIST: Sql = Sql::new(concat!(
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM services WHERE account = $1 AND removed IS NULL AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO services (account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, ",
     "service_role_sid, reachability_enabled, created, updated) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) RETURNING ",
     columns!()
 ));
-const CONFIGURE: Sql = Sql::new(concat!(
+static CONFIGURE: Sql = Sql::new(concat!(
     "UPDATE services SET conversation_creator_role_sid = $3, conversation_role_sid = $4, service_role_sid = $5, ",
     "reachability_enabled = $6, updated = $7 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
     columns!()
 ));
-const REMOVE: Sql =
+static REMOVE: Sql =
     Sql::new("UPDATE services SET removed = $3, updated = $3 WHERE account = $1 AND sid = $2 AND removed IS NULL");
-const REMOVED: Sql =
+static REMOVED: Sql =
     Sql::new("SELECT account, sid FROM services WHERE removed IS NOT NULL ORDER BY account, sid LIMIT $1");
-const DELETE: Sql = Sql::new("DELETE FROM services WHERE account = $1 AND sid = $2 AND removed IS NOT NULL");
+static DELETE: Sql = Sql::new("DELETE FROM services WHERE account = $1 AND sid = $2 AND removed IS NOT NULL");
 
 fn read(row: &Row) -> Outcome<Service> {
     let mut columns = Columns::of("services", row);
     Ok(Service {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         sid: columns.sid()?,
-        friendly_name: columns.next()?,
+        friendly_name: columns.take()?,
         conversation_creator_role: columns.sid()?,
         conversation_role: columns.sid()?,
         service_role: columns.sid()?,
-        reachability_enabled: columns.next()?,
+        reachability_enabled: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
     })
@@ -121,7 +121,7 @@ pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of("services", row);
-            Ok((AccountNumber(columns.next()?), columns.sid()?))
+            Ok((AccountNumber(columns.take()?), columns.sid()?))
         })
         .collect()
 }

@@ -14,43 +14,43 @@ macro_rules! columns {
     };
 }
 
-const FIND: Sql =
+static FIND: Sql =
     Sql::new(concat!("SELECT ", columns!(), " FROM users WHERE account = $1 AND sid = $2 AND removed IS NULL"));
-const BY_IDENTITY: Sql = Sql::new(concat!(
+static BY_IDENTITY: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM users WHERE account = $1 AND service_sid = $2 AND identity = $3 AND removed IS NULL"
 ));
-const LIST: Sql = Sql::new(concat!(
+static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM users WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
 ));
-const INSERT: Sql = Sql::new(concat!(
+static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO users (account, sid, service_sid, identity, friendly_name, attributes, role_sid, created, updated, ",
     "mine_position, conversations_count, info_position, friendly_name_pos, attributes_pos, online_pos) ",
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, 0, 1, 1, 1, 1) ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
-const UPDATE: Sql = Sql::new(concat!(
+static UPDATE: Sql = Sql::new(concat!(
     "UPDATE users SET friendly_name = $3, attributes = $4, role_sid = $5, updated = $6, info_position = $7, ",
     "friendly_name_pos = $8, attributes_pos = $9 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
     columns!()
 ));
-const BUMP_MINE: Sql = Sql::new(
+static BUMP_MINE: Sql = Sql::new(
     "UPDATE users SET mine_position = mine_position + 1, conversations_count = conversations_count + $3 \
      WHERE account = $1 AND sid = $2 RETURNING mine_position, conversations_count",
 );
-const REMOVE: Sql = Sql::new(
+static REMOVE: Sql = Sql::new(
     "UPDATE users SET removed = $3, friendly_name = NULL, attributes = '{}', identity = '' \
      WHERE account = $1 AND sid = $2 AND removed IS NULL",
 );
-const HOLDS_ROLE: Sql = Sql::new(
+static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
 );
-const PURGE: Sql = Sql::new(
+static PURGE: Sql = Sql::new(
     "DELETE FROM users WHERE account = $1 AND sid IN \
      (SELECT sid FROM users WHERE account = $1 AND service_sid = $2 LIMIT $3)",
 );
@@ -58,22 +58,22 @@ const PURGE: Sql = Sql::new(
 fn read(row: &Row) -> Outcome<User> {
     let mut columns = Columns::of("users", row);
     Ok(User {
-        account: AccountNumber(columns.next()?),
+        account: AccountNumber(columns.take()?),
         sid: columns.sid()?,
         service: columns.sid()?,
-        identity: columns.next()?,
-        friendly_name: columns.next()?,
-        attributes: columns.next()?,
+        identity: columns.take()?,
+        friendly_name: columns.take()?,
+        attributes: columns.take()?,
         role: columns.sid()?,
-        online: columns.next()?,
+        online: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
-        mine_position: columns.next()?,
-        conversations_count: columns.next()?,
-        info_position: columns.next()?,
-        friendly_name_pos: columns.next()?,
-        attributes_pos: columns.next()?,
-        online_pos: columns.next()?,
+        mine_position: columns.take()?,
+        conversations_count: columns.take()?,
+        info_position: columns.take()?,
+        friendly_name_pos: columns.take()?,
+        attributes_pos: columns.take()?,
+        online_pos: columns.take()?,
     })
 }
 
