@@ -48,7 +48,8 @@ export class Chat extends Model {
   }
 
   get others(): string[] {
-    return this.people.map((person) => person.identity ?? "a guest").filter((identity) => identity !== this.self);
+    const identities = this.people.map((person) => person.identity ?? "a guest");
+    return identities.filter((identity) => identity !== this.self).sort((a, b) => a.localeCompare(b));
   }
 
   get title(): string {

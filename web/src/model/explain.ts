@@ -16,8 +16,8 @@ export interface Trouble {
 export interface ConnectionError {
   terminal: boolean;
   message: string;
-  httpStatusCode?: number | undefined;
-  errorCode?: number | undefined;
+  httpStatusCode?: number | null;
+  errorCode?: number | null;
 }
 
 const MINT = "Mint a new one: `tertulia token mint`, or a token URL that points at /token in dev mode.";
@@ -35,8 +35,10 @@ const CODES: Record<number, [title: string, advice: string]> = {
 };
 
 export function explainConnection(error: ConnectionError): Trouble {
-  const said = error.message.replace(/^Connection error: /, "");
-  const code = error.errorCode;
+  const words = error.message.replace(/^Connection error: /, "");
+  // Browsers do not tell a page why a socket failed.
+  const said = words.endsWith(": undefined") ? undefined : words;
+  const code = error.errorCode ?? undefined;
   const known = code === undefined ? undefined : CODES[code];
   if (known) return { title: known[0], said, code, advice: known[1], passing: false };
   if (error.httpStatusCode === 429) {

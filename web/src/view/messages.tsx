@@ -87,7 +87,7 @@ function Item({ chat, message, isFirst, onEdit }: ItemProps) {
       {!own && isFirst && <Avatar identity={author} small />}
       {isFirst && (
         <p class="byline">
-          <span class={`author ${hueOf(author)}`}>{own ? "You" : author}</span>{" "}
+          <span class={own ? "unseen" : `author ${hueOf(author)}`}>{own ? "You" : author}</span>{" "}
           <time dateTime={message.dateCreated?.toISOString()} title={exactTime(message.dateCreated)}>
             {clockTime(message.dateCreated)}
           </time>

@@ -38,8 +38,8 @@ export function Pane({ person, partner, onNamed, onLocked }: Props) {
           <Who person={person} partner={partner} onChosen={connect} />
         ) : (
           <h2 class="who">
-            <Avatar identity={person.identity} />
-            <span class="name">{person.identity}</span>
+            <Avatar identity={needsToken ? "?" : person.identity} />
+            <span class="name">{needsToken ? "Nobody yet" : person.identity}</span>
           </h2>
         )}
         <Connection state={person.state} />

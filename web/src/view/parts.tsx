@@ -16,7 +16,7 @@ const ICONS = {
 
 export function Icon({ name }: { name: keyof typeof ICONS }) {
   return (
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+    <svg class={`icon icon-${name}`} viewBox="0 0 24 24" aria-hidden="true">
       <path d={ICONS[name]} />
     </svg>
   );
