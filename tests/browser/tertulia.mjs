@@ -1,11 +1,12 @@
 // A server of a test's own.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 const READY_MS = 15_000;
 const END_MS = 5_000;
@@ -58,6 +59,15 @@ function parse(text) {
   const line = /^([A-Z_]+)='(.*)'$/;
   const pairs = text.split("\n").map((one) => line.exec(one));
   return Object.fromEntries(pairs.filter(Boolean).map(([, name, value]) => [name, value]));
+}
+
+/** An Access Token from the command line, for as long as a test wants it to live. */
+export async function mint({ env }, identity, seconds) {
+  const args = ["--identity", identity, "--ttl", String(seconds), "--chat-service-sid", env.TWILIO_CHAT_SERVICE_SID];
+  const account = ["--account-sid", env.TWILIO_ACCOUNT_SID, "--key-sid", env.TWILIO_API_KEY];
+  const run = promisify(execFile);
+  const { stdout } = await run(process.env.TERTULIA_BIN, ["token", "mint", ...account, ...args], { env });
+  return stdout.trim();
 }
 
 /** A call of the REST API v1, with the account's credentials. */

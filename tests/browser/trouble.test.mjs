@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openDemo, openPage, pane, screenshot, startBrowser } from "./browser.mjs";
-import { startTertulia } from "./tertulia.mjs";
+import { mint, startTertulia } from "./tertulia.mjs";
 
 const LIMIT = { timeout: 60_000 };
+const SHORT_SECONDS = 4;
 
 let browser;
 
@@ -60,14 +61,17 @@ test("a password that is not fixed is asked for, and a wrong one is explained", 
   };
   await screenshot(page, "password");
   await enter("wrong");
-  const alice = pane(page, 0);
-  await alice.root.getByText("Wrong password").waitFor();
+  await page.getByText("Wrong password").waitFor();
   await screenshot(page, "wrong-password");
-  await alice.root.getByRole("button", { name: "Try again" }).click();
   await enter(tertulia.env.TERTULIA_DEV_PASSWORD);
+  const alice = pane(page, 0);
   await alice.connected();
   await page.reload();
   await alice.connected();
+
+  await page.evaluate(() => sessionStorage.setItem("tertulia.password", "of yesterday"));
+  await page.reload();
+  await page.getByLabel("Password of the token endpoint").waitFor();
   await page.close();
 });
 
@@ -87,9 +91,8 @@ test("without a token endpoint a token is pasted, and a refused one is explained
   await openDemo(page, `${tertulia.url}/demo`);
   const [left, right] = [pane(page, 0), pane(page, 1)];
   await screenshot(page, "paste");
-  const password = tertulia.env.TERTULIA_DEV_PASSWORD;
-  const token = await (await fetch(`${tertulia.url}/token?identity=zoë&password=${password}`)).text();
-  const [head, payload, signature] = token.trim().split(".");
+  const token = await mint(tertulia, "zoë", 600);
+  const [head, payload, signature] = token.split(".");
   const changed = (signature.startsWith("A") ? "B" : "A") + signature.slice(1);
   const paste = async (side, token) => {
     await side.root.getByRole("textbox").fill(token);
@@ -103,7 +106,37 @@ test("without a token endpoint a token is pasted, and a refused one is explained
   await right.root.getByText("20107").waitFor();
   await right.root.getByText("Denied").waitFor();
   await screenshot(page, "denied");
-  await paste(right, token);
+  await paste(right, await mint(tertulia, "zoë", 30));
   await right.connected();
+  await right.root.getByText("The token is about to expire").waitFor();
+  await paste(right, token);
+  await right.root.getByText("The token is about to expire").waitFor({ state: "detached" });
+  await right.connected();
+  await page.close();
+});
+
+test("a token near its end is replaced, on the same connection", LIMIT, async (t) => {
+  const tertulia = await startTertulia();
+  t.after(tertulia.stop);
+  const { page, complaints } = await openPage(browser);
+  const asked = [];
+  await page.route("**/token?*", async (route) => {
+    const identity = new URL(route.request().url()).searchParams.get("identity");
+    const isFirst = !asked.includes(identity);
+    asked.push(identity);
+    await (isFirst ? route.fulfill({ body: await mint(tertulia, identity, SHORT_SECONDS) }) : route.continue());
+  });
+  let sockets = 0;
+  page.on("websocket", () => sockets++);
+  await openDemo(page, `${tertulia.url}/demo`);
+  const [alice, bob] = [pane(page, 0), pane(page, 1)];
+  await alice.start();
+  await bob.field.waitFor();
+  await page.waitForTimeout((SHORT_SECONDS + 1) * 1000);
+  await alice.say("still here");
+  await bob.bubble("still here").waitFor();
+  assert.deepEqual(asked.sort(), ["alice", "alice", "bob", "bob"]);
+  assert.equal(sockets, 2);
+  assert.deepEqual(complaints, []);
   await page.close();
 });
