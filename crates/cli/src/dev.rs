@@ -56,7 +56,10 @@ pub(crate) fn run(command: Dev) -> anyhow::Result<ExitCode> {
 
 impl Dev {
     fn config(&self) -> anyhow::Result<Config> {
-        let mut config = Config::load(self.config.as_deref(), std::env::vars())?;
+        // What is not UTF-8 is not ours.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut config = Config::load(self.config.as_deref(), variables)?;
         config.http.listen.set_port(self.port.unwrap_or(config.http.listen.port()));
         if let Some(host) = self.host {
             config.http.listen = SocketAddr::new(host, config.http.listen.port());
@@ -159,15 +162,18 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn kept(file: &Path, random: impl Fn() -> DevCredentials) -> anyhow::Result<DevCredentials> {
     if let Ok(text) = fs::read_to_string(file) {
         let value: serde_json::Value = serde_json::from_str(&text)?;
-        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let broken = || format!("{} is damaged; remove it to get new credentials", file.display());
+        let text = |name: &str| {
+            let text = value[name].as_str().filter(|text| !text.is_empty());
+            text.map(str::to_owned).with_context(broken)
+        };
         return Ok(DevCredentials {
-            account: text("account").parse().with_context(broken)?,
-            auth_token: text("auth_token"),
-            key: text("key").parse().with_context(broken)?,
-            secret: text("secret"),
-            service: text("service").parse().with_context(broken)?,
-            password: text("password"),
+            account: text("account")?.parse().with_context(broken)?,
+            auth_token: text("auth_token")?,
+            key: text("key")?.parse().with_context(broken)?,
+            secret: text("secret")?,
+            service: text("service")?.parse().with_context(broken)?,
+            password: text("password")?,
             are_fixed: false,
         });
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tertulia_server::dev::DevCredentials;
 
 /// The facts; `run.json` in the data folder keeps them while the server runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Facts {
     /// REST and pages.
     pub(crate) url: String,

@@ -76,9 +76,13 @@ fn rest(errors: Option<ChildStderr>) -> String {
 }
 
 fn get(url: &str, path: &str) -> (u16, String) {
+    get_with(url, path, "X-Nothing: 1")
+}
+
+fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let status = answer[9..12].parse().unwrap();
@@ -189,6 +193,19 @@ fn data_and_random_credentials_outlive_a_restart() {
     assert!(first.value("REST").starts_with("http://127.0.0.1:"));
     assert_eq!(first.end(15), 0);
     assert_eq!(start().value("Auth token"), token);
+}
+
+#[test]
+fn the_documented_credentials_work_on_loopback_only_whatever_the_folder_holds() {
+    // The fixed account SID and auth token, as Basic credentials.
+    const DOCUMENTED: &str = "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
+    let folder = temp_dir();
+    let data = data(&folder);
+    let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    assert_eq!(get_with(server.value("REST"), "/v1/Conversations", DOCUMENTED).0, 200);
+    assert_eq!(server.end(15), 0);
+    let exposed = Running::start(&["dev", "--data", &data, "--port", "0", "--host", "0.0.0.0"]);
+    assert_eq!(get_with(exposed.value("REST"), "/v1/Conversations", DOCUMENTED).0, 401);
 }
 
 #[test]

@@ -94,13 +94,14 @@ struct Header<'a> {
     #[serde(borrow, default)]
     continuation_token: Option<Cow<'a, str>>,
     #[serde(default)]
-    registrations: Option<Vec<Registration>>,
+    registrations: Option<Value>,
     #[serde(default)]
     metadata: Option<Value>,
     #[serde(borrow, default)]
     payload_type: Option<Cow<'a, str>>,
+    /// Read once the packet is known to have an id, so that a senseless one can be answered.
     #[serde(default)]
-    http_request: Option<Request>,
+    http_request: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +169,7 @@ fn init(id: String, header: Header<'_>) -> ClientPacket {
         continuation_token: header.continuation_token.map(Cow::into_owned),
         message_types: header
             .registrations
+            .and_then(|registrations| serde_json::from_value::<Vec<Registration>>(registrations).ok())
             .into_iter()
             .flatten()
             .flat_map(|registration| registration.message_types)
@@ -176,7 +178,8 @@ fn init(id: String, header: Header<'_>) -> ClientPacket {
 }
 
 fn tunnelled(id: String, header: Header<'_>, payload: &[u8]) -> ClientPacket {
-    let Some(request) = header.http_request else {
+    let request = header.http_request.and_then(|request| serde_json::from_value::<Request>(request).ok());
+    let Some(request) = request else {
         return ClientPacket::Refused { id, reason: "a message carries an http_request with method and path" };
     };
     let params = request.params.into_iter().flatten().flat_map(|(name, value)| {
@@ -411,6 +414,8 @@ mod tests {
             read(serde_json::json!({"id": "TM1", "method": "message"}), b""),
             Ok(ClientPacket::Refused { .. })
         ));
+        let senseless = serde_json::json!({"id": "TM1", "method": "message", "http_request": {"path": 5}});
+        assert!(matches!(read(senseless, b""), Ok(ClientPacket::Refused { .. })));
         assert_eq!(read(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
         assert_eq!(read(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
         assert_eq!(read(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));

@@ -120,6 +120,10 @@ fn find(table: &'static Table, method: Method, path: &str) -> Found {
     for (name, value) in matched.params.iter() {
         // One round of decoding; `+` stays a plus sign in a path.
         let Ok(value) = percent_decode_str(value).decode_utf8() else { return Found::Nothing };
+        // Nothing has a NUL in its name (decision 11); PostgreSQL would not even take it as a parameter.
+        if value.contains('\0') {
+            return Found::Nothing;
+        }
         params.push((name_of(mounted, name), value.into_owned()));
     }
     Found::Route(*mounted, params)
@@ -150,7 +154,9 @@ mod tests {
     fn another_method_is_told_from_nothing() {
         assert!(matches!(find_rest(Method::Delete, "/v1/Conversations"), Found::OtherMethod));
         assert!(matches!(find_rest(Method::Get, "/v1/Nonsense"), Found::Nothing));
-        assert!(matches!(find_rest(Method::Get, "/v1/Conversations/%ff"), Found::Nothing));
+        for nameless in ["/v1/Conversations/%ff", "/v1/Conversations/a%00b"] {
+            assert!(matches!(find_rest(Method::Get, nameless), Found::Nothing), "{nameless}");
+        }
     }
 
     #[test]

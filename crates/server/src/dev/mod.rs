@@ -7,7 +7,7 @@
 pub mod seed;
 pub mod token;
 
-pub use seed::{DevCredentials, seed};
+pub use seed::{DevCredentials, are_fixed, seed};
 
 /// The identities whose tokens are printed at the start.
 pub const IDENTITIES: [&str; 2] = ["alice", "bob"];

@@ -8,13 +8,13 @@ use tertulia_token::{ChatGrant, Mint, MintError, Secret};
 
 use super::TOKEN_TTL_SECONDS;
 use crate::App;
-use crate::accounts::commands::{CreateAccount, FindAccount};
+use crate::accounts::commands::{CreateAccount, Credentials, FindAccount};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
 use crate::platform::{Caller, Ids, Outcome};
 
 /// The credentials of dev mode. They are shown, on purpose: never use them for anything else.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DevCredentials {
     /// The account.
     pub account: Sid<AccountKind>,
@@ -32,10 +32,13 @@ pub struct DevCredentials {
     pub are_fixed: bool,
 }
 
+/// The number behind every fixed SID.
+const FIXED: u128 = 0xde0;
+
 impl DevCredentials {
     /// The fixed ones, for loopback: documented in the README.
     pub fn fixed() -> Self {
-        let number = 0xde0;
+        let number = FIXED;
         Self {
             account: Sid::from_number(number),
             auth_token: "de000000000000000000000000000de0".to_owned(),
@@ -69,6 +72,15 @@ impl DevCredentials {
             .ttl(TOKEN_TTL_SECONDS)
             .sign(now_seconds)?;
         Ok(minted.token)
+    }
+}
+
+/// Whether these name the fixed account or key, whose secrets everybody can read in the README. A folder
+/// that was once served on loopback holds them; beyond loopback they must not work.
+pub fn are_fixed(credentials: &Credentials) -> bool {
+    match credentials {
+        Credentials::Account(sid) => sid.number() == FIXED,
+        Credentials::Key(sid) => sid.number() == FIXED,
     }
 }
 

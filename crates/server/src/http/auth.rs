@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 use tertulia_protocol::{Code, Sid};
 
 use crate::App;
-use crate::accounts::commands::{Credentials, FindCredentials};
+use crate::accounts::commands::Credentials;
 use crate::keys::Kind;
 use crate::platform::{Caller, Error, Outcome, Source, Who};
 
@@ -18,7 +18,7 @@ const HEADER_BYTES_MAX: usize = 1024;
 pub(super) async fn authenticate(app: &App, header: Option<&[u8]>, hooks: bool) -> Outcome<Caller> {
     let refused = || Error::refused(Code::NotAuthenticated, "Authenticate");
     let (credentials, secret) = header.and_then(read).ok_or_else(refused)?;
-    let stored = app.ask(&app.nobody(), FindCredentials(credentials)).await?.ok_or_else(refused)?;
+    let stored = app.find_credentials(credentials).await?.ok_or_else(refused)?;
     // Every stored secret is compared, so that a match takes no less time than a miss.
     let mut matches = subtle::Choice::from(0);
     for expected in stored.open(&app.sealer)? {

@@ -55,6 +55,10 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     let (mounted, params) = match Method::parse(parts.method.as_str()).map(|method| router::find_rest(method, path)) {
         Some(Found::Route(mounted, params)) => (mounted, params),
         Some(Found::Nothing) => return Err(Error::not_found(Code::NotFound)),
+        // A method that nothing here has: the path decides between "not found" and "not so".
+        None if matches!(router::find_rest(Method::Get, path), Found::Nothing) => {
+            return Err(Error::not_found(Code::NotFound));
+        }
         Some(Found::OtherMethod) | None => {
             return Err(Error::refused(Code::MethodNotAllowed, format!("{} is not allowed here", parts.method)));
         }

@@ -186,6 +186,17 @@ impl Config {
                 return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
             }
         }
+        let counts = [
+            ("http.body_bytes_max", self.http.body_bytes_max),
+            ("http.connections_max", self.http.connections_max),
+            ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
+            ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
+        ];
+        for (key, value) in counts {
+            if !(1..=1 << 40).contains(&value) {
+                return Err(ConfigError(format!("{key} is {value}; it must be at least 1, and no more than 2^40")));
+            }
+        }
         if self.store.engine == EngineName::Postgres && self.store.url.is_empty() {
             return Err(ConfigError("store.engine is \"postgres\", so store.url must name the database".to_owned()));
         }

@@ -18,9 +18,8 @@ impl App {
     /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
     pub async fn admit(&self, token: &str) -> Result<Admission, Refused> {
         let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
-        let nobody = self.nobody();
         let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
-            Ok(sid) => self.ask(&nobody, FindCredentials(Credentials::Key(sid))).await?,
+            Ok(sid) => self.find_credentials(Credentials::Key(sid)).await?,
             Err(_) => None,
         };
         let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
@@ -45,6 +44,16 @@ impl App {
             expires: Timestamp::from_seconds(access.expires_at),
             dies: Timestamp::from_seconds(rules.dies_at(&verified)),
         })
+    }
+
+    /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
+    /// on loopback only (decision 30), whatever the store holds.
+    pub async fn find_credentials(&self, credentials: Credentials) -> Outcome<Option<StoredCredentials>> {
+        let may_be_fixed = self.dev.as_ref().is_some_and(|dev| dev.are_fixed);
+        if crate::dev::are_fixed(&credentials) && !may_be_fixed {
+            return Ok(None);
+        }
+        self.ask(&self.nobody(), FindCredentials(credentials)).await
     }
 
     /// A caller for looking up who calls: it has no account yet.
