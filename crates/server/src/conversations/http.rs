@@ -59,17 +59,14 @@ async fn delete(call: Call) -> Outcome<Reply> {
 }
 
 fn patch(form: &Form) -> Outcome<Patch> {
-    let named = |name| form.text(name).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()));
-    // Nothing and zero both take a timer away.
-    let timer = |name| named(name).map(|timer| timer.filter(|timer| timer != "PT0S"));
     Ok(Patch {
-        friendly_name: named("FriendlyName"),
-        unique_name: named("UniqueName"),
+        friendly_name: form.clearable("FriendlyName"),
+        unique_name: form.clearable("UniqueName"),
         attributes: form.owned("Attributes"),
         messaging_service: form.sid("MessagingServiceSid", Code::MessagingServiceInvalid)?,
         state: form.text("State").map(state).transpose()?,
-        inactive_timer: timer("Timers.Inactive"),
-        closed_timer: timer("Timers.Closed"),
+        inactive_timer: form.timer("Timers.Inactive"),
+        closed_timer: form.timer("Timers.Closed"),
         bindings: bindings(form),
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,

@@ -32,6 +32,16 @@ impl Form {
         self.text(name).map(str::to_owned)
     }
 
+    /// A thing that an empty value takes away: then `Some(None)`.
+    pub fn clearable(&self, name: &str) -> Option<Option<String>> {
+        self.text(name).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// An ISO 8601 duration; nothing and zero both take a timer away.
+    pub fn timer(&self, name: &str) -> Option<Option<String>> {
+        self.clearable(name).map(|timer| timer.filter(|timer| timer != "PT0S"))
+    }
+
     /// Every value of a repeated parameter.
     pub fn all(&self, name: &str) -> Vec<String> {
         self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
