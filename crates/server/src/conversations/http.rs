@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tertulia_protocol::rest::{ConversationBody, Links};
+use tertulia_protocol::rest::{ConversationBody, Links, Timers};
 use tertulia_protocol::{Code, Timestamp};
 
 use super::commands::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
@@ -109,6 +109,11 @@ fn bound(name: &str, text: &str, is_end: bool) -> Outcome<Timestamp> {
     moment.ok_or_else(|| Error::parameter(format!("{name} must be an ISO 8601 date such as 2015-12-16")))
 }
 
+/// When the timers of a conversation run out, for those that run.
+pub fn timers(conversation: &Conversation) -> Timers {
+    conversation.timer_dates().into_iter().filter_map(|(name, date)| Some((name, date?.seconds_text()))).collect()
+}
+
 /// A conversation's body, with URLs in the form of the route that was asked.
 pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
     let url = format!("{}/Conversations/{}", call.base(), conversation.sid);
@@ -117,7 +122,6 @@ pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
             .into_iter()
             .map(|(name, path)| (name, format!("{url}/{path}")))
             .collect();
-    let timers = conversation.timer_dates().into_iter();
     let bindings = conversation.bindings.as_deref().and_then(|text| serde_json::from_str(text).ok());
     ConversationBody {
         sid: conversation.sid,
@@ -130,7 +134,7 @@ pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
         state: conversation.state.word(),
         date_created: conversation.created.seconds_text(),
         date_updated: conversation.updated.seconds_text(),
-        timers: timers.filter_map(|(name, date)| Some((name, date?.seconds_text()))).collect(),
+        timers: timers(conversation),
         bindings: bindings.unwrap_or_else(|| serde_json::json!({})),
         url,
         links,

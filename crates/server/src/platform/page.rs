@@ -58,6 +58,11 @@ impl PageRequest {
         Some((after.number(0)?, after.text(1)?))
     }
 
+    /// The last row of the page before, for lists that are ordered by one text; empty for the first page.
+    pub fn text_after(&self) -> &str {
+        self.after.as_ref().and_then(|after| after.text(0)).unwrap_or_default()
+    }
+
     /// Cuts `rows`, which [`PageRequest::limit`] bounded, into the page; `key` gives a row's sort key.
     pub fn cut<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> Cursor) -> Page<T> {
         let more = rows.len() as i64 > self.size;
