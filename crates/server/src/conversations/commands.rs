@@ -354,7 +354,7 @@ impl Question for ListConversations {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Conversation>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after();
+        let after = self.page.created_after()?;
         queries::list(cx.tx, service.account, service.sid, &self.filter, after, self.page.limit()).await
     }
 }

@@ -77,7 +77,7 @@ impl Question for ListKeys {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Key>> {
         may_manage(cx).await?;
-        let after = self.0.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
         queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
     }
 }

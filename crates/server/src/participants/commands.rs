@@ -416,7 +416,7 @@ impl Question for ListParticipants {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         room.must_take_part(cx)?;
-        let after = self.page.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
         let (account, sid) = (room.conversation.account, room.conversation.sid);
         Ok((sid, queries::list(cx.tx, account, sid, after, self.page.limit()).await?))
     }

@@ -28,6 +28,11 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// A token that no page of this list gave.
+fn foreign_token() -> Error {
+    Error::parameter("Invalid PageToken.")
+}
+
 impl PageRequest {
     /// Reads `PageSize`, `Page` and `PageToken`. A size over `max` is cut, not refused: the helper
     /// libraries send their `limit` as the size.
@@ -41,7 +46,7 @@ impl PageRequest {
         };
         let after = match query.text("PageToken").filter(|token| !token.is_empty()) {
             None => None,
-            Some(token) => Some(Cursor::parse(token).ok_or_else(|| Error::parameter("Invalid PageToken."))?),
+            Some(token) => Some(Cursor::parse(token).ok_or_else(foreign_token)?),
         };
         let number = query.text("Page").and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
         Ok(Self { size, after, number: number.unwrap_or(0) })
@@ -53,9 +58,16 @@ impl PageRequest {
     }
 
     /// The last row of the page before, for lists that are ordered by `(created, sid)`.
-    pub fn created_after(&self) -> Option<(i64, &str)> {
-        let after = self.after.as_ref()?;
-        Some((after.number(0)?, after.text(1)?))
+    pub fn created_after(&self) -> Outcome<Option<(i64, &str)>> {
+        let Some(after) = &self.after else { return Ok(None) };
+        let key = after.number(0).zip(after.text(1));
+        key.map(Some).ok_or_else(foreign_token)
+    }
+
+    /// The last row of the page before, for lists that are ordered by one number.
+    pub fn number_after(&self) -> Outcome<Option<i64>> {
+        let Some(after) = &self.after else { return Ok(None) };
+        after.number(0).map(Some).ok_or_else(foreign_token)
     }
 
     /// The last row of the page before, for lists that are ordered by one text; empty for the first page.

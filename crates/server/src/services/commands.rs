@@ -66,7 +66,7 @@ impl Question for ListServices {
     type Out = Vec<Service>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Service>> {
-        let after = self.0.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
         queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
     }
 }

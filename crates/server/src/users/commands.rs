@@ -100,7 +100,7 @@ impl Question for ListUsers {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<User>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
         queries::list(cx.tx, service.account, service.sid, after, self.page.limit()).await
     }
 }
