@@ -9,6 +9,9 @@ use super::{Error, Form, Outcome, Reply};
 /// Rows of one page when nothing is asked for.
 const SIZE_DEFAULT: i64 = 50;
 
+/// Page numbers are decoration; a higher one counts as 0.
+const NUMBER_MAX: i64 = 1_000_000_000;
+
 /// Which page is asked for.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
@@ -48,7 +51,8 @@ impl PageRequest {
             None => None,
             Some(token) => Some(Cursor::parse(token).ok_or_else(foreign_token)?),
         };
-        let number = query.text("Page").and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
+        let number =
+            query.text("Page").and_then(|text| text.parse().ok()).filter(|number| (0..=NUMBER_MAX).contains(number));
         Ok(Self { size, after, number: number.unwrap_or(0) })
     }
 

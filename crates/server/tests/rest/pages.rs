@@ -12,6 +12,7 @@ on_sqlite! {
     a_page_size_is_clamped_to_the_lists_maximum,
     a_page_size_that_is_no_number_is_refused,
     a_page_token_that_is_nonsense_is_refused,
+    numbers_at_the_edge_do_no_harm,
     urls_begin_with_the_host_that_was_asked,
     forwarded_headers_change_nothing,
     a_page_that_is_just_full_is_the_last,
@@ -109,6 +110,19 @@ fn a_page_token_that_is_nonsense_is_refused(world: &World) {
     world.conversation(&[]);
     for token in ["x", "PT0", "PTzz", "PT31"] {
         world.owner.get(&format!("/v1/Conversations?PageToken={token}")).refuses(400, 20001);
+    }
+}
+
+fn numbers_at_the_edge_do_no_harm(world: &World) {
+    let list = format!("/v1/Conversations/{}/Messages", sid(&world.conversation(&[])));
+    for number in [i64::MAX, i64::MIN] {
+        let token: String = number.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        for order in ["asc", "desc"] {
+            let path = format!("{list}?Order={order}&Page={number}&PageToken=PT{token}");
+            assert_eq!(world.owner.get(&path).is(200)["messages"], json!([]), "{path}");
+        }
+        let keys = format!("/2010-04-01/Accounts/{}/Keys.json?Page={number}&PageSize=1", world.account);
+        assert_eq!(world.owner.get(&keys).is(200)["page"], 0);
     }
 }
 
