@@ -101,6 +101,7 @@ codes! {
     ParticipantNotFound = 50432, 404, "Participant not found";
     NotAParticipant = 50430, 403, "The user is not a participant";
     ParticipantExists = 50433, 409, "Participant already exists";
+    IdentityAndAddress = 50451, 400, "Identity and Address are both given";
     MessageNotFound = 50500, 404, "Message not found";
     BodyMissing = 50503, 400, "Message body missing";
     BodyTooLong = 50504, 400, "Message body too long";

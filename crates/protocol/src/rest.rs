@@ -15,6 +15,9 @@ use crate::sid::{
 /// Name to absolute URL.
 pub type Links = BTreeMap<&'static str, String>;
 
+/// `date_inactive` and `date_closed`, each only while it runs.
+pub type Timers = BTreeMap<&'static str, String>;
+
 /// The body of every refusal. `type` and `title` must never be added (REST facts §3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorBody {
@@ -221,12 +224,90 @@ pub struct ConversationBody {
     /// When it last changed.
     pub date_updated: String,
     /// `date_inactive` and `date_closed`, each only while it runs.
-    pub timers: BTreeMap<&'static str, String>,
+    pub timers: Timers,
     /// Bindings, such as an e-mail address.
     pub bindings: Value,
     /// Itself.
     pub url: String,
     /// What it holds.
+    pub links: Links,
+}
+
+/// A conversation as one of its users has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserConversationBody {
+    /// The owner.
+    pub account_sid: Sid<Account>,
+    /// The chat service.
+    pub chat_service_sid: Sid<Service>,
+    /// The conversation.
+    pub conversation_sid: Sid<Conversation>,
+    /// The user.
+    pub user_sid: Sid<User>,
+    /// The user's participant.
+    pub participant_sid: Sid<Participant>,
+    /// `null` before the first read horizon.
+    pub unread_messages_count: Option<i64>,
+    /// Read horizon.
+    pub last_read_message_index: Option<i64>,
+    /// Name to show.
+    pub friendly_name: Option<String>,
+    /// Name to find it by.
+    pub unique_name: Option<String>,
+    /// JSON text of the conversation.
+    pub attributes: String,
+    /// `active`, `inactive` or `closed`.
+    pub conversation_state: &'static str,
+    /// As in [`ConversationBody`].
+    pub timers: Timers,
+    /// Identity of the creator, or `system`.
+    pub created_by: String,
+    /// `default` or `muted`.
+    pub notification_level: &'static str,
+    /// When the conversation was created.
+    pub date_created: String,
+    /// When the conversation last changed.
+    pub date_updated: String,
+    /// Itself.
+    pub url: String,
+    /// Participant and conversation.
+    pub links: Links,
+}
+
+/// A conversation that an identity or an address takes part in; it has no `sid` and no `url`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParticipantConversationBody {
+    /// The owner.
+    pub account_sid: Sid<Account>,
+    /// The chat service.
+    pub chat_service_sid: Sid<Service>,
+    /// The participant.
+    pub participant_sid: Sid<Participant>,
+    /// `null` for a participant of another messenger.
+    pub participant_user_sid: Option<Sid<User>>,
+    /// `null` for a participant of another messenger.
+    pub participant_identity: Option<String>,
+    /// `null` for a chat participant; otherwise all six keys, unused ones `null`.
+    pub participant_messaging_binding: Option<Value>,
+    /// The conversation.
+    pub conversation_sid: Sid<Conversation>,
+    /// Name to find it by.
+    pub conversation_unique_name: Option<String>,
+    /// Name to show.
+    pub conversation_friendly_name: Option<String>,
+    /// JSON text of the conversation.
+    pub conversation_attributes: String,
+    /// `active`, `inactive` or `closed`.
+    pub conversation_state: &'static str,
+    /// As in [`ConversationBody`].
+    pub conversation_timers: Timers,
+    /// When the conversation was created.
+    pub conversation_date_created: String,
+    /// When the conversation last changed.
+    pub conversation_date_updated: String,
+    /// Identity of the creator, or `system`.
+    pub conversation_created_by: String,
+    /// Participant and conversation.
     pub links: Links,
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::Conversation;
+use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealKey, Sealer};
 use tertulia_store::{Engine, Settings, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -19,6 +19,7 @@ use crate::realtime::hub::Hub;
 use crate::realtime::mailbox::Mailbox;
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
+use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
 
 /// The running service.
 pub struct App {
@@ -153,30 +154,61 @@ impl App {
         tokio::spawn(async move { app.purge(account, sid).await });
     }
 
-    async fn purge(&self, account: AccountNumber, sid: Sid<Conversation>) {
+    /// Purges a deleted chat service, batch by batch, beside the requests.
+    pub fn purge_service(app: Arc<Self>, account: AccountNumber, sid: Sid<Service>) {
+        tokio::spawn(async move { app.purge_whole_service(account, sid).await });
+    }
+
+    /// Whether it is done. What fails is logged, and taken up again by the next start.
+    async fn purge(&self, account: AccountNumber, sid: Sid<Conversation>) -> bool {
         let caller = Caller::system(account, self.nobody().account_sid);
         loop {
             match self.perform(&caller, PurgeConversation { account, sid }).await {
-                Ok(true) => return,
+                Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => {
-                    // The next start takes it up again.
                     tracing::error!(cause = %error, "a deleted conversation could not be purged");
-                    return;
+                    return false;
                 }
             }
         }
     }
 
-    /// Finishes what a stop interrupted.
+    /// As [`App::purge`], for a chat service and all that it holds.
+    async fn purge_whole_service(&self, account: AccountNumber, sid: Sid<Service>) -> bool {
+        let caller = Caller::system(account, self.nobody().account_sid);
+        loop {
+            match self.perform(&caller, PurgeService { account, sid }).await {
+                Ok(Purged::Whole) => return true,
+                Ok(Purged::Part) => {}
+                Ok(Purged::Conversation(conversation)) => {
+                    if !self.purge(account, conversation).await {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(cause = %error, "a deleted chat service could not be purged");
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Finishes what a stop interrupted. What cannot be finished now is left for the next start: the
+    /// same batch would only come again.
     async fn purge_all(app: Arc<Self>) {
         while let Ok(batch) = app.ask(&app.nobody(), ConversationsToPurge).await {
             if batch.is_empty() {
-                return;
+                break;
             }
             for (account, sid) in batch {
-                app.purge(account, sid).await;
+                if !app.purge(account, sid).await {
+                    return;
+                }
             }
+        }
+        for (account, sid) in app.ask(&app.nobody(), ServicesToPurge).await.unwrap_or_default() {
+            app.purge_whole_service(account, sid).await;
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Service as ServiceKind};
+use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
 use tertulia_store::seal::{Place, Sealer};
 
 use super::queries::{self, NewAccount};
 use super::{Account, Status};
+use crate::conversations::check_timers;
 use crate::keys::{self, Key};
 use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, Question};
 use crate::{roles, services};
@@ -142,5 +143,52 @@ impl Question for FindAccount {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
         queries::find(cx.tx, self.0).await
+    }
+}
+
+/// The account's own row: its defaults are the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct GetOwn;
+
+impl Question for GetOwn {
+    type Out = Account;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Account> {
+        queries::get(cx.tx, cx.caller.account).await
+    }
+}
+
+/// Changes the account's defaults; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Configure {
+    /// The chat service that the short routes are to mean.
+    pub default_service: Option<Sid<ServiceKind>>,
+    /// Stored only.
+    pub default_messaging_service: Option<Sid<MessagingService>>,
+    /// `Some(None)` takes the timer away.
+    pub default_inactive_timer: Option<Option<String>>,
+    /// `Some(None)` takes the timer away.
+    pub default_closed_timer: Option<Option<String>>,
+}
+
+impl Change for Configure {
+    type Out = Account;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Account> {
+        check_timers(&self.default_inactive_timer, &self.default_closed_timer)?;
+        // The lock keeps a service from being deleted while it becomes the default.
+        let mut account = queries::get_locked(cx.tx, cx.caller.account).await?;
+        if let Some(sid) = self.default_service {
+            let found = services::queries::find(cx.tx, account.number, sid).await?;
+            account.default_service = Some(found.ok_or(services::Refusal::NoSuchDefault)?.sid);
+        }
+        account.default_messaging_service = self.default_messaging_service.or(account.default_messaging_service);
+        if let Some(timer) = &self.default_inactive_timer {
+            account.default_inactive_timer.clone_from(timer);
+        }
+        if let Some(timer) = &self.default_closed_timer {
+            account.default_closed_timer.clone_from(timer);
+        }
+        queries::configure(cx.tx, &account, cx.now).await
     }
 }

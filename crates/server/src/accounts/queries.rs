@@ -13,9 +13,16 @@ macro_rules! columns {
          default_inactive_timer, default_closed_timer, created, updated"
     };
 }
+macro_rules! by_number {
+    () => {
+        concat!("SELECT ", columns!(), " FROM accounts WHERE account = $1")
+    };
+}
 
 static BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE sid = $1"));
-static BY_NUMBER: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE account = $1"));
+static BY_NUMBER: Sql = Sql::new(by_number!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+static BY_NUMBER_LOCKED: Sql = Sql::pair(by_number!(), concat!(by_number!(), " FOR UPDATE"));
 static AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
 static NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
 static INSERT: Sql = Sql::new(concat!(
@@ -23,8 +30,11 @@ static INSERT: Sql = Sql::new(concat!(
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING ",
     columns!()
 ));
-static SET_DEFAULT_SERVICE: Sql =
-    Sql::new("UPDATE accounts SET default_service_sid = $2, updated = $3 WHERE account = $1");
+static CONFIGURE: Sql = Sql::new(concat!(
+    "UPDATE accounts SET default_service_sid = $2, default_messaging_service_sid = $3, default_inactive_timer = $4, ",
+    "default_closed_timer = $5, updated = $6 WHERE account = $1 RETURNING ",
+    columns!()
+));
 static INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
 static INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
 
@@ -53,6 +63,11 @@ pub async fn find(tx: &mut Tx<'_>, sid: Sid<AccountKind>) -> Outcome<Option<Acco
 /// The account with this number.
 pub async fn get(tx: &mut Tx<'_>, number: AccountNumber) -> Outcome<Account> {
     read(&tx.query_one(&BY_NUMBER, &[number.into()]).await?)
+}
+
+/// The account with this number, locked against other writers until the commit.
+pub async fn get_locked(tx: &mut Tx<'_>, number: AccountNumber) -> Outcome<Account> {
+    read(&tx.query_one(&BY_NUMBER_LOCKED, &[number.into()]).await?)
 }
 
 /// The sealed auth tokens: primary, and secondary while there is one.
@@ -91,16 +106,17 @@ pub async fn insert(tx: &mut Tx<'_>, new: NewAccount<'_>, now: Timestamp) -> Out
     read(&tx.query_one(&INSERT, &values).await?)
 }
 
-/// Points the short routes to another chat service.
-pub async fn set_default_service(
-    tx: &mut Tx<'_>,
-    number: AccountNumber,
-    service: Option<Sid<Service>>,
-    now: Timestamp,
-) -> Outcome<()> {
-    let service = service.as_ref().map(Sid::as_str);
-    tx.execute(&SET_DEFAULT_SERVICE, &[number.into(), service.into(), now.micros().into()]).await?;
-    Ok(())
+/// Stores an account's defaults as they stand.
+pub async fn configure(tx: &mut Tx<'_>, account: &Account, now: Timestamp) -> Outcome<Account> {
+    let values = [
+        account.number.into(),
+        account.default_service.as_ref().map(Sid::as_str).into(),
+        account.default_messaging_service.as_ref().map(Sid::as_str).into(),
+        account.default_inactive_timer.as_deref().into(),
+        account.default_closed_timer.as_deref().into(),
+        now.micros().into(),
+    ];
+    read(&tx.query_one(&CONFIGURE, &values).await?)
 }
 
 /// The installation's id; clients' caches are bound to it.

@@ -6,6 +6,7 @@ use tertulia_protocol::sid::{Conversation as ConversationKind, Service as Servic
 use super::events::ConversationEvent;
 use super::queries::{self, Filter, Lock};
 use super::{Conversation, Patch, Refusal, State};
+use crate::accounts;
 use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
@@ -117,6 +118,13 @@ pub async fn create(cx: &mut Cx<'_, '_>, service: &Service, patch: &Patch) -> Ou
     }
     let mut conversation = blank(cx, service);
     patch.apply(&mut conversation, cx.now);
+    let account = accounts::queries::get(cx.tx, service.account).await?;
+    if patch.inactive_timer.is_none() {
+        conversation.inactive_timer = account.default_inactive_timer;
+    }
+    if patch.closed_timer.is_none() {
+        conversation.closed_timer = account.default_closed_timer;
+    }
     if patch.updated.is_none() {
         conversation.updated = conversation.created;
     }
@@ -205,11 +213,17 @@ impl Change for DeleteConversation {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Sid<ConversationKind>> {
         let room = enter(cx, self.service, &self.key, Lock::Row).await?;
         room.may(cx, Permission::DeleteConversation).await?;
-        let conversation = queries::mark_removed(cx.tx, &room.conversation, cx.now).await?;
-        // The first batch belongs to the same commit, so that small conversations end in one piece.
-        purge_participants(cx, &conversation).await?;
-        Ok(conversation.sid)
+        delete(cx, &room.conversation).await?;
+        Ok(room.conversation.sid)
     }
+}
+
+/// Marks a conversation, which the caller has locked, as deleted. The first batch of its participants
+/// belongs to the same commit, so that small conversations end in one piece.
+pub async fn delete(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<()> {
+    let conversation = queries::mark_removed(cx.tx, conversation, cx.now).await?;
+    purge_participants(cx, &conversation).await?;
+    Ok(())
 }
 
 /// Rows that one step of a purge touches at most.
@@ -340,7 +354,7 @@ impl Question for ListConversations {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Conversation>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after();
+        let after = self.page.created_after()?;
         queries::list(cx.tx, service.account, service.sid, &self.filter, after, self.page.limit()).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tertulia_protocol::rest::{ConversationBody, Links};
+use tertulia_protocol::rest::{ConversationBody, Links, Timers};
 use tertulia_protocol::{Code, Timestamp};
 
 use super::commands::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
@@ -59,17 +59,14 @@ async fn delete(call: Call) -> Outcome<Reply> {
 }
 
 fn patch(form: &Form) -> Outcome<Patch> {
-    let named = |name| form.text(name).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()));
-    // Nothing and zero both take a timer away.
-    let timer = |name| named(name).map(|timer| timer.filter(|timer| timer != "PT0S"));
     Ok(Patch {
-        friendly_name: named("FriendlyName"),
-        unique_name: named("UniqueName"),
+        friendly_name: form.clearable("FriendlyName"),
+        unique_name: form.clearable("UniqueName"),
         attributes: form.owned("Attributes"),
         messaging_service: form.sid("MessagingServiceSid", Code::MessagingServiceInvalid)?,
         state: form.text("State").map(state).transpose()?,
-        inactive_timer: timer("Timers.Inactive"),
-        closed_timer: timer("Timers.Closed"),
+        inactive_timer: form.timer("Timers.Inactive"),
+        closed_timer: form.timer("Timers.Closed"),
         bindings: bindings(form),
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
@@ -112,6 +109,11 @@ fn bound(name: &str, text: &str, is_end: bool) -> Outcome<Timestamp> {
     moment.ok_or_else(|| Error::parameter(format!("{name} must be an ISO 8601 date such as 2015-12-16")))
 }
 
+/// When the timers of a conversation run out, for those that run.
+pub fn timers(conversation: &Conversation) -> Timers {
+    conversation.timer_dates().into_iter().filter_map(|(name, date)| Some((name, date?.seconds_text()))).collect()
+}
+
 /// A conversation's body, with URLs in the form of the route that was asked.
 pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
     let url = format!("{}/Conversations/{}", call.base(), conversation.sid);
@@ -120,7 +122,6 @@ pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
             .into_iter()
             .map(|(name, path)| (name, format!("{url}/{path}")))
             .collect();
-    let timers = conversation.timer_dates().into_iter();
     let bindings = conversation.bindings.as_deref().and_then(|text| serde_json::from_str(text).ok());
     ConversationBody {
         sid: conversation.sid,
@@ -133,7 +134,7 @@ pub fn body(call: &Call, conversation: &Conversation) -> ConversationBody {
         state: conversation.state.word(),
         date_created: conversation.created.seconds_text(),
         date_updated: conversation.updated.seconds_text(),
-        timers: timers.filter_map(|(name, date)| Some((name, date?.seconds_text()))).collect(),
+        timers: timers(conversation),
         bindings: bindings.unwrap_or_else(|| serde_json::json!({})),
         url,
         links,

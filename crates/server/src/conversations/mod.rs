@@ -141,8 +141,7 @@ impl Patch {
         if let Some(attributes) = &self.attributes {
             text::attributes(attributes, limits.conversation_attributes_bytes_max)?;
         }
-        check_timer(&self.inactive_timer, 60, Code::InactiveTimerTooShort, Code::InactiveTimerInvalid)?;
-        check_timer(&self.closed_timer, 600, Code::ClosedTimerTooShort, Code::ClosedTimerInvalid)
+        check_timers(&self.inactive_timer, &self.closed_timer)
     }
 
     /// Applies the patch; `now` is written where the patch brings no date of its own.
@@ -171,6 +170,12 @@ impl Patch {
         }
         conversation.updated = self.updated.unwrap_or(now);
     }
+}
+
+/// Holds both timers against their least lengths; an account's default timers obey the same rule.
+pub fn check_timers(inactive: &Option<Option<String>>, closed: &Option<Option<String>>) -> Outcome<()> {
+    check_timer(inactive, 60, Code::InactiveTimerTooShort, Code::InactiveTimerInvalid)?;
+    check_timer(closed, 600, Code::ClosedTimerTooShort, Code::ClosedTimerInvalid)
 }
 
 /// A timer is an ISO 8601 duration; nothing, `""` and `PT0S` take it away.

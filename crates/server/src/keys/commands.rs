@@ -7,7 +7,7 @@ use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::Sealer;
 
 use super::{Key, Kind, Refusal, queries, secret_place};
-use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who};
+use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who, text};
 
 /// Refuses unless the caller may manage keys and accounts: the auth token and Main keys may.
 pub async fn may_manage(cx: &mut Cx<'_, '_>) -> Outcome<()> {
@@ -18,6 +18,11 @@ pub async fn may_manage(cx: &mut Cx<'_, '_>) -> Outcome<()> {
     };
     let key = queries::find(cx.tx, cx.caller.account, sid).await?;
     if key.is_some_and(|key| key.kind == Kind::Main) { Ok(()) } else { Err(Refusal::NotAllowed.into()) }
+}
+
+fn check_name(name: &str) -> Outcome<()> {
+    text::storable("FriendlyName", name)?;
+    if name.chars().count() > 64 { Err(Refusal::NameTooLong.into()) } else { Ok(()) }
 }
 
 /// Creates a key. The secret is in the answer, and nowhere else ever again.
@@ -40,9 +45,7 @@ impl Change for CreateKey {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         may_manage(cx).await?;
-        if self.friendly_name.chars().count() > 64 {
-            return Err(Refusal::NameTooLong.into());
-        }
+        check_name(&self.friendly_name)?;
         let sid = self.sid.unwrap_or_else(|| cx.ids.sid());
         let secret = self.secret.clone().unwrap_or_else(|| cx.ids.secret());
         let sealed = self.sealer.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
@@ -74,7 +77,7 @@ impl Question for ListKeys {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Key>> {
         may_manage(cx).await?;
-        let after = self.0.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
         queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
     }
 }
@@ -95,9 +98,7 @@ impl Change for RenameKey {
         may_manage(cx).await?;
         let key = queries::find(cx.tx, cx.caller.account, self.sid).await?.ok_or(Refusal::NotFound)?;
         let name = self.friendly_name.as_ref().unwrap_or(&key.friendly_name);
-        if name.chars().count() > 64 {
-            return Err(Refusal::NameTooLong.into());
-        }
+        check_name(name)?;
         Ok(queries::rename(cx.tx, &key, name, cx.now).await?.ok_or(Refusal::NotFound)?)
     }
 }

@@ -204,8 +204,11 @@ impl Question for ListMessages {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         room.must_take_part(cx)?;
-        let last = self.page.after.as_ref().and_then(|after| after.number(0));
-        let from = last.map(|index| if self.direction == Direction::Up { index + 1 } else { index - 1 });
+        let last = self.page.number_after()?;
+        let from = last.map(|index| match self.direction {
+            Direction::Up => index.saturating_add(1),
+            Direction::Down => index.saturating_sub(1),
+        });
         let (account, sid) = (room.conversation.account, room.conversation.sid);
         let rows = queries::from_index(cx.tx, account, sid, from, self.direction, self.page.limit()).await?;
         Ok((sid, rows))

@@ -7,11 +7,12 @@ use super::events::ParticipantEvent;
 use super::queries::{self, Roster};
 use super::{Binding, NotificationLevel, Participant, Refusal};
 use crate::conversations::commands::{Room, enter, unread};
-use crate::conversations::queries::Lock;
+use crate::conversations::queries::{Lock, find_even_removed};
+use crate::conversations::{Conversation, State};
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question, text};
 use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
-use crate::users;
+use crate::{services, users};
 
 /// What an add says about the new participant.
 #[derive(Clone, Debug, Default)]
@@ -102,10 +103,8 @@ async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outc
 
 async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Participant> {
     let (account, conversation) = (room.conversation.account, room.conversation.sid);
-    if let Some(binding) = &new.binding
-        && let Some(other) = queries::binding_in_use(cx.tx, account, room.service.sid, binding).await?
-    {
-        return Err(Refusal::BindingTaken(other).into());
+    if let Some(binding) = &new.binding {
+        must_be_free(cx, room, binding).await?;
     }
     let roster = queries::bump_roster(cx.tx, account, conversation, 1).await?;
     if roster.participants_count > cx.limits.participants_max {
@@ -122,6 +121,19 @@ async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<
     let added = queries::insert(cx.tx, &participant).await?.ok_or(Refusal::Exists)?;
     cx.emit(&ParticipantEvent::Added { after: Box::new(added.clone()) });
     Ok(added)
+}
+
+/// A pair of addresses leads to one open conversation; closing or deleting that one frees the pair.
+async fn must_be_free(cx: &mut Cx<'_, '_>, room: &Room, binding: &Binding) -> Outcome<()> {
+    let account = room.conversation.account;
+    // The newest is enough: it was let in only because no older one was open, and closed is final.
+    let newest = queries::binding_in_use(cx.tx, account, room.service.sid, binding).await?;
+    let Some(other) = newest else { return Ok(()) };
+    let other = find_even_removed(cx.tx, account, other, Lock::None).await?;
+    match other.filter(|other| other.state != State::Closed && other.removed.is_none()) {
+        Some(other) => Err(Refusal::BindingTaken(other.sid).into()),
+        None => Ok(()),
+    }
 }
 
 /// The user behind an identity, with one conversation more in the own list; gives its position.
@@ -269,18 +281,22 @@ impl Change for UpdateParticipant {
 }
 
 /// Takes the positions that a patch needs, in the order of locks, and stores the participant.
-async fn change(cx: &mut Cx<'_, '_>, before: Participant, patch: &Patch) -> Outcome<Participant> {
+pub async fn change(cx: &mut Cx<'_, '_>, found: Participant, patch: &Patch) -> Outcome<Participant> {
     patch.check(cx.limits.attributes_bytes_max)?;
+    let (in_roster, in_mine) = patch.touches();
+    let (mut roster_pos, mut mine_pos) = (None, None);
+    if in_roster {
+        roster_pos = Some(queries::bump_roster(cx.tx, found.account, found.conversation, 0).await?.position);
+    }
+    if let (true, Some(user)) = (in_mine, found.user) {
+        mine_pos = Some(users::queries::bump_mine(cx.tx, found.account, user, 0).await?.0);
+    }
+    // Read once more under the lock: another change may have been committed since it was found.
+    let before = queries::lock(cx.tx, &found).await?.ok_or(Refusal::NotFound)?;
     let mut changed = before.clone();
     patch.apply(&mut changed, cx.now);
-    let (in_roster, in_mine) = patch.touches();
-    if in_roster {
-        let roster = queries::bump_roster(cx.tx, before.account, before.conversation, 0).await?;
-        changed.roster_changed_pos = roster.position;
-    }
-    if let (true, Some(user)) = (in_mine, before.user) {
-        changed.mine_changed_pos = users::queries::bump_mine(cx.tx, before.account, user, 0).await?.0;
-    }
+    changed.roster_changed_pos = roster_pos.unwrap_or(before.roster_changed_pos);
+    changed.mine_changed_pos = mine_pos.unwrap_or(before.mine_changed_pos);
     let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
     cx.emit(&ParticipantEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
     Ok(after)
@@ -400,8 +416,64 @@ impl Question for ListParticipants {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         room.must_take_part(cx)?;
-        let after = self.page.created_after().unwrap_or((i64::MIN, ""));
+        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
         let (account, sid) = (room.conversation.account, room.conversation.sid);
         Ok((sid, queries::list(cx.tx, account, sid, after, self.page.limit()).await?))
     }
+}
+
+/// By what the conversations of a participant are asked for.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// A chat participant's identity.
+    Identity(String),
+    /// Another messenger's address.
+    Address(String),
+}
+
+/// Lists the conversations that somebody takes part in; nobody takes part in none.
+#[derive(Clone, Debug)]
+pub struct ListConversationsOf {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Whose.
+    pub who: Who,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListConversationsOf {
+    /// In the order of the conversations' SIDs; conversations that are being deleted are among them, so
+    /// that a page can be cut.
+    type Out = Vec<(Participant, Conversation)>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let (account, after) = (service.account, self.page.text_after());
+        let rows = match &self.who {
+            Who::Address(address) => {
+                queries::of_address(cx.tx, account, service.sid, address, after, self.page.limit()).await?
+            }
+            Who::Identity(identity) => {
+                match users::queries::find_by_identity(cx.tx, account, service.sid, identity).await? {
+                    Some(user) => queries::after(cx.tx, account, user.sid, after, self.page.limit()).await?,
+                    None => Vec::new(),
+                }
+            }
+        };
+        with_conversations(cx, rows).await
+    }
+}
+
+/// Adds the conversations to participants, deleted ones included.
+pub async fn with_conversations(
+    cx: &mut Cx<'_, '_>,
+    rows: Vec<Participant>,
+) -> Outcome<Vec<(Participant, Conversation)>> {
+    let mut pairs = Vec::with_capacity(rows.len());
+    for row in rows {
+        let found = find_even_removed(cx.tx, row.account, row.conversation, Lock::None).await?;
+        pairs.extend(found.map(|conversation| (row, conversation)));
+    }
+    Ok(pairs)
 }

@@ -1,14 +1,17 @@
 //! REST routes of participants.
 
-use tertulia_protocol::Code;
-use tertulia_protocol::rest::ParticipantBody;
+use tertulia_protocol::rest::{Links, ParticipantBody, ParticipantConversationBody};
+use tertulia_protocol::{Code, Cursor};
 
 use super::commands::{
-    AddParticipant, GetParticipant, ListParticipants, NewParticipant, Patch, RemoveParticipant, UpdateParticipant,
+    AddParticipant, GetParticipant, ListConversationsOf, ListParticipants, NewParticipant, Patch, RemoveParticipant,
+    UpdateParticipant, Who,
 };
 use super::{Binding, Participant, Refusal};
+use crate::conversations::Conversation;
+use crate::conversations::http::timers;
 use crate::platform::page::created_key;
-use crate::platform::{Call, Form, Outcome, PageRequest, Reply, Route};
+use crate::platform::{Call, Error, Form, Outcome, PageRequest, Reply, Route};
 use crate::routes;
 
 /// The routes.
@@ -18,6 +21,7 @@ pub const ROUTES: &[Route] = routes![
     Service Get "/Conversations/{ConversationSid}/Participants/{Sid}" FetchConversationParticipant => fetch;
     Service Post "/Conversations/{ConversationSid}/Participants/{Sid}" UpdateConversationParticipant => update;
     Service Delete "/Conversations/{ConversationSid}/Participants/{Sid}" DeleteConversationParticipant => delete;
+    Service Get "/ParticipantConversations" ListParticipantConversation => list_conversations;
 ];
 
 fn conversation(call: &Call) -> String {
@@ -122,4 +126,56 @@ fn body(call: &Call, participant: &Participant) -> ParticipantBody {
         date_updated: participant.updated.seconds_text(),
         url: format!("{base}/Conversations/{}/Participants/{}", participant.conversation, participant.sid),
     }
+}
+
+async fn list_conversations(call: Call) -> Outcome<Reply> {
+    let page = PageRequest::read(&call.query, 50)?;
+    let who = match (call.query.owned("Identity"), call.query.owned("Address")) {
+        (Some(_), Some(_)) => return Err(Refusal::IdentityAndAddress.into()),
+        (Some(identity), None) => Who::Identity(identity),
+        (None, Some(address)) => Who::Address(address),
+        (None, None) => return Err(Error::parameter("Missing required parameter Identity or Address")),
+    };
+    let question = ListConversationsOf { service: call.service, who, page: page.clone() };
+    let rows = call.app.ask(&call.caller, question).await?;
+    let mut page_of = page.cut(rows, |(row, _)| Cursor::new([row.conversation.to_string()]));
+    page_of.rows.retain(|(_, conversation)| conversation.removed.is_none());
+    let bodies = page_of.map(|(row, conversation)| conversation_body(&call, row, conversation));
+    let url = format!("{}/ParticipantConversations", call.base());
+    Ok(page.reply(&bodies, &url, &call.query, "conversations", &["Identity", "Address"]))
+}
+
+fn conversation_body(call: &Call, participant: Participant, conversation: Conversation) -> ParticipantConversationBody {
+    ParticipantConversationBody {
+        account_sid: call.caller.account_sid,
+        chat_service_sid: conversation.service,
+        participant_sid: participant.sid,
+        participant_user_sid: participant.user,
+        participant_messaging_binding: participant.binding.as_ref().map(whole_binding),
+        conversation_sid: conversation.sid,
+        conversation_state: conversation.state.word(),
+        conversation_timers: timers(&conversation),
+        conversation_date_created: conversation.created.seconds_text(),
+        conversation_date_updated: conversation.updated.seconds_text(),
+        links: links(call, &participant),
+        participant_identity: participant.identity,
+        conversation_unique_name: conversation.unique_name,
+        conversation_friendly_name: conversation.friendly_name,
+        conversation_attributes: conversation.attributes,
+        conversation_created_by: conversation.created_by,
+    }
+}
+
+/// Only here a binding has all six keys.
+fn whole_binding(binding: &Binding) -> serde_json::Value {
+    serde_json::json!({
+        "type": binding.kind, "address": binding.address, "proxy_address": binding.proxy_address,
+        "projected_address": binding.projected_address, "name": null, "level": null,
+    })
+}
+
+/// Where a participant and its conversation are, in the form of the route that was asked.
+pub fn links(call: &Call, participant: &Participant) -> Links {
+    let conversation = format!("{}/Conversations/{}", call.base(), participant.conversation);
+    [("participant", format!("{conversation}/Participants/{}", participant.sid)), ("conversation", conversation)].into()
 }

@@ -139,6 +139,8 @@ pub enum Refusal {
     LastReadIndexInvalid,
     /// Neither `default` nor `muted`.
     NotificationLevelInvalid,
+    /// Conversations asked for by identity and address at once.
+    IdentityAndAddress,
 }
 
 impl From<Refusal> for Error {
@@ -165,6 +167,7 @@ impl From<Refusal> for Error {
             Refusal::BindingTypesDiffer => Code::BindingTypesDiffer,
             Refusal::LastReadIndexInvalid => Code::LastReadIndexInvalid,
             Refusal::NotificationLevelInvalid => Code::NotificationLevelInvalid,
+            Refusal::IdentityAndAddress => Code::IdentityAndAddress,
         };
         Self::plain(code)
     }

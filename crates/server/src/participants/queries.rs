@@ -15,11 +15,26 @@ macro_rules! columns {
     };
 }
 
-static BY_SID: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
-));
+macro_rules! by_sid {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM participants WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
+        )
+    };
+}
+
+macro_rules! by_address {
+    () => {
+        " FROM participants WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND conversation_sid > $3 \
+         AND binding IS NOT NULL "
+    };
+}
+
+static BY_SID: Sql = Sql::new(by_sid!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+static BY_SID_LOCKED: Sql = Sql::pair(by_sid!(), concat!(by_sid!(), " FOR UPDATE"));
 static BY_IDENTITY: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -100,7 +115,12 @@ static ROSTER: Sql =
     Sql::new("SELECT position, participants_count FROM rosters WHERE account = $1 AND conversation_sid = $2");
 static BINDING_TAKEN: Sql = Sql::new(
     "SELECT conversation_sid FROM participants WHERE account = $1 AND service_sid = $2 AND binding = $3 \
-     AND removed IS NULL LIMIT 1",
+     AND removed IS NULL ORDER BY created DESC LIMIT 1",
+);
+// The stored text has the address as one JSON string after its name.
+static BY_ADDRESS: Sql = Sql::pair(
+    concat!("SELECT ", columns!(), by_address!(), "AND instr(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
+    concat!("SELECT ", columns!(), by_address!(), "AND strpos(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
 );
 static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
@@ -159,6 +179,13 @@ pub async fn find(
 ) -> Outcome<Option<Participant>> {
     let values = [account.into(), conversation.as_str().into(), sid.as_str().into()];
     tx.query_opt(&BY_SID, &values).await?.as_ref().map(read).transpose()
+}
+
+/// A participant as it stands now, locked against other writers until the commit.
+pub async fn lock(tx: &mut Tx<'_>, participant: &Participant) -> Outcome<Option<Participant>> {
+    let (conversation, sid) = (participant.conversation.as_str(), participant.sid.as_str());
+    let values = [participant.account.into(), conversation.into(), sid.into()];
+    tx.query_opt(&BY_SID_LOCKED, &values).await?.as_ref().map(read).transpose()
 }
 
 /// The participant of a conversation with this identity.
@@ -247,6 +274,21 @@ pub async fn of_user(
     };
     let values = [account.into(), user.as_str().into(), from.unwrap_or(edge).into(), limit.into()];
     tx.query(sql, &values).await?.iter().map(read).collect()
+}
+
+/// A user's participants by conversation SID, after one, which is left out.
+pub async fn after(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    after: &str,
+    limit: i64,
+) -> Outcome<Vec<Participant>> {
+    // The one that a page begins after is read once more, and left out.
+    let mut rows = of_user(tx, account, user, Some(after), Direction::Up, limit + 1).await?;
+    rows.retain(|row| row.conversation.as_str() != after);
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
 }
 
 /// A conversation's participants and tombstones that changed after a position of `roster`, in order.
@@ -366,7 +408,7 @@ pub async fn roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<C
     }
 }
 
-/// The conversation in which a binding is in use.
+/// The newest conversation in which a binding is in use.
 pub async fn binding_in_use(
     tx: &mut Tx<'_>,
     account: AccountNumber,
@@ -376,6 +418,20 @@ pub async fn binding_in_use(
     let values = [account.into(), service.as_str().into(), stored(Some(binding)).into()];
     let row = tx.query_opt(&BINDING_TAKEN, &values).await?;
     row.map(|row| Columns::of("participants", &row).sid()).transpose()
+}
+
+/// Participants of another messenger that are reached at this address, by conversation SID, after one.
+pub async fn of_address(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    address: &str,
+    after: &str,
+    limit: i64,
+) -> Outcome<Vec<Participant>> {
+    let part = format!("\"address\":{}", serde_json::Value::from(address));
+    let values = [account.into(), service.as_str().into(), after.into(), part.as_str().into(), limit.into()];
+    tx.query(&BY_ADDRESS, &values).await?.iter().map(read).collect()
 }
 
 /// Whether some participant of the service holds the role.

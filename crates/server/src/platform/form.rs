@@ -1,5 +1,8 @@
 //! Form and query parameters: PascalCase names, repeated for lists (REST facts §1).
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
 use tertulia_protocol::sid::Kind;
 use tertulia_protocol::{Code, Sid, Timestamp};
 
@@ -12,9 +15,18 @@ pub struct Form(Vec<(String, String)>);
 impl Form {
     /// Reads `application/x-www-form-urlencoded` bytes.
     pub fn parse(bytes: &[u8]) -> Outcome<Self> {
-        serde_html_form::from_bytes(bytes)
-            .map(Self)
-            .map_err(|_| Error::parameter("The body is not application/x-www-form-urlencoded UTF-8"))
+        let not_utf8 = || Error::parameter("A parameter is not application/x-www-form-urlencoded UTF-8");
+        // Not the usual crate: it replaces what is not UTF-8 instead of refusing it.
+        let decode = |part: &[u8]| {
+            let part: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            percent_decode(&part).decode_utf8().map(Cow::into_owned).map_err(|_| not_utf8())
+        };
+        let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+        let pair = |pair: &[u8]| {
+            let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            Ok((decode(&pair[..end])?, decode(pair.get(end + 1..).unwrap_or_default())?))
+        };
+        pairs.map(pair).collect::<Outcome<_>>().map(Self)
     }
 
     /// From pairs that are decoded already.
@@ -30,6 +42,16 @@ impl Form {
     /// The first value, owned.
     pub fn owned(&self, name: &str) -> Option<String> {
         self.text(name).map(str::to_owned)
+    }
+
+    /// A thing that an empty value takes away: then `Some(None)`.
+    pub fn clearable(&self, name: &str) -> Option<Option<String>> {
+        self.text(name).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// An ISO 8601 duration; nothing and zero both take a timer away.
+    pub fn timer(&self, name: &str) -> Option<Option<String>> {
+        self.clearable(name).map(|timer| timer.filter(|timer| timer != "PT0S"))
     }
 
     /// Every value of a repeated parameter.
@@ -71,6 +93,16 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_utf_8_is_refused_and_not_replaced() {
+        for wrong in [&b"Body=%FF"[..], b"Body=\xff", b"%ED%A0%80=x"] {
+            assert!(Form::parse(wrong).is_err());
+        }
+        let form = Form::parse(b"&a=b=c&d&=e&f=%+%2").unwrap();
+        let values = ["a", "d", "", "f"].map(|name| form.text(name));
+        assert_eq!(values, [Some("b=c"), Some(""), Some("e"), Some("% %2")]);
+    }
 
     #[test]
     fn repeated_names_and_percent_escapes() {

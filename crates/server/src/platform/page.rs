@@ -9,6 +9,9 @@ use super::{Error, Form, Outcome, Reply};
 /// Rows of one page when nothing is asked for.
 const SIZE_DEFAULT: i64 = 50;
 
+/// Page numbers are decoration; a higher one counts as 0.
+const NUMBER_MAX: i64 = 1_000_000_000;
+
 /// Which page is asked for.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
@@ -28,6 +31,11 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// A token that no page of this list gave.
+fn foreign_token() -> Error {
+    Error::parameter("Invalid PageToken.")
+}
+
 impl PageRequest {
     /// Reads `PageSize`, `Page` and `PageToken`. A size over `max` is cut, not refused: the helper
     /// libraries send their `limit` as the size.
@@ -41,9 +49,10 @@ impl PageRequest {
         };
         let after = match query.text("PageToken").filter(|token| !token.is_empty()) {
             None => None,
-            Some(token) => Some(Cursor::parse(token).ok_or_else(|| Error::parameter("Invalid PageToken."))?),
+            Some(token) => Some(Cursor::parse(token).ok_or_else(foreign_token)?),
         };
-        let number = query.text("Page").and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
+        let number =
+            query.text("Page").and_then(|text| text.parse().ok()).filter(|number| (0..=NUMBER_MAX).contains(number));
         Ok(Self { size, after, number: number.unwrap_or(0) })
     }
 
@@ -53,9 +62,21 @@ impl PageRequest {
     }
 
     /// The last row of the page before, for lists that are ordered by `(created, sid)`.
-    pub fn created_after(&self) -> Option<(i64, &str)> {
-        let after = self.after.as_ref()?;
-        Some((after.number(0)?, after.text(1)?))
+    pub fn created_after(&self) -> Outcome<Option<(i64, &str)>> {
+        let Some(after) = &self.after else { return Ok(None) };
+        let key = after.number(0).zip(after.text(1));
+        key.map(Some).ok_or_else(foreign_token)
+    }
+
+    /// The last row of the page before, for lists that are ordered by one number.
+    pub fn number_after(&self) -> Outcome<Option<i64>> {
+        let Some(after) = &self.after else { return Ok(None) };
+        after.number(0).map(Some).ok_or_else(foreign_token)
+    }
+
+    /// The last row of the page before, for lists that are ordered by one text; empty for the first page.
+    pub fn text_after(&self) -> &str {
+        self.after.as_ref().and_then(|after| after.text(0)).unwrap_or_default()
     }
 
     /// Cuts `rows`, which [`PageRequest::limit`] bounded, into the page; `key` gives a row's sort key.

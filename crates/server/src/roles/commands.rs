@@ -5,9 +5,9 @@ use tertulia_protocol::sid::{Role as RoleKind, Service};
 
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
-use crate::platform::{AccountNumber, Cx, Outcome};
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::services::queries::DefaultRoles;
-use crate::users;
+use crate::{participants, services, users};
 
 /// A role of this service and scope, or the refusal for naming another.
 pub async fn get(cx: &mut Cx<'_, '_>, service: Sid<Service>, sid: Sid<RoleKind>, scope: Scope) -> Outcome<Role> {
@@ -84,4 +84,125 @@ pub async fn insert_defaults(
         queries::insert(cx.tx, account, &NewRole { sid, service, friendly_name, scope, permissions }, cx.now).await?;
     }
     Ok(DefaultRoles { service: sids[1], conversation_creator: sids[2], conversation: sids[3] })
+}
+
+/// Creates a role.
+#[derive(Clone, Debug)]
+pub struct CreateRole {
+    /// The service named by the call.
+    pub service: Option<Sid<Service>>,
+    /// Its name.
+    pub friendly_name: String,
+    /// Where it counts.
+    pub scope: Scope,
+    /// What it allows.
+    pub permissions: Permissions,
+}
+
+impl Change for CreateRole {
+    type Out = Role;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        text::storable("FriendlyName", &self.friendly_name)?;
+        if !(1..=64).contains(&self.friendly_name.chars().count()) {
+            return Err(Refusal::NameInvalid.into());
+        }
+        let new = NewRole {
+            sid: cx.ids.sid(),
+            service: service.sid,
+            friendly_name: &self.friendly_name,
+            scope: self.scope,
+            permissions: self.permissions,
+        };
+        queries::insert(cx.tx, service.account, &new, cx.now).await
+    }
+}
+
+/// Which role a call means.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// The service named by the call.
+    pub service: Option<Sid<Service>>,
+    /// The role.
+    pub sid: Sid<RoleKind>,
+}
+
+impl Named {
+    async fn find(self, cx: &mut Cx<'_, '_>) -> Outcome<(services::Service, Role)> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let found = queries::find(cx.tx, service.account, self.sid).await?;
+        let role = found.filter(|role| role.service == service.sid).ok_or(Refusal::NotFound)?;
+        Ok((service, role))
+    }
+}
+
+/// Finds one role.
+#[derive(Clone, Debug)]
+pub struct FetchRole(pub Named);
+
+impl Question for FetchRole {
+    type Out = Role;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
+        Ok(self.0.find(cx).await?.1)
+    }
+}
+
+/// Lists a service's roles.
+#[derive(Clone, Debug)]
+pub struct ListRoles {
+    /// The service named by the call.
+    pub service: Option<Sid<Service>>,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListRoles {
+    type Out = Vec<Role>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Role>> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
+        queries::list(cx.tx, service.account, service.sid, after, self.page.limit()).await
+    }
+}
+
+/// Replaces what a role allows; its name and scope stay as they are.
+#[derive(Clone, Debug)]
+pub struct UpdateRole {
+    /// Which.
+    pub named: Named,
+    /// Names of all permissions it is to have.
+    pub permissions: Vec<String>,
+}
+
+impl Change for UpdateRole {
+    type Out = Role;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
+        let (_, role) = self.named.find(cx).await?;
+        let permissions = Permissions::named(&self.permissions, role.scope)?;
+        Ok(queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?)
+    }
+}
+
+/// Deletes a role that is no default of its service and that nobody holds.
+#[derive(Clone, Debug)]
+pub struct DeleteRole(pub Named);
+
+impl Change for DeleteRole {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let (service, role) = self.0.find(cx).await?;
+        let defaults = [service.conversation_creator_role, service.conversation_role, service.service_role];
+        let in_use = defaults.contains(&role.sid)
+            || users::queries::any_holds_role(cx.tx, role.account, role.service, role.sid).await?
+            || participants::queries::any_holds_role(cx.tx, role.account, role.service, role.sid).await?;
+        if in_use {
+            return Err(Refusal::InUse.into());
+        }
+        queries::delete(cx.tx, &role).await
+    }
 }

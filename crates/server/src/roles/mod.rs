@@ -144,6 +144,15 @@ impl Permissions {
             Some(set.with(*permission))
         })
     }
+
+    /// The set of the permissions that a role of this scope is to have, named in any letter case.
+    pub fn named(names: &[String], scope: Scope) -> Result<Self, Refusal> {
+        names.iter().try_fold(Self::default(), |set, name| {
+            let known = |permission: &&Permission| permission.word().eq_ignore_ascii_case(name);
+            let permission = Permission::ALL.iter().find(known).filter(|permission| permission.fits(scope));
+            permission.map(|permission| set.with(*permission)).ok_or_else(|| Refusal::PermissionUnknown(name.clone()))
+        })
+    }
 }
 
 /// A role.

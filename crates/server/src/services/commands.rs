@@ -1,11 +1,13 @@
-//! Transactions of chat services: which one a call means.
+//! Transactions of chat services: which one a call means, and creating, configuring, deleting one.
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::Service as ServiceKind;
+use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind};
 
 use super::{Refusal, Service, queries};
-use crate::accounts;
-use crate::platform::{Cx, Outcome};
+use crate::conversations::queries::Lock;
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
+use crate::roles::Scope;
+use crate::{accounts, conversations, participants, roles, users};
 
 /// The service a call means: the one it names, else the user's own, else the account's default.
 /// A user's call that names another service than the token's finds nothing.
@@ -19,4 +21,166 @@ pub async fn resolve(cx: &mut Cx<'_, '_>, named: Option<Sid<ServiceKind>>) -> Ou
     };
     let Some(sid) = sid else { return Err(Refusal::NotFound.into()) };
     Ok(queries::find(cx.tx, account, sid).await?.ok_or(Refusal::NotFound)?)
+}
+
+/// Creates a chat service with the four roles it is born with.
+#[derive(Clone, Debug)]
+pub struct CreateService {
+    /// Its name.
+    pub friendly_name: String,
+}
+
+impl Change for CreateService {
+    type Out = Service;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Service> {
+        text::storable("FriendlyName", &self.friendly_name)?;
+        match self.friendly_name.chars().count() {
+            0 => return Err(Refusal::NameMissing.into()),
+            1..=256 => {}
+            _ => return Err(Refusal::NameTooLong.into()),
+        }
+        let (account, sid) = (cx.caller.account, cx.ids.sid());
+        let roles = roles::commands::insert_defaults(cx, account, sid).await?;
+        queries::insert(cx.tx, account, sid, &self.friendly_name, roles, cx.now).await
+    }
+}
+
+/// Finds one chat service.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchService(pub Sid<ServiceKind>);
+
+impl Question for FetchService {
+    type Out = Service;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Service> {
+        resolve(cx, Some(self.0)).await
+    }
+}
+
+/// Lists the account's chat services.
+#[derive(Clone, Debug)]
+pub struct ListServices(pub PageRequest);
+
+impl Question for ListServices {
+    type Out = Vec<Service>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Service>> {
+        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
+        queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
+    }
+}
+
+/// Changes a chat service's configuration; `None` leaves a thing as it is.
+#[derive(Clone, Debug)]
+pub struct ConfigureService {
+    /// The service.
+    pub sid: Sid<ServiceKind>,
+    /// A conversation role.
+    pub conversation_creator_role: Option<Sid<RoleKind>>,
+    /// A conversation role.
+    pub conversation_role: Option<Sid<RoleKind>>,
+    /// A service role.
+    pub service_role: Option<Sid<RoleKind>>,
+    /// Whether the service says who is online.
+    pub reachability_enabled: Option<bool>,
+}
+
+impl Change for ConfigureService {
+    type Out = Service;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Service> {
+        let mut service = resolve(cx, Some(self.sid)).await?;
+        for role in [self.conversation_creator_role, self.conversation_role].into_iter().flatten() {
+            roles::commands::get(cx, service.sid, role, Scope::Conversation).await?;
+        }
+        if let Some(role) = self.service_role {
+            roles::commands::get(cx, service.sid, role, Scope::Service).await?;
+        }
+        service.conversation_creator_role = self.conversation_creator_role.unwrap_or(service.conversation_creator_role);
+        service.conversation_role = self.conversation_role.unwrap_or(service.conversation_role);
+        service.service_role = self.service_role.unwrap_or(service.service_role);
+        service.reachability_enabled = self.reachability_enabled.unwrap_or(service.reachability_enabled);
+        Ok(queries::configure(cx.tx, &service, cx.now).await?.ok_or(Refusal::NotFound)?)
+    }
+}
+
+/// Deletes a chat service: it is gone for everybody at once; what it held is purged in batches.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteService(pub Sid<ServiceKind>);
+
+impl Change for DeleteService {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        // The lock keeps the service from becoming the default meanwhile.
+        let account = accounts::queries::get_locked(cx.tx, cx.caller.account).await?;
+        let service = resolve(cx, Some(self.0)).await?;
+        if account.default_service == Some(service.sid) {
+            return Err(Refusal::IsDefault.into());
+        }
+        queries::mark_removed(cx.tx, &service, cx.now).await
+    }
+}
+
+/// Rows that one step of a purge touches at most.
+const PURGE_BATCH: i64 = 500;
+
+/// One step of purging a deleted chat service.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeService {
+    /// The owner.
+    pub account: AccountNumber,
+    /// The service.
+    pub sid: Sid<ServiceKind>,
+}
+
+/// What comes after a step of a purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purged {
+    /// This conversation has been deleted; it must be purged before the next step.
+    Conversation(Sid<ConversationKind>),
+    /// Another step.
+    Part,
+    /// Nothing is left.
+    Whole,
+}
+
+impl Change for PurgeService {
+    type Out = Purged;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Purged> {
+        let (account, service) = (self.account, self.sid);
+        // Conversations first and users last: who is taken out of a conversation must still be there.
+        let live = conversations::queries::live_of_service(cx.tx, account, service, 1).await?;
+        if let Some(sid) = live.first().copied() {
+            let found = conversations::queries::find_even_removed(cx.tx, account, sid, Lock::Row).await?;
+            if let Some(conversation) = found.filter(|found| found.removed.is_none()) {
+                conversations::commands::delete(cx, &conversation).await?;
+            }
+            return Ok(Purged::Conversation(sid));
+        }
+        let mut rows = participants::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
+        if rows == 0 {
+            rows = users::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
+        }
+        if rows > 0 {
+            return Ok(Purged::Part);
+        }
+        roles::queries::purge(cx.tx, account, service).await?;
+        queries::delete(cx.tx, account, service).await?;
+        Ok(Purged::Whole)
+    }
+}
+
+/// Some deleted chat services that are not purged yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ServicesToPurge;
+
+impl Question for ServicesToPurge {
+    type Out = Vec<(AccountNumber, Sid<ServiceKind>)>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        queries::to_purge(cx.tx, PURGE_BATCH).await
+    }
 }

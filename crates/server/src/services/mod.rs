@@ -40,6 +40,8 @@ pub struct Service {
 pub enum Refusal {
     /// No such service, or not the caller's.
     NotFound,
+    /// The service that is to be the default is not one of the account's.
+    NoSuchDefault,
     /// Created without a name.
     NameMissing,
     /// The name has more than 256 characters.
@@ -52,6 +54,9 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotFound => Self::not_found(Code::ServiceNotFound),
+            Refusal::NoSuchDefault => {
+                Self::refused(Code::ServiceNotFound, "DefaultChatServiceSid names no chat service of this account")
+            }
             Refusal::NameMissing => Self::parameter("Missing required parameter FriendlyName in the post body"),
             Refusal::NameTooLong => {
                 Self::refused(Code::FriendlyNameTooLong, "FriendlyName of a chat service has at most 256 characters")

@@ -6,7 +6,12 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 use super::events::Updated;
 use super::queries::{self, NewUser};
 use super::{Refusal, User};
-use crate::platform::{Change, Cx, Error, Outcome, Question, text};
+use crate::conversations::Conversation;
+use crate::conversations::commands::{enter, unread};
+use crate::conversations::queries::Lock;
+use crate::participants::commands::{take_out, with_conversations};
+use crate::participants::{self, Participant};
+use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
 use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
 use crate::services::{self, Service};
@@ -60,6 +65,233 @@ impl Question for FetchUser {
     }
 }
 
+/// A user, and whether its service says who is online.
+pub type Seen = (User, bool);
+
+/// Finds one user, as REST shows it.
+#[derive(Clone, Debug)]
+pub struct SeeUser {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or identity.
+    pub key: String,
+}
+
+impl Question for SeeUser {
+    type Out = Seen;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Seen> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        Ok((get(cx, &service, &self.key).await?, service.reachability_enabled))
+    }
+}
+
+/// Lists a service's users.
+#[derive(Clone, Debug)]
+pub struct ListUsers {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListUsers {
+    type Out = Vec<User>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<User>> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
+        queries::list(cx.tx, service.account, service.sid, after, self.page.limit()).await
+    }
+}
+
+/// Creates a user before anybody connects with the identity.
+#[derive(Clone, Debug)]
+pub struct CreateUser {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// The app's own name for the user.
+    pub identity: String,
+    /// Its facts.
+    pub patch: Patch,
+}
+
+impl Change for CreateUser {
+    type Out = User;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        text::identity(&self.identity)?;
+        self.patch.check(cx.limits.attributes_bytes_max)?;
+        if let Some(role) = self.patch.role {
+            roles::commands::get(cx, service.sid, role, Scope::Service).await?;
+        }
+        let new = NewUser {
+            sid: cx.ids.sid(),
+            service: service.sid,
+            identity: &self.identity,
+            friendly_name: self.patch.friendly_name.as_ref().and_then(Option::as_deref),
+            attributes: self.patch.attributes.as_deref().unwrap_or("{}"),
+            role: self.patch.role.unwrap_or(service.service_role),
+        };
+        Ok(queries::insert(cx.tx, service.account, &new, cx.now).await?.ok_or(Refusal::Exists)?)
+    }
+}
+
+/// Conversations that one step of deleting a user leaves at most.
+const DELETE_BATCH: i64 = 100;
+
+/// One step of deleting a user: takes it out of some conversations, and in the last step removes it.
+/// Whoever stops half-way has a user with fewer conversations, and deletes it again.
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or identity.
+    pub key: String,
+}
+
+impl Change for DeleteUser {
+    /// Whether the user is gone.
+    type Out = bool;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let user = get(cx, &service, &self.key).await?;
+        let batch = participants::queries::after(cx.tx, user.account, user.sid, "", DELETE_BATCH).await?;
+        if batch.is_empty() {
+            // Under the lock nobody adds the user to another conversation any more.
+            let user = queries::lock(cx.tx, &user).await?.ok_or(Refusal::NotFound)?;
+            if user.conversations_count > 0 {
+                return Ok(false);
+            }
+            queries::remove(cx.tx, &user, cx.now).await?;
+            return Ok(true);
+        }
+        for participant in batch {
+            take_out(cx, participant).await?;
+        }
+        Ok(false)
+    }
+}
+
+/// A user and one of its conversations.
+#[derive(Clone, Debug)]
+pub struct OwnPlace {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or identity of the user.
+    pub user: String,
+    /// SID or unique name of the conversation.
+    pub conversation: String,
+}
+
+/// A user's participant in a conversation.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// The user.
+    pub user: Sid<UserKind>,
+    /// The participant.
+    pub participant: Participant,
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Messages above the read horizon.
+    pub unread: Option<i64>,
+}
+
+async fn own(
+    cx: &mut Cx<'_, '_>,
+    user: Sid<UserKind>,
+    (participant, conversation): (Participant, Conversation),
+) -> Outcome<Own> {
+    let unread = unread(cx, &conversation, &participant).await?;
+    Ok(Own { user, participant, conversation, unread })
+}
+
+impl OwnPlace {
+    async fn find(&self, cx: &mut Cx<'_, '_>, lock: Lock) -> Outcome<(Sid<UserKind>, Participant, Conversation)> {
+        let room = enter(cx, self.service, &self.conversation, lock).await?;
+        let user = get(cx, &room.service, &self.user).await?;
+        let (account, sid) = (user.account, room.conversation.sid);
+        let found = participants::queries::find_by_user(cx.tx, account, user.sid, sid).await?;
+        Ok((user.sid, found.ok_or(participants::Refusal::NotFound)?, room.conversation))
+    }
+}
+
+/// Finds a user's conversation.
+#[derive(Clone, Debug)]
+pub struct FetchOwn(pub OwnPlace);
+
+impl Question for FetchOwn {
+    type Out = Own;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Own> {
+        let (user, participant, conversation) = self.0.find(cx, Lock::None).await?;
+        own(cx, user, (participant, conversation)).await
+    }
+}
+
+/// Lists a user's conversations.
+#[derive(Clone, Debug)]
+pub struct ListOwn {
+    /// The service named by the call.
+    pub service: Option<Sid<ServiceKind>>,
+    /// SID or identity of the user.
+    pub user: String,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListOwn {
+    /// The user, for URLs, and the rows; conversations that are being deleted are among them, so that a
+    /// page can be cut.
+    type Out = (Sid<UserKind>, Vec<Own>);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let service = services::commands::resolve(cx, self.service).await?;
+        let user = get(cx, &service, &self.user).await?;
+        let (after, limit) = (self.page.text_after(), self.page.limit());
+        let rows = participants::queries::after(cx.tx, user.account, user.sid, after, limit).await?;
+        let mut owns = Vec::with_capacity(rows.len());
+        for pair in with_conversations(cx, rows).await? {
+            owns.push(own(cx, user.sid, pair).await?);
+        }
+        Ok((user.sid, owns))
+    }
+}
+
+/// Moves a user's read horizon or notification level.
+#[derive(Clone, Debug)]
+pub struct ChangeOwn {
+    /// Which.
+    pub place: OwnPlace,
+    /// What changes.
+    pub patch: participants::commands::Patch,
+}
+
+impl Change for ChangeOwn {
+    type Out = Own;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Own> {
+        let (user, participant, conversation) = self.place.find(cx, Lock::None).await?;
+        let after = participants::commands::change(cx, participant, &self.patch).await?;
+        own(cx, user, (after, conversation)).await
+    }
+}
+
+/// Makes a user leave a conversation.
+#[derive(Clone, Debug)]
+pub struct LeaveOwn(pub OwnPlace);
+
+impl Change for LeaveOwn {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let (_, participant, _) = self.0.find(cx, Lock::Row).await?;
+        take_out(cx, participant).await
+    }
+}
+
 /// What an update says about a user; `None` leaves a thing as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
@@ -106,6 +338,8 @@ impl Change for UpdateUser {
         if let Some(role) = self.patch.role {
             roles::commands::get(cx, service.sid, role, Scope::Service).await?;
         }
+        // Read once more under the lock: another change may have been committed since it was found.
+        let before = queries::lock(cx.tx, &before).await?.ok_or(Refusal::NotFound)?;
         let changed = changed(&before, &self.patch, cx.now);
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
         cx.emit(&Updated { before, after: after.clone() });

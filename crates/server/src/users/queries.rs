@@ -14,8 +14,15 @@ macro_rules! columns {
     };
 }
 
-static FIND: Sql =
-    Sql::new(concat!("SELECT ", columns!(), " FROM users WHERE account = $1 AND sid = $2 AND removed IS NULL"));
+macro_rules! find {
+    () => {
+        concat!("SELECT ", columns!(), " FROM users WHERE account = $1 AND sid = $2 AND removed IS NULL")
+    };
+}
+
+static FIND: Sql = Sql::new(find!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
 static BY_IDENTITY: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -40,7 +47,7 @@ static UPDATE: Sql = Sql::new(concat!(
 ));
 static BUMP_MINE: Sql = Sql::new(
     "UPDATE users SET mine_position = mine_position + 1, conversations_count = conversations_count + $3 \
-     WHERE account = $1 AND sid = $2 RETURNING mine_position, conversations_count",
+     WHERE account = $1 AND sid = $2 AND (removed IS NULL OR $3 < 1) RETURNING mine_position, conversations_count",
 );
 static REMOVE: Sql = Sql::new(
     "UPDATE users SET removed = $3, friendly_name = NULL, attributes = '{}', identity = '' \
@@ -80,6 +87,11 @@ fn read(row: &Row) -> Outcome<User> {
 /// A user of an account, of whichever service.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<UserKind>) -> Outcome<Option<User>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A user as it stands now, locked against other writers until the commit.
+pub async fn lock(tx: &mut Tx<'_>, user: &User) -> Outcome<Option<User>> {
+    tx.query_opt(&FIND_LOCKED, &[user.account.into(), user.sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
 /// The user with this identity in a service.
@@ -159,14 +171,15 @@ pub async fn update(tx: &mut Tx<'_>, user: &User) -> Outcome<Option<User>> {
 }
 
 /// Takes the next position of a user's `mine`, and counts `joined` (1, 0 or -1) conversations.
-/// Gives the position and the count after it.
+/// Gives the position and the count after it; a user who has just been deleted joins nothing.
 pub async fn bump_mine(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     sid: Sid<UserKind>,
     joined: i64,
 ) -> Outcome<(i64, i64)> {
-    let row = tx.query_one(&BUMP_MINE, &[account.into(), sid.as_str().into(), joined.into()]).await?;
+    let row = tx.query_opt(&BUMP_MINE, &[account.into(), sid.as_str().into(), joined.into()]).await?;
+    let row = row.ok_or(super::Refusal::NotFound)?;
     Ok((row.get(0)?, row.get(1)?))
 }
 

@@ -1,0 +1,12 @@
+//! The REST API, as its helper libraries see it.
+
+mod conversations;
+mod messages;
+mod participants;
+mod users;
+mod roles;
+mod services;
+mod keys;
+mod pages;
+mod errors;
+mod routes;

@@ -1,0 +1,151 @@
+//! Every route, whoever knocks. A route that is missing here fails the test: say below what stands for
+//! its parameters, and which form a valid call of it sends.
+
+use tertulia_server::platform::{Method, Surface};
+use tertulia_server::router::{Mounted, mounted};
+
+use crate::support::{Actor, World, on_sqlite, sid};
+
+on_sqlite! {
+    every_route_asks_for_credentials,
+    every_route_answers_404_to_another_account,
+    every_route_answers_404_in_another_service,
+    every_route_works_for_its_owner,
+}
+
+/// One of each thing, in one chat service.
+struct Things {
+    account: String,
+    service: String,
+    conversation: String,
+    participant: String,
+    message: String,
+    user: String,
+    role: String,
+    key: String,
+}
+
+impl Things {
+    fn of(world: &World) -> Self {
+        let owner = &world.owner;
+        let conversation = sid(&world.conversation(&[]));
+        let room = format!("/v1/Conversations/{conversation}");
+        let role = [("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")];
+        let keys = format!("/2010-04-01/Accounts/{}/Keys.json", world.account);
+        Self {
+            account: world.account.clone(),
+            service: world.service.clone(),
+            participant: sid(&owner.post(&format!("{room}/Participants"), &[("Identity", "ana")]).is(201)),
+            message: sid(&owner.post(&format!("{room}/Messages"), &[("Body", "x")]).is(201)),
+            user: sid(&owner.get("/v1/Users/ana").is(200)),
+            role: sid(&owner.post("/v1/Roles", &role).is(201)),
+            key: sid(&owner.post(&keys, &[]).is(201)),
+            conversation,
+        }
+    }
+
+    /// The route's path with these things in it, and with this chat service in the service form.
+    fn path(&self, mounted: &Mounted, service: &str) -> String {
+        let pattern = mounted.pattern();
+        let mut path = pattern
+            .replace("{ChatServiceSid}", service)
+            .replace("{AccountSid}", &self.account)
+            .replace("{ConversationSid}", &self.conversation)
+            .replace("{UserSid}", &self.user);
+        if let Some(at) = path.find("{Sid}") {
+            let collection = path[..at].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let thing = match collection {
+                "Conversations" => &self.conversation,
+                "Participants" => &self.participant,
+                "Messages" => &self.message,
+                "Users" => &self.user,
+                "Roles" => &self.role,
+                "Services" => &self.service,
+                "Keys" | "SigningKeys" => &self.key,
+                other => panic!("{pattern}: say in Things which thing of {other} stands for {{Sid}}"),
+            };
+            path = path.replace("{Sid}", thing);
+        }
+        assert!(!path.contains('{'), "{pattern}: say in Things what stands for its parameters");
+        if path.ends_with("/ParticipantConversations") { path + "?Identity=ana" } else { path }
+    }
+}
+
+/// A form with which a write would be done, were it the caller's own.
+fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
+    match mounted.route.operation {
+        "CreateConversationMessage" => &[("Body", "x")],
+        "CreateConversationParticipant" | "CreateUser" => &[("Identity", "bruno")],
+        "CreateRole" => &[("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")],
+        "UpdateRole" => &[("Permission", "createConversation")],
+        "CreateService" => &[("FriendlyName", "x")],
+        _ => &[],
+    }
+}
+
+fn rest_routes() -> impl Iterator<Item = Mounted> {
+    mounted().filter(|mounted| mounted.route.surface != Surface::Sdk)
+}
+
+fn call(actor: &Actor, mounted: &Mounted, path: &str) -> crate::support::Answer {
+    match mounted.route.method {
+        Method::Get => actor.get(path),
+        Method::Post => actor.post(path, form(mounted)),
+        Method::Delete => actor.delete(path),
+    }
+}
+
+fn every_route_asks_for_credentials(world: &World) {
+    let things = Things::of(world);
+    for mounted in rest_routes() {
+        let path = things.path(&mounted, &things.service);
+        for actor in [&world.stranger, &world.with_credentials(&world.account, "wrong")] {
+            let answer = call(actor, &mounted, &path);
+            assert!(answer.header("www-authenticate").is_some(), "{}", answer.asked);
+            answer.refuses(401, 20003);
+        }
+    }
+}
+
+fn every_route_answers_404_to_another_account(world: &World) {
+    let things = Things::of(world);
+    for mounted in rest_routes().filter(|mounted| mounted.pattern().contains('{')) {
+        call(&world.tenant, &mounted, &things.path(&mounted, &things.service)).refuses(404, 20404);
+    }
+    // And nothing of it was done.
+    let room = format!("/v1/Conversations/{}", things.conversation);
+    assert_eq!(world.owner.get(&format!("{room}/Messages")).is(200)["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(world.owner.get(&format!("{room}/Participants")).is(200)["participants"].as_array().unwrap().len(), 1);
+}
+
+fn every_route_answers_404_in_another_service(world: &World) {
+    let things = Things::of(world);
+    let second = world.second_service();
+    let inside = |mounted: &Mounted| mounted.service_form && mounted.route.path.contains('{');
+    for mounted in rest_routes().filter(inside) {
+        call(&world.owner, &mounted, &things.path(&mounted, &second)).refuses(404, 20404);
+    }
+    for mounted in rest_routes().filter(|mounted| mounted.service_form) {
+        let nowhere = format!("IS{}", "0".repeat(32));
+        call(&world.owner, &mounted, &things.path(&mounted, &nowhere)).refuses(404, 20404);
+        call(&world.owner, &mounted, &things.path(&mounted, "IS1")).refuses(404, 20404);
+    }
+}
+
+/// The cases above are real ones: with the owner's credentials each of these calls is answered.
+fn every_route_works_for_its_owner(world: &World) {
+    let things = Things::of(world);
+    let deletes_last = |mounted: &Mounted| mounted.route.method == Method::Delete;
+    let (deletes, others): (Vec<_>, Vec<_>) = rest_routes().partition(deletes_last);
+    for mounted in others {
+        let answer = call(&world.owner, &mounted, &things.path(&mounted, &things.service));
+        // What the short form has created exists already in the service form.
+        assert!(matches!(answer.status, 200 | 201 | 409), "{}: {} {}", answer.asked, answer.status, answer.text);
+    }
+    for mounted in deletes {
+        let answer = call(&world.owner, &mounted, &things.path(&mounted, &things.service));
+        let is_default_service = mounted.operation() == "DeleteService";
+        let wanted = if is_default_service { [409, 409] } else { [204, 404] };
+        assert!(wanted.contains(&answer.status), "{}: {} {}", answer.asked, answer.status, answer.text);
+    }
+}

@@ -1,0 +1,189 @@
+//! The world that a test plays in: a service of its own on a free port, and the cast.
+//!
+//! The clock stands still until a test moves it. The world runs on SQLite; the named core of the tests
+//! runs on PostgreSQL too ([`on_both_engines`]), on a database of its own.
+
+mod client;
+mod fields;
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value;
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_server::accounts::commands::CreateAccount;
+use tertulia_server::conversations::commands::ConversationsToPurge;
+use tertulia_server::dev::DevCredentials;
+use tertulia_server::platform::{Clock, Config, ids};
+use tertulia_server::seal::SealKey;
+use tertulia_server::services::commands::ServicesToPurge;
+use tertulia_server::store::Engine;
+use tertulia_server::{App, Options, Server};
+use tokio::runtime::Runtime;
+
+pub(crate) use client::{Actor, Answer};
+pub(crate) use fields::assert_fields;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// Runs each test on SQLite.
+macro_rules! on_sqlite {
+    ($($test:ident),* $(,)?) => {
+        mod on_sqlite {
+            use $crate::support::World;
+            $(#[test] fn $test() { super::$test(&World::sqlite()); })*
+        }
+    };
+}
+
+/// Runs each test on both engines: the named core.
+macro_rules! on_both_engines {
+    ($($test:ident),* $(,)?) => {
+        mod on_both {
+            use $crate::support::World;
+            mod sqlite {
+                use super::*;
+                $(#[test] fn $test() { super::super::$test(&World::sqlite()); })*
+            }
+            mod postgres {
+                use super::*;
+                $(#[test] fn $test() {
+                    if let Some(world) = World::postgres(stringify!($test)) { super::super::$test(&world); }
+                })*
+            }
+        }
+    };
+}
+pub(crate) use {on_both_engines, on_sqlite};
+
+/// When every world begins; the fraction must never be seen in an answer of the REST API.
+pub(crate) const BEGIN: &str = "2026-01-02T03:04:05Z";
+
+/// A service, and who plays with it.
+pub(crate) struct World {
+    server: Option<Server>,
+    clock: Clock,
+    /// The account's own credentials.
+    pub(crate) owner: Actor,
+    /// A Standard API key of the account.
+    pub(crate) key: Actor,
+    /// Another account.
+    pub(crate) tenant: Actor,
+    /// Nobody in particular.
+    pub(crate) stranger: Actor,
+    /// The owner's account SID.
+    pub(crate) account: String,
+    /// The owner's default chat service.
+    pub(crate) service: String,
+    /// Scheme and host.
+    pub(crate) origin: String,
+}
+
+impl World {
+    pub(crate) fn sqlite() -> Self {
+        Self::on(Engine::SqliteMemory)
+    }
+
+    /// `None` when this machine has no PostgreSQL.
+    pub(crate) fn postgres(test: &str) -> Option<Self> {
+        Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }))
+    }
+
+    fn on(engine: Engine) -> Self {
+        RUNTIME.block_on(Self::open(engine))
+    }
+
+    async fn open(engine: Engine) -> Self {
+        let begin = Timestamp::parse(BEGIN).expect("a date").plus_micros(678_901);
+        let clock = Clock::frozen(begin);
+        let dev = DevCredentials::fixed();
+        let mut config = Config::defaults();
+        config.http.listen.set_port(0);
+        let options = Options {
+            engine,
+            clock: clock.clone(),
+            seal_keys: vec![SealKey::new(ids::fresh_seed())],
+            dev: Some(dev.clone()),
+            record: None,
+        };
+        let app = App::open(config, options).await.expect("the service opens");
+        let tenant_token = "0123456789abcdef0123456789abcdef";
+        let tenant = CreateAccount {
+            sid: Some(Sid::from_number(0x7e4a47)),
+            service: None,
+            parent: None,
+            friendly_name: "Tenant".to_owned(),
+            auth_token: tenant_token.to_owned(),
+            sealer: Arc::clone(&app.sealer),
+        };
+        let tenant = app.perform(&app.nobody(), tenant).await.expect("a second account");
+        let server = Server::start(app).await.expect("a free port");
+        let address = server.address();
+        let account = dev.account.to_string();
+        Self {
+            owner: Actor::new(address, Some((&account, &dev.auth_token))),
+            key: Actor::new(address, Some((dev.key.as_str(), &dev.secret))),
+            tenant: Actor::new(address, Some((tenant.sid.as_str(), tenant_token))),
+            stranger: Actor::new(address, None),
+            account,
+            service: dev.service.to_string(),
+            origin: format!("http://{address}"),
+            clock,
+            server: Some(server),
+        }
+    }
+
+    /// Moves the clock.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.set(self.clock.machine().plus_micros(seconds * 1_000_000));
+    }
+
+    /// Somebody with other credentials of this server.
+    pub(crate) fn with_credentials(&self, user: &str, secret: &str) -> Actor {
+        self.stranger.with_credentials(user, secret)
+    }
+
+    /// A conversation of the default service.
+    pub(crate) fn conversation(&self, form: &[(&str, &str)]) -> Value {
+        self.owner.post("/v1/Conversations", form).is(201)
+    }
+
+    /// A second chat service.
+    pub(crate) fn second_service(&self) -> String {
+        sid(&self.owner.post("/v1/Services", &[("FriendlyName", "second")]).is(201))
+    }
+
+    /// Waits until nothing of what was deleted is left to be purged.
+    pub(crate) fn eventually_purged(&self) {
+        let app = Arc::clone(self.server.as_ref().expect("a running server").app());
+        RUNTIME.block_on(async {
+            for _ in 0..500 {
+                let conversations = app.ask(&app.nobody(), ConversationsToPurge).await.expect("an answer");
+                let services = app.ask(&app.nobody(), ServicesToPurge).await.expect("an answer");
+                if conversations.is_empty() && services.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            panic!("something deleted was not purged within five seconds");
+        });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            RUNTIME.block_on(server.stop());
+        }
+    }
+}
+
+/// The SID of a body.
+pub(crate) fn sid(body: &Value) -> String {
+    body["sid"].as_str().expect("a body with a sid").to_owned()
+}
+
+/// The path of an absolute URL of this server.
+pub(crate) fn path_of(url: &str) -> &str {
+    let after_scheme = url.find("://").expect("an absolute URL") + 3;
+    &url[after_scheme + url[after_scheme..].find('/').expect("a path")..]
+}
