@@ -35,6 +35,8 @@ export default defineConfig({
     outDir: "dist",
     emptyOutDir: false,
     chunkSizeWarningLimit: 1000,
+    // The binary carries what others wrote: their licences go with it.
+    license: { fileName: "licenses.md" },
     rolldownOptions: {
       input: "demo.html",
       output: {

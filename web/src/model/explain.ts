@@ -68,6 +68,7 @@ export function explainToken(error: unknown): Trouble {
 
 /** Why something that a person asked for was not done. */
 export function reason(error: unknown): string {
+  if (error instanceof TokenRefused) return error.message;
   const { message, status, body } = error as { message?: string; status?: number; body?: { message?: string; code?: number } };
   const said = body?.message ?? message ?? String(error);
   const code = body?.code ?? status;

@@ -7,6 +7,9 @@ import { type ConnectionError, explainConnection, explainToken, type Trouble } f
 import { Model } from "./model";
 import { fetchToken, identityOf } from "./tokens";
 
+/** Tokens that live for seconds only shall not be fetched in a circle. */
+const RENEWAL_PAUSE_MS = 5000;
+
 export class Person extends Model {
   state: ConnectionState = "unknown";
   trouble: Trouble | null = null;
@@ -19,6 +22,9 @@ export class Person extends Model {
   private client: Client | null = null;
   private pasted = false;
   private initialized = false;
+  /** A token came near its end before the client was there to take another. */
+  private renewalIsDue = false;
+  private renewedAt = 0;
 
   constructor(public identity: string) {
     super();
@@ -50,9 +56,9 @@ export class Person extends Model {
   /** Another token for the same client, or for a new one if this one never got anywhere. */
   async renewWith(token: string): Promise<void> {
     if (!this.client || !this.initialized || this.state === "disconnected") return this.connectWith(token);
+    await this.client.updateToken(token);
     this.wantsToken = false;
     this.changed();
-    await this.client.updateToken(token);
   }
 
   disconnect(): void {
@@ -100,7 +106,7 @@ export class Person extends Model {
     this.identity = identity;
     this.state = "unknown";
     this.trouble = null;
-    this.isReady = this.initialized = this.wantsToken = false;
+    this.isReady = this.initialized = this.wantsToken = this.renewalIsDue = false;
     this.chats = new Map();
     this.selected = null;
     this.changed();
@@ -135,8 +141,12 @@ export class Person extends Model {
     on("initialized", () => {
       this.initialized = true;
       void this.list(client);
+      if (this.renewalIsDue) void this.renew(client);
     });
-    on("tokenAboutToExpire", () => void this.renew(client));
+    on("tokenAboutToExpire", () => {
+      this.renewalIsDue = true;
+      if (this.initialized) void this.renew(client);
+    });
     on("tokenExpired", () => {
       // In the middle of disconnecting the SDK loses a new token: wait for the end of it.
       const settled = () => client.connectionState !== "disconnecting";
@@ -152,6 +162,10 @@ export class Person extends Model {
       this.changed();
       return;
     }
+    const pause = this.renewedAt + RENEWAL_PAUSE_MS - Date.now();
+    if (pause > 0) return void setTimeout(() => void this.renew(client), pause);
+    this.renewedAt = Date.now();
+    this.renewalIsDue = false;
     try {
       const token = await fetchToken(this.identity);
       if (client !== this.client) return;

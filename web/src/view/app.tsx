@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { facts, sdkLine } from "../facts";
 import { Person } from "../model/person";
-import { keepPassword, needsPassword } from "../model/tokens";
-import { useCopy } from "./hooks";
+import { fetchToken, forgetPassword, keepPassword, needsPassword } from "../model/tokens";
+import { useCopy, useDoing } from "./hooks";
 import { Pane } from "./pane";
+import { Failure } from "./parts";
 
 const SIDES = ["left", "right"] as const;
 
@@ -26,8 +27,14 @@ export function App() {
     return two;
   });
   const [locked, setLocked] = useState(needsPassword());
-  const unlock = (password: string) => {
+  const unlock = async (password: string) => {
     keepPassword(password);
+    try {
+      await fetchToken(two[0].identity);
+    } catch (error) {
+      forgetPassword();
+      throw error;
+    }
     setLocked(false);
     for (const person of two) void person.connect();
   };
@@ -63,11 +70,12 @@ function Logo() {
   );
 }
 
-function Password({ onEntered }: { onEntered: (password: string) => void }) {
+function Password({ onEntered }: { onEntered: (password: string) => Promise<void> }) {
   const [text, setText] = useState("");
+  const doing = useDoing();
   const enter = (event: Event) => {
     event.preventDefault();
-    if (text) onEntered(text);
+    if (text) void doing.run(() => onEntered(text));
   };
   return (
     <main class="gate">
@@ -87,7 +95,8 @@ function Password({ onEntered }: { onEntered: (password: string) => void }) {
             autofocus
           />
         </label>
-        <button class="primary" disabled={!text}>
+        <Failure text={doing.failure} />
+        <button class="primary" disabled={!text || doing.busy}>
           Sit down
         </button>
       </form>

@@ -1,9 +1,9 @@
 /** One person's half of the page. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { facts } from "../facts";
 import type { Person } from "../model/person";
-import { forgetPassword, password } from "../model/tokens";
+import { forgetPassword } from "../model/tokens";
 import { ChatView } from "./chat";
 import { useModel } from "./hooks";
 import { ChatList } from "./list";
@@ -24,12 +24,13 @@ export function Pane({ person, partner, onNamed, onLocked }: Props) {
     onNamed(identity);
     void person.connect(identity);
   };
-  const anew = () => {
-    const wrongPassword = person.trouble?.code === 401 && facts.password === null && password() !== null;
-    if (!wrongPassword) return void person.connect();
+  // The server that was restarted may have another password than the one that is kept.
+  const isLocked = person.trouble?.code === 401 && facts.password === null;
+  useEffect(() => {
+    if (!isLocked) return;
     forgetPassword();
     onLocked();
-  };
+  }, [isLocked]);
   const needsToken = !facts.dev && person.state === "unknown";
   return (
     <section class="pane" aria-label={person.identity} data-identity={person.identity} data-state={person.state}>
@@ -44,7 +45,7 @@ export function Pane({ person, partner, onNamed, onLocked }: Props) {
         )}
         <Connection state={person.state} />
       </header>
-      <Notice person={person} onRetry={facts.dev ? anew : null} />
+      <Notice person={person} onRetry={facts.dev ? () => void person.connect() : null} />
       {needsToken ? (
         <div class="empty">
           <TokenField label={`Access Token for the person on this side`} onToken={(token) => person.connectWith(token)} />
