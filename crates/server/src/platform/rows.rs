@@ -20,8 +20,7 @@ impl<'r> Columns<'r> {
     }
 
     /// The next column.
-    #[expect(clippy::should_implement_trait, reason = "each column has a type of its own, so this is no iterator")]
-    pub fn next<T: Column>(&mut self) -> Outcome<T> {
+    pub fn take<T: Column>(&mut self) -> Outcome<T> {
         let value = self.row.get(self.at)?;
         self.at += 1;
         Ok(value)
