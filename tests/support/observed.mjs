@@ -2,6 +2,8 @@
 // there is one, as in browsers, so it need not be touched.
 
 const IDLE_MS = 5_000;
+/// Turns of the event loop, timers included, that the SDK may take between a reply and its next request.
+const QUIET_TURNS = 15;
 
 /// `WebSocket` is the class of the ws package.
 export function observed(WebSocket) {
@@ -29,10 +31,10 @@ export function observed(WebSocket) {
     static async idle(addresses) {
       const mine = () => [...ObservedWebSocket.all].filter((socket) => addresses.includes(socket.url));
       const end = Date.now() + IDLE_MS;
-      for (let quiet = 0; quiet < 5 && Date.now() < end; ) {
+      for (let quiet = 0; quiet < QUIET_TURNS && Date.now() < end; ) {
         const busy = mine().filter((socket) => socket.pending.size > 0);
         quiet = busy.length === 0 ? quiet + 1 : 0;
-        if (quiet > 0) await new Promise(setImmediate);
+        if (quiet > 0) await new Promise((resolve) => setTimeout(resolve, 2));
         else await Promise.race(busy.map(changed));
       }
     }
