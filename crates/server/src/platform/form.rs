@@ -6,7 +6,10 @@ use percent_encoding::percent_decode;
 use tertulia_protocol::sid::Kind;
 use tertulia_protocol::{Code, Sid, Timestamp};
 
-use super::{Error, Outcome};
+use super::{Error, Outcome, text};
+
+/// Parameters of one request; no operation knows nearly as many.
+const PAIRS_MAX: usize = 1000;
 
 /// Parameters in the order they came. Unknown names are ignored by whoever reads it.
 #[derive(Clone, Debug, Default)]
@@ -21,17 +24,25 @@ impl Form {
             let part: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
             percent_decode(&part).decode_utf8().map(Cow::into_owned).map_err(|_| not_utf8())
         };
+        let too_many = bytes.iter().filter(|byte| **byte == b'&').count() >= PAIRS_MAX;
+        if too_many {
+            return Err(Error::parameter(format!("A request has at most {PAIRS_MAX} parameters")));
+        }
         let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         let pair = |pair: &[u8]| {
             let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
             Ok((decode(&pair[..end])?, decode(pair.get(end + 1..).unwrap_or_default())?))
         };
-        pairs.map(pair).collect::<Outcome<_>>().map(Self)
+        pairs.map(pair).collect::<Outcome<_>>().and_then(Self::from_pairs)
     }
 
-    /// From pairs that are decoded already.
-    pub fn from_pairs(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
+    /// From pairs that are decoded already. One door for all parameters: no NUL comes through it.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Outcome<Self> {
+        for (name, value) in &pairs {
+            text::storable("The name of a parameter", name)?;
+            text::storable(name, value)?;
+        }
+        Ok(Self(pairs))
     }
 
     /// The first value of a parameter.
@@ -86,7 +97,7 @@ impl Form {
     pub fn date(&self, name: &str, malformed: Code) -> Outcome<Option<Timestamp>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let wrong = || Error::refused(malformed, format!("{name} must look like 2015-12-16T22:18:37Z"));
-        Timestamp::parse(text).map(Some).ok_or_else(wrong)
+        text::date(text).map(Some).ok_or_else(wrong)
     }
 }
 
@@ -102,6 +113,15 @@ mod tests {
         let form = Form::parse(b"&a=b=c&d&=e&f=%+%2").unwrap();
         let values = ["a", "d", "", "f"].map(|name| form.text(name));
         assert_eq!(values, [Some("b=c"), Some(""), Some("e"), Some("% %2")]);
+    }
+
+    #[test]
+    fn neither_a_nul_nor_a_thousand_names_come_in() {
+        for wrong in [&b"Unknown=a%00b"[..], b"%00=x", b"a=\0"] {
+            assert_eq!(Form::parse(wrong).unwrap_err().code(), Code::ParameterInvalid);
+        }
+        assert!(Form::parse("a&".repeat(999).as_bytes()).is_ok());
+        assert_eq!(Form::parse("a&".repeat(1000).as_bytes()).unwrap_err().code(), Code::ParameterInvalid);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rules for texts that come in: lengths, JSON, and what cannot be stored.
 
-use tertulia_protocol::Code;
+use tertulia_protocol::{Code, Timestamp};
 
 use super::{Error, Outcome};
 
@@ -58,9 +58,17 @@ pub fn identity(text: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// Whether text is an ISO 8601 duration; gives its length in seconds, with 30-day months.
+/// A date and time of the years 1 to 9999, which is all that answers can show; no later one can be read.
+pub fn date(text: &str) -> Option<Timestamp> {
+    const FIRST_SECOND: i64 = -62_135_596_800;
+    Timestamp::parse(text).filter(|date| date.seconds() >= FIRST_SECOND)
+}
+
+/// Whether text is an ISO 8601 duration of at most 32 bytes; gives its length in seconds, with 30-day
+/// months.
 pub fn duration_seconds(text: &str) -> Option<i64> {
-    let rest = text.strip_prefix('P')?;
+    let rest = Some(text).filter(|text| text.len() <= 32)?;
+    let rest = rest.strip_prefix('P')?;
     let (date, time) = rest.split_once('T').map_or((rest, None), |(date, time)| (date, Some(time)));
     if date.is_empty() && time.is_none_or(str::is_empty) {
         return None;
@@ -75,7 +83,7 @@ fn units(mut text: &str, units: &[(char, i64)]) -> Option<i64> {
     let mut seconds = 0_i64;
     for (unit, length) in units {
         let Some((number, rest)) = text.split_once(*unit) else { continue };
-        let number: u32 = number.parse().ok()?;
+        let number: u32 = Some(number).filter(|number| !number.starts_with('+'))?.parse().ok()?;
         seconds = seconds.checked_add(i64::from(number).checked_mul(*length)?)?;
         text = rest;
     }
@@ -91,8 +99,18 @@ mod tests {
         for (text, seconds) in [("PT1M", 60), ("P1DT1H", 90_000), ("P2W", 1_209_600), ("PT0S", 0)] {
             assert_eq!(duration_seconds(text), Some(seconds), "{text}");
         }
-        for text in ["", "P", "PT", "1M", "PT1X", "PT-1M", "PT1H1"] {
+        for text in ["", "P", "PT", "1M", "PT1X", "PT-1M", "PT+60S", "PT1H1", "PT0000000000000000000000000000060S"] {
             assert_eq!(duration_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_of_years_with_four_digits() {
+        for text in ["0001-01-01T00:00:00Z", "9999-12-30T00:00:00Z", "2015-12-16T22:18:37+02:00"] {
+            assert!(date(text).is_some(), "{text}");
+        }
+        for text in ["-009998-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00", "soon"] {
+            assert_eq!(date(text), None, "{text}");
         }
     }
 

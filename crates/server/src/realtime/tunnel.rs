@@ -62,7 +62,7 @@ async fn dispatch(
         origin: origin.to_owned(),
         path: request.path,
         params,
-        query: Form::from_pairs(decoded(&request.params)?),
+        query: Form::from_pairs(decoded(&request.params)?)?,
         form: Form::default(),
         body: request.body,
         service: None,
