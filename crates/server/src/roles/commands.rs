@@ -9,9 +9,9 @@ use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question,
 use crate::services::queries::DefaultRoles;
 use crate::{participants, services, users};
 
-/// A role of this service and scope, or the refusal for naming another.
+/// A role of this service and scope that is about to be given to somebody, or the refusal for naming another.
 pub async fn get(cx: &mut Cx<'_, '_>, service: Sid<Service>, sid: Sid<RoleKind>, scope: Scope) -> Outcome<Role> {
-    let role = queries::find(cx.tx, cx.caller.account, sid).await?;
+    let role = queries::find_to_give(cx.tx, cx.caller.account, sid).await?;
     let refusal = match scope {
         Scope::Service => Refusal::NoServiceRole,
         Scope::Conversation => Refusal::NoConversationRole,
@@ -196,6 +196,9 @@ impl Change for DeleteRole {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         let (service, role) = self.0.find(cx).await?;
+        // The service first: nobody makes the role a default, and nobody is given it, after the look.
+        let service = services::queries::lock(cx.tx, &service).await?.ok_or(Refusal::NotFound)?;
+        let role = queries::lock(cx.tx, &role).await?.ok_or(Refusal::NotFound)?;
         let defaults = [service.conversation_creator_role, service.conversation_role, service.service_role];
         let in_use = defaults.contains(&role.sid)
             || users::queries::any_holds_role(cx.tx, role.account, role.service, role.sid).await?

@@ -13,7 +13,16 @@ macro_rules! columns {
     };
 }
 
-static FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM roles WHERE account = $1 AND sid = $2"));
+macro_rules! find {
+    () => {
+        concat!("SELECT ", columns!(), " FROM roles WHERE account = $1 AND sid = $2")
+    };
+}
+
+static FIND: Sql = Sql::new(find!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+static FIND_TO_GIVE: Sql = Sql::pair(find!(), concat!(find!(), " FOR SHARE"));
+static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
 static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -48,6 +57,16 @@ fn read(row: &Row) -> Outcome<Role> {
 /// A role of an account, of whichever service.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RoleKind>) -> Outcome<Option<Role>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A role that is about to be given to somebody: until the commit it is not deleted.
+pub async fn find_to_give(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RoleKind>) -> Outcome<Option<Role>> {
+    tx.query_opt(&FIND_TO_GIVE, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A role as it stands now, given to nobody until the commit.
+pub async fn lock(tx: &mut Tx<'_>, role: &Role) -> Outcome<Option<Role>> {
+    tx.query_opt(&FIND_LOCKED, &[role.account.into(), role.sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
 /// A service's roles in the order of their creation, after `(created, sid)`.

@@ -14,8 +14,15 @@ macro_rules! columns {
     };
 }
 
-static FIND: Sql =
-    Sql::new(concat!("SELECT ", columns!(), " FROM services WHERE account = $1 AND sid = $2 AND removed IS NULL"));
+macro_rules! find {
+    () => {
+        concat!("SELECT ", columns!(), " FROM services WHERE account = $1 AND sid = $2 AND removed IS NULL")
+    };
+}
+
+static FIND: Sql = Sql::new(find!());
+// SQLite has one writer, so a transaction that writes holds everything already.
+static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
 static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -55,6 +62,12 @@ fn read(row: &Row) -> Outcome<Service> {
 /// A service of an account.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ServiceKind>) -> Outcome<Option<Service>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A service as it stands now, locked against other writers until the commit.
+pub async fn lock(tx: &mut Tx<'_>, service: &Service) -> Outcome<Option<Service>> {
+    let values = [service.account.into(), service.sid.as_str().into()];
+    tx.query_opt(&FIND_LOCKED, &values).await?.as_ref().map(read).transpose()
 }
 
 /// An account's services in the order of their creation, after `(created, sid)`.
