@@ -90,6 +90,7 @@ CREATE TABLE users (
 );
 CREATE UNIQUE INDEX users_by_identity ON users (account, service_sid, identity) WHERE removed IS NULL;
 CREATE INDEX users_by_service ON users (account, service_sid, created, sid) WHERE removed IS NULL;
+CREATE INDEX users_by_role ON users (account, service_sid, role_sid) WHERE removed IS NULL;
 
 CREATE TABLE conversations (
     account BIGINT NOT NULL,
@@ -109,7 +110,8 @@ CREATE TABLE conversations (
     updated BIGINT NOT NULL,
     position BIGINT NOT NULL,               -- counter of the stream `talk`
     last_index BIGINT NOT NULL,             -- -1 before the first message
-    last_message_at BIGINT,
+    last_message_at BIGINT,                -- its own date, which an importer may set
+    active_at BIGINT NOT NULL,              -- what timers count from: a message came, state or timers were set
     messages_count BIGINT NOT NULL,         -- without removed ones
     removed BIGINT,                         -- when it was deleted; its rows are purged in batches
     purged BIGINT NOT NULL,
@@ -139,6 +141,8 @@ CREATE TABLE participants (
     identity TEXT COLLATE "C",                           -- NULL: another messenger's, or a tombstone
     user_sid TEXT COLLATE "C",                           -- kept in the tombstone
     binding TEXT COLLATE "C",                            -- JSON, of another messenger's participant
+    address TEXT COLLATE "C",                            -- from the binding, to be found by
+    proxy_address TEXT COLLATE "C",
     role_sid TEXT COLLATE "C",
     attributes TEXT COLLATE "C" NOT NULL,
     last_read_index BIGINT,
@@ -156,6 +160,10 @@ CREATE TABLE participants (
 CREATE UNIQUE INDEX participants_by_identity ON participants (account, conversation_sid, identity)
     WHERE removed IS NULL AND identity IS NOT NULL;
 CREATE INDEX participants_by_user ON participants (account, user_sid, conversation_sid) WHERE removed IS NULL;
+CREATE INDEX participants_by_address ON participants (account, address, proxy_address, conversation_sid, sid)
+    WHERE removed IS NULL AND address IS NOT NULL;
+CREATE INDEX participants_by_role ON participants (account, service_sid, role_sid)
+    WHERE removed IS NULL AND role_sid IS NOT NULL;
 CREATE INDEX participants_changed ON participants (account, conversation_sid, roster_changed_pos);
 CREATE INDEX participants_mine_changed ON participants (account, user_sid, mine_changed_pos);
 

@@ -90,6 +90,7 @@ CREATE TABLE users (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX users_by_identity ON users (account, service_sid, identity) WHERE removed IS NULL;
 CREATE INDEX users_by_service ON users (account, service_sid, created, sid) WHERE removed IS NULL;
+CREATE INDEX users_by_role ON users (account, service_sid, role_sid) WHERE removed IS NULL;
 
 CREATE TABLE conversations (
     account INTEGER NOT NULL,
@@ -109,7 +110,8 @@ CREATE TABLE conversations (
     updated INTEGER NOT NULL,
     position INTEGER NOT NULL,               -- counter of the stream `talk`
     last_index INTEGER NOT NULL,             -- -1 before the first message
-    last_message_at INTEGER,
+    last_message_at INTEGER,                -- its own date, which an importer may set
+    active_at INTEGER NOT NULL,              -- what timers count from: a message came, state or timers were set
     messages_count INTEGER NOT NULL,         -- without removed ones
     removed INTEGER,                         -- when it was deleted; its rows are purged in batches
     purged INTEGER NOT NULL,
@@ -139,6 +141,8 @@ CREATE TABLE participants (
     identity TEXT,                           -- NULL: another messenger's, or a tombstone
     user_sid TEXT,                           -- kept in the tombstone
     binding TEXT,                            -- JSON, of another messenger's participant
+    address TEXT,                            -- from the binding, to be found by
+    proxy_address TEXT,
     role_sid TEXT,
     attributes TEXT NOT NULL,
     last_read_index INTEGER,
@@ -156,6 +160,10 @@ CREATE TABLE participants (
 CREATE UNIQUE INDEX participants_by_identity ON participants (account, conversation_sid, identity)
     WHERE removed IS NULL AND identity IS NOT NULL;
 CREATE INDEX participants_by_user ON participants (account, user_sid, conversation_sid) WHERE removed IS NULL;
+CREATE INDEX participants_by_address ON participants (account, address, proxy_address, conversation_sid, sid)
+    WHERE removed IS NULL AND address IS NOT NULL;
+CREATE INDEX participants_by_role ON participants (account, service_sid, role_sid)
+    WHERE removed IS NULL AND role_sid IS NOT NULL;
 CREATE INDEX participants_changed ON participants (account, conversation_sid, roster_changed_pos);
 CREATE INDEX participants_mine_changed ON participants (account, user_sid, mine_changed_pos);
 

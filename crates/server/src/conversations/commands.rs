@@ -10,10 +10,11 @@ use crate::accounts;
 use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
-use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
+use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, PageRequest, Question};
 use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
 use crate::roles::{self, Permission};
 use crate::services::{self, Service};
+use crate::store::Failure;
 
 /// A conversation that the caller has entered: the proof that it is there and the caller's own.
 #[derive(Clone, Debug)]
@@ -67,8 +68,7 @@ impl Room {
     /// Refuses unless the caller may know the conversation's shared facts: who takes part, its creator,
     /// and who may join (decision 24).
     pub async fn must_see(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
-        let Some(user) = cx.caller.user() else { return Ok(()) };
-        if self.participant.is_some() || self.conversation.created_by == user.identity {
+        if cx.caller.user().is_none() || self.participant.is_some() || is_creator(cx, &self.conversation).await? {
             return Ok(());
         }
         let standing = standing_in_service(cx).await?;
@@ -83,12 +83,31 @@ impl Room {
     /// The participant with this SID or identity, or a refusal.
     pub async fn get_participant(&self, cx: &mut Cx<'_, '_>, key: &str) -> Outcome<Participant> {
         let (account, sid) = (self.conversation.account, self.conversation.sid);
-        let found = match Sid::parse(key) {
-            Ok(participant) => participants::queries::find(cx.tx, account, sid, participant).await?,
-            Err(_) => participants::queries::find_by_identity(cx.tx, account, sid, key).await?,
-        };
+        if let Ok(participant) = Sid::parse(key)
+            && let Some(found) = participants::queries::find(cx.tx, account, sid, participant).await?
+        {
+            return Ok(found);
+        }
+        // An identity may be shaped like a participant's SID.
+        let found = participants::queries::find_by_identity(cx.tx, account, sid, key).await?;
         Ok(found.ok_or(participants::Refusal::NotFound)?)
     }
+
+    /// The caller's own participant, when this is its SID or identity.
+    pub fn own(&self, key: &str) -> Option<&Participant> {
+        let named = |own: &&Participant| {
+            own.identity.as_deref() == Some(key) || Sid::parse(key).is_ok_and(|sid| own.sid == sid)
+        };
+        self.participant.as_ref().filter(named)
+    }
+}
+
+/// Whether the caller is the creator and has not come and gone: who left, or was removed, is a stranger
+/// to the conversation like everybody else (docs/decisions/0009-creator.md).
+pub async fn is_creator(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<bool> {
+    let Some(user) = cx.caller.user().filter(|user| user.identity == conversation.created_by) else { return Ok(false) };
+    let (account, sid) = (conversation.account, conversation.sid);
+    Ok(!participants::queries::was_there(cx.tx, account, sid, user.sid).await?)
 }
 
 /// Creates a conversation. Its creator is no participant until joining.
@@ -153,6 +172,7 @@ fn blank(cx: &mut Cx<'_, '_>, service: &Service) -> Conversation {
         position: 0,
         last_index: -1,
         last_message_at: None,
+        active_at: cx.now,
         messages_count: 0,
         removed: None,
     }
@@ -174,13 +194,19 @@ impl Change for UpdateConversation {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Conversation> {
         let room = enter(cx, self.service, &self.key, Lock::Row).await?;
-        if self.patch.friendly_name.is_some() || self.patch.unique_name.is_some() {
+        let names = self.patch.friendly_name.is_some() || self.patch.unique_name.is_some();
+        if names {
             room.may(cx, Permission::EditConversationName).await?;
         }
         if self.patch.attributes.is_some() {
             room.may(cx, Permission::EditConversationAttributes).await?;
         }
-        room.must_see(cx).await?;
+        if !names && self.patch.attributes.is_none() {
+            room.must_see(cx).await?;
+        }
+        if self.patch.is_empty() {
+            return Ok(room.conversation);
+        }
         room.must_be_open()?;
         self.patch.check(cx.limits)?;
         let before = room.conversation;
@@ -191,7 +217,11 @@ impl Change for UpdateConversation {
         }
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);
-        let after = queries::update(cx.tx, &changed).await?;
+        let after = match queries::update(cx.tx, &changed).await {
+            // Another transaction took the name after it was looked for.
+            Err(Error::Failed(Failure::Conflict { .. })) if names => return Err(Refusal::NameTaken.into()),
+            outcome => outcome?,
+        };
         cx.emit(&ConversationEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok(after)
     }
@@ -222,7 +252,7 @@ impl Change for DeleteConversation {
 /// belongs to the same commit, so that small conversations end in one piece.
 pub async fn delete(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<()> {
     let conversation = queries::mark_removed(cx.tx, conversation, cx.now).await?;
-    purge_participants(cx, &conversation).await?;
+    purge_participants(cx, &conversation, true).await?;
     Ok(())
 }
 
@@ -245,7 +275,7 @@ impl Change for PurgeConversation {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
         let found = queries::find_even_removed(cx.tx, self.account, self.sid, Lock::Row).await?;
         let Some(conversation) = found.filter(|conversation| conversation.removed.is_some()) else { return Ok(true) };
-        if purge_participants(cx, &conversation).await? > 0 {
+        if purge_participants(cx, &conversation, false).await? > 0 {
             return Ok(false);
         }
         if messages::queries::purge(cx.tx, self.account, self.sid, PURGE_BATCH).await? > 0 {
@@ -258,16 +288,20 @@ impl Change for PurgeConversation {
 
 /// Takes a batch of participants out of a deleted conversation: first from the users' own lists, and
 /// after the last of them the document is gone, in the order that clients need (Sync facts §7).
-async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<usize> {
+async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation, first: bool) -> Outcome<usize> {
     let (account, sid) = (conversation.account, conversation.sid);
-    let batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH).await?;
+    // One more than a step takes out tells whether this one is the last.
+    let mut batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH + 1).await?;
+    let is_last = batch.len() as i64 <= PURGE_BATCH;
+    batch.truncate(PURGE_BATCH as usize);
+    // Users are locked in the order of their SIDs: two conversations of the same people may go at once.
+    batch.sort_unstable_by_key(|participant| participant.user);
     let count = batch.len();
     for participant in batch {
         participants::commands::take_out_of_deleted(cx, participant).await?;
     }
-    // A batch that was not full was the last; a following step finds none and says nothing again.
-    let first_time = conversation.removed == Some(cx.now) || count > 0;
-    if (count as i64) < PURGE_BATCH && first_time {
+    // A following step finds none and says nothing again.
+    if is_last && (first || count > 0) {
         let after = queries::take_position(cx.tx, conversation, 0).await?;
         cx.emit(&ConversationEvent::Removed { after: Box::new(after) });
     }

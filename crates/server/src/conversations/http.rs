@@ -7,10 +7,10 @@ use tertulia_protocol::{Code, Timestamp};
 
 use super::commands::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
 use super::queries::Filter;
-use super::{Conversation, Patch, Refusal, State};
+use super::{Conversation, Email, Patch, Refusal, State};
 use crate::App;
 use crate::platform::page::created_key;
-use crate::platform::{Call, Error, Form, Outcome, PageRequest, Reply, Route};
+use crate::platform::{Call, Error, Form, Outcome, PageRequest, Reply, Route, text};
 use crate::routes;
 
 /// The routes.
@@ -67,7 +67,7 @@ fn patch(form: &Form) -> Outcome<Patch> {
         state: form.text("State").map(state).transpose()?,
         inactive_timer: form.timer("Timers.Inactive"),
         closed_timer: form.timer("Timers.Closed"),
-        bindings: bindings(form),
+        email: Email { address: form.clearable("Bindings.Email.Address"), name: form.clearable("Bindings.Email.Name") },
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
     })
@@ -78,15 +78,6 @@ fn state(text: &str) -> Outcome<State> {
         return Err(Refusal::StateEmpty.into());
     }
     Ok(State::parse(text).ok_or(Refusal::StateInvalid)?)
-}
-
-fn bindings(form: &Form) -> Option<String> {
-    let address = form.text("Bindings.Email.Address");
-    let name = form.text("Bindings.Email.Name");
-    if address.is_none() && name.is_none() {
-        return None;
-    }
-    Some(serde_json::json!({"email": {"projected_address": address, "name": name}}).to_string())
 }
 
 fn filter(query: &Form) -> Outcome<Filter> {
@@ -102,11 +93,15 @@ fn filter(query: &Form) -> Outcome<Filter> {
     Ok(Filter { state: query.text("State").map(state).transpose()?, between })
 }
 
-/// A bound is a moment or a day; an end day counts as a whole.
+/// A bound is a moment or a day; an end day counts as a whole, and so does an end second, for nothing
+/// shorter is ever shown.
 fn bound(name: &str, text: &str, is_end: bool) -> Outcome<Timestamp> {
-    let second = if is_end { "T23:59:59.999999Z" } else { "T00:00:00Z" };
-    let moment = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}{second}")));
-    moment.ok_or_else(|| Error::parameter(format!("{name} must be an ISO 8601 date such as 2015-12-16")))
+    let second = if is_end { "T23:59:59Z" } else { "T00:00:00Z" };
+    let moment = text::date(text).or_else(|| text::date(&format!("{text}{second}")));
+    let moment =
+        moment.ok_or_else(|| Error::parameter(format!("{name} must be an ISO 8601 date such as 2015-12-16")))?;
+    let is_whole = moment.micros() % 1_000_000 == 0;
+    Ok(if is_end && is_whole { moment.plus_micros(999_999) } else { moment })
 }
 
 /// When the timers of a conversation run out, for those that run.

@@ -78,8 +78,10 @@ pub struct Conversation {
     pub position: i64,
     /// Index of the newest message, -1 before the first.
     pub last_index: i64,
-    /// When the newest message came.
+    /// The newest message's own date, which an importer may have set.
     pub last_message_at: Option<Timestamp>,
+    /// What the timers count from: when a message last came, or state or timers were set.
+    pub active_at: Timestamp,
     /// Messages that are not removed.
     pub messages_count: i64,
     /// When it was deleted; such a conversation is found by nobody but the purge and, for a minute, by
@@ -90,7 +92,7 @@ pub struct Conversation {
 impl Conversation {
     /// When its timers run out, counted from the last activity; only for timers that are set.
     pub fn timer_dates(&self) -> [(&'static str, Option<Timestamp>); 2] {
-        let from = self.last_message_at.unwrap_or(self.state_since).max(self.state_since);
+        let from = self.active_at.max(self.state_since);
         let due = |timer: &Option<String>| {
             let seconds = text::duration_seconds(timer.as_deref()?)?;
             Some(from.plus_micros(seconds.saturating_mul(1_000_000)))
@@ -118,15 +120,60 @@ pub struct Patch {
     pub inactive_timer: Option<Option<String>>,
     /// `Some(None)` takes the timer away.
     pub closed_timer: Option<Option<String>>,
-    /// JSON text.
-    pub bindings: Option<String>,
+    /// The e-mail binding; what it does not say stays as it is.
+    pub email: Email,
     /// An importer's own date.
     pub created: Option<Timestamp>,
     /// An importer's own date.
     pub updated: Option<Timestamp>,
 }
 
+/// What is said about the e-mail binding; an empty text takes a thing away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Email {
+    /// The address.
+    pub address: Option<Option<String>>,
+    /// The name.
+    pub name: Option<Option<String>>,
+}
+
+impl Email {
+    fn check(&self) -> Outcome<()> {
+        for (name, text) in [("Bindings.Email.Address", &self.address), ("Bindings.Email.Name", &self.name)] {
+            if let Some(Some(text)) = text {
+                text::at_most(name, text, 256, Code::ParameterInvalid)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stored bindings with this put over them.
+    fn over(&self, bindings: Option<&str>) -> String {
+        let mut all = bindings
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_else(|| serde_json::json!({"email": {"projected_address": null, "name": null}}));
+        for (key, value) in [("projected_address", &self.address), ("name", &self.name)] {
+            if let Some(value) = value {
+                all["email"][key] = serde_json::json!(value);
+            }
+        }
+        all.to_string()
+    }
+}
+
 impl Patch {
+    /// Whether it says nothing; then nothing changes, and nobody is told.
+    pub fn is_empty(&self) -> bool {
+        let names = self.friendly_name.is_some() || self.unique_name.is_some() || self.attributes.is_some();
+        let dates = self.created.is_some() || self.updated.is_some();
+        let others = self.messaging_service.is_some() || self.email != Email::default();
+        !(names || dates || others || self.restarts_timers())
+    }
+
+    const fn restarts_timers(&self) -> bool {
+        self.state.is_some() || self.inactive_timer.is_some() || self.closed_timer.is_some()
+    }
+
     /// Holds the patch against the limits; the refusals carry the documented codes.
     pub fn check(&self, limits: &Limits) -> Outcome<()> {
         if let Some(Some(name)) = &self.friendly_name {
@@ -141,6 +188,7 @@ impl Patch {
         if let Some(attributes) = &self.attributes {
             text::attributes(attributes, limits.conversation_attributes_bytes_max)?;
         }
+        self.email.check()?;
         check_timers(&self.inactive_timer, &self.closed_timer)
     }
 
@@ -157,16 +205,18 @@ impl Patch {
         set(&mut conversation.inactive_timer, &self.inactive_timer);
         set(&mut conversation.closed_timer, &self.closed_timer);
         set(&mut conversation.created, &self.created);
-        if self.bindings.is_some() {
-            conversation.bindings.clone_from(&self.bindings);
+        if self.email != Email::default() {
+            conversation.bindings = Some(self.email.over(conversation.bindings.as_deref()));
         }
         if self.messaging_service.is_some() {
             conversation.messaging_service = self.messaging_service;
         }
-        let restarts = self.inactive_timer.is_some() || self.closed_timer.is_some();
-        if self.state.is_some() || restarts {
-            conversation.state = self.state.unwrap_or(conversation.state);
+        if let Some(state) = self.state.filter(|state| *state != conversation.state) {
+            conversation.state = state;
             conversation.state_since = now;
+        }
+        if self.restarts_timers() {
+            conversation.active_at = now;
         }
         conversation.updated = self.updated.unwrap_or(now);
     }

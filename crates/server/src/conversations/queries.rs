@@ -11,7 +11,7 @@ macro_rules! columns {
     () => {
         "account, sid, service_sid, friendly_name, unique_name, attributes, messaging_service_sid, state, state_since, \
          inactive_timer, closed_timer, bindings, created_by, created, updated, position, last_index, last_message_at, \
-         messages_count, removed"
+         active_at, messages_count, removed"
     };
 }
 macro_rules! find {
@@ -50,8 +50,8 @@ static LIST_BETWEEN: Sql = Sql::new(concat!(
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
     "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created, updated, ",
-    "position, last_index, messages_count, purged) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, -1, 0, 0) ",
+    "active_at, position, last_index, messages_count, purged) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, -1, 0, 0) ",
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
@@ -61,12 +61,13 @@ static NAME_TAKEN: Sql = Sql::new(
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE conversations SET friendly_name = $3, unique_name = $4, attributes = $5, messaging_service_sid = $6, ",
     "state = $7, state_since = $8, inactive_timer = $9, closed_timer = $10, bindings = $11, created = $12, ",
-    "updated = $13, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
+    "updated = $13, active_at = $14, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
 static TAKE_INDEX: Sql = Sql::new(concat!(
     "UPDATE conversations SET last_index = last_index + 1, position = position + 1, messages_count = messages_count + 1, ",
-    "last_message_at = $3, state_since = CASE WHEN state = 'active' THEN state_since ELSE $3 END, state = 'active' ",
+    "last_message_at = $3, active_at = $4, state_since = CASE WHEN state = 'active' THEN state_since ELSE $4 END, ",
+    "state = 'active' ",
     "WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
@@ -76,8 +77,8 @@ static TAKE_POSITION: Sql = Sql::new(concat!(
     columns!()
 ));
 static MARK_REMOVED: Sql = Sql::new(concat!(
-    "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, ",
-    "attributes = '{}', bindings = NULL WHERE account = $1 AND sid = $2 RETURNING ",
+    "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, created_by = '', ",
+    "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
 static TO_PURGE: Sql = Sql::new(
@@ -86,6 +87,17 @@ static TO_PURGE: Sql = Sql::new(
 static MARK_PURGED: Sql = Sql::new("UPDATE conversations SET purged = 1 WHERE account = $1 AND sid = $2");
 static LIVE_OF_SERVICE: Sql = Sql::new(
     "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL ORDER BY created, sid LIMIT $3",
+);
+
+static UNPURGED_OF_SERVICE: Sql = Sql::new(
+    "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NOT NULL AND purged = 0 \
+     ORDER BY sid LIMIT $3",
+);
+static OPEN_AMONG: Sql = Sql::pair(
+    "SELECT sid FROM conversations WHERE account = $1 AND sid IN (SELECT value FROM json_each($2)) \
+     AND state <> 'closed' AND removed IS NULL ORDER BY sid",
+    "SELECT sid FROM conversations WHERE account = $1 AND sid = ANY($2) \
+     AND state <> 'closed' AND removed IS NULL ORDER BY sid",
 );
 
 fn read(row: &Row) -> Outcome<Conversation> {
@@ -109,6 +121,7 @@ fn read(row: &Row) -> Outcome<Conversation> {
         position: columns.take()?,
         last_index: columns.take()?,
         last_message_at: columns.opt_time()?,
+        active_at: columns.time()?,
         messages_count: columns.take()?,
         removed: columns.opt_time()?,
     })
@@ -142,6 +155,9 @@ pub async fn find(
     key: &str,
     lock: Lock,
 ) -> Outcome<Option<Conversation>> {
+    if key.contains('\0') {
+        return Ok(None);
+    }
     if let Ok(sid) = Sid::parse(key) {
         let found = find_even_removed(tx, account, sid, lock).await?;
         return Ok(found.filter(|found| found.service == service && found.removed.is_none()));
@@ -212,6 +228,7 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conve
         new.created_by.as_str().into(),
         new.created.micros().into(),
         new.updated.micros().into(),
+        new.active_at.micros().into(),
     ];
     tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
 }
@@ -239,13 +256,21 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Con
         conversation.bindings.as_deref().into(),
         conversation.created.micros().into(),
         conversation.updated.micros().into(),
+        conversation.active_at.micros().into(),
     ];
     read(&tx.query_one(&UPDATE, &values).await?)
 }
 
-/// Takes the next message index and position in one statement: commit order is index order.
-pub async fn take_index(tx: &mut Tx<'_>, conversation: &Conversation, at: Timestamp) -> Outcome<Conversation> {
-    let values = [conversation.account.into(), conversation.sid.as_str().into(), at.micros().into()];
+/// Takes the next message index and position in one statement: commit order is index order. `dated` is
+/// the message's own date, `now` when it came.
+pub async fn take_index(
+    tx: &mut Tx<'_>,
+    conversation: &Conversation,
+    dated: Timestamp,
+    now: Timestamp,
+) -> Outcome<Conversation> {
+    let (account, sid) = (conversation.account, conversation.sid.as_str());
+    let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into()];
     read(&tx.query_one(&TAKE_INDEX, &values).await?)
 }
 
@@ -286,5 +311,28 @@ pub async fn live_of_service(
 ) -> Outcome<Vec<Sid<ConversationKind>>> {
     let values = [account.into(), service.as_str().into(), limit.into()];
     let rows = tx.query(&LIVE_OF_SERVICE, &values).await?;
+    rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}
+
+/// Some of a service's conversations that are removed and not purged: for the purge of the service.
+pub async fn unpurged_of_service(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    limit: i64,
+) -> Outcome<Vec<Sid<ConversationKind>>> {
+    let values = [account.into(), service.as_str().into(), limit.into()];
+    let rows = tx.query(&UNPURGED_OF_SERVICE, &values).await?;
+    rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}
+
+/// Those of some conversations of an account that are neither closed nor removed.
+pub async fn open_among(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    sids: &[Sid<ConversationKind>],
+) -> Outcome<Vec<Sid<ConversationKind>>> {
+    let sids: Vec<&str> = sids.iter().map(Sid::as_str).collect();
+    let rows = tx.query(&OPEN_AMONG, &[account.into(), P::Texts(&sids)]).await?;
     rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
 }

@@ -8,15 +8,13 @@ use tertulia_protocol::sdk::{
     SyncObjects,
 };
 
-use super::commands::{
-    CreateConversation, DeleteConversation, GetConversation, Room, Seen, UpdateConversation, enter, see,
-};
-use super::queries::{Lock, find_even_removed};
+use super::commands::{CreateConversation, DeleteConversation, GetConversation, Seen, UpdateConversation, enter, see};
+use super::queries::Lock;
 use super::{Conversation, Patch};
 use crate::App;
-use crate::participants::commands::{Patch as OwnPatch, UpdateOwn};
-use crate::participants::queries::{Direction, of_user};
-use crate::participants::{self, NotificationLevel, Participant};
+use crate::participants::commands::{UpdateOwn, with_conversations};
+use crate::participants::queries::after;
+use crate::participants::{self, NotificationLevel, Participant, Patch as OwnPatch};
 use crate::platform::{Call, Cx, Error, Outcome, PageRequest, Question, Reply, Route};
 use crate::routes;
 
@@ -61,10 +59,24 @@ async fn fetch(call: Call) -> Outcome<Reply> {
     Ok(Reply::ok(&seen_answer(&call, &seen)))
 }
 
+/// The conversation that the caller has just changed: whoever may do that may see what came of it.
+struct SeeChanged(String);
+
+impl Question for SeeChanged {
+    type Out = Seen;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Seen> {
+        let room = enter(cx, None, &self.0, Lock::None).await?;
+        see(cx, room).await
+    }
+}
+
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateConversation { service: None, key: key(&call), patch: patch(&call)? };
-    call.app.perform(&call.caller, change).await?;
-    fetch(call).await
+    // The key may have been the unique name, which may be another one now.
+    let updated = call.app.perform(&call.caller, change).await?;
+    let seen = call.app.ask(&call.caller, SeeChanged(updated.sid.to_string())).await?;
+    Ok(Reply::ok(&seen_answer(&call, &seen)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
@@ -116,40 +128,26 @@ fn answer(
     }
 }
 
-struct ListMine {
-    after: Option<String>,
-    limit: i64,
-}
+struct ListMine(PageRequest);
 
 impl Question for ListMine {
-    type Out = Vec<Room>;
+    /// Conversations that are being deleted are among them, so that a page can be cut.
+    type Out = Vec<(Participant, Conversation)>;
 
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Room>> {
-        let Some(user) = cx.caller.user() else { return Ok(Vec::new()) };
-        let (account, service) = (cx.caller.account, crate::services::commands::resolve(cx, None).await?);
-        // The key that a page begins after is read once more, and left out.
-        let from = self.after.as_deref();
-        let rows = of_user(cx.tx, account, user.sid, from, Direction::Up, self.limit + 1).await?;
-        let mut rooms = Vec::with_capacity(rows.len());
-        for participant in rows.into_iter().filter(|row| Some(row.conversation.as_str()) != from) {
-            let found = find_even_removed(cx.tx, account, participant.conversation, Lock::None).await?;
-            let found = found.filter(|found| found.removed.is_none());
-            rooms.extend(found.map(|conversation| Room {
-                service: service.clone(),
-                conversation,
-                participant: Some(participant),
-            }));
-        }
-        Ok(rooms)
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let service = crate::services::commands::resolve(cx, None).await?;
+        let Some(user) = cx.caller.user().map(|user| user.sid) else { return Ok(Vec::new()) };
+        let rows = after(cx.tx, service.account, user, self.0.text_after(), self.0.limit()).await?;
+        with_conversations(cx, rows).await
     }
 }
 
 async fn list_mine(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
-    let after = page.after.as_ref().and_then(|after| after.text(0)).map(str::to_owned);
-    let rooms = call.app.ask(&call.caller, ListMine { after, limit: page.limit() }).await?;
-    let page = page.cut(rooms, |room| Cursor::new([room.conversation.sid.to_string()]));
-    let rows: Vec<_> = page.rows.iter().map(|room| my_answer(room, None)).collect();
+    let rows = call.app.ask(&call.caller, ListMine(page.clone())).await?;
+    let page = page.cut(rows, |(own, _)| Cursor::new([own.conversation.to_string()]));
+    let live = page.rows.iter().filter(|(_, conversation)| conversation.removed.is_none());
+    let rows: Vec<_> = live.map(|(own, conversation)| my_answer(conversation, Some(own), None)).collect();
     let next_token = page.next.map(|next| next.token());
     Ok(Reply::ok(&serde_json::json!({
         "conversations": rows, "meta": {"previous_token": null, "next_token": next_token},
@@ -170,7 +168,7 @@ impl Question for GetMine {
 
 async fn fetch_mine(call: Call) -> Outcome<Reply> {
     let seen = call.app.ask(&call.caller, GetMine(key(&call))).await?;
-    Ok(Reply::ok(&my_answer(&seen.room, seen.unread)))
+    Ok(Reply::ok(&my_answer(&seen.room.conversation, seen.room.participant.as_ref(), seen.unread)))
 }
 
 async fn update_mine(call: Call) -> Outcome<Reply> {
@@ -185,12 +183,10 @@ async fn update_mine(call: Call) -> Outcome<Reply> {
         ..OwnPatch::default()
     };
     let (room, unread) = call.app.perform(&call.caller, UpdateOwn { conversation: key(&call), patch }).await?;
-    Ok(Reply::ok(&my_answer(&room, unread)))
+    Ok(Reply::ok(&my_answer(&room.conversation, room.participant.as_ref(), unread)))
 }
 
-fn my_answer(room: &Room, unread: Option<i64>) -> MyConversationAnswer {
-    let own = room.participant.as_ref();
-    let conversation = &room.conversation;
+fn my_answer(conversation: &Conversation, own: Option<&Participant>, unread: Option<i64>) -> MyConversationAnswer {
     MyConversationAnswer {
         conversation_sid: conversation.sid,
         participant_sid: own.map(|own| own.sid),

@@ -1,7 +1,9 @@
 //! Transactions of messages: append, edit, remove.
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation as ConversationKind, Message as MessageKind, Service as ServiceKind};
+use tertulia_protocol::sid::{
+    Conversation as ConversationKind, Message as MessageKind, Participant as ParticipantKind, Service as ServiceKind,
+};
 
 use super::events::MessageEvent;
 use super::{Message, Patch, Refusal, queries};
@@ -31,9 +33,9 @@ impl Change for SendMessage {
         let room = enter(cx, self.service, &self.conversation, Lock::Row).await?;
         room.may(cx, Permission::SendMessage).await?;
         room.must_be_open()?;
-        let (author, participant) = author(cx, &room, &self.patch).await?;
+        let (author, participant) = author(cx, &room, self.patch.author.as_deref()).await?;
         let created = self.patch.created.unwrap_or(cx.now);
-        let conversation = take_index(cx.tx, &room.conversation, created).await?;
+        let conversation = take_index(cx.tx, &room.conversation, created, cx.now).await?;
         let message = Message {
             account: conversation.account,
             conversation: conversation.sid,
@@ -61,15 +63,18 @@ impl Change for SendMessage {
 async fn author(
     cx: &mut Cx<'_, '_>,
     room: &Room,
-    patch: &Patch,
-) -> Outcome<(String, Option<Sid<tertulia_protocol::sid::Participant>>)> {
+    named: Option<&str>,
+) -> Outcome<(String, Option<Sid<ParticipantKind>>)> {
     if let Some(user) = cx.caller.user() {
         return Ok((user.identity.clone(), room.participant.as_ref().map(|participant| participant.sid)));
     }
-    let author = patch.author.clone().filter(|author| !author.is_empty()).unwrap_or_else(|| "system".to_owned());
+    let author = named.filter(|author| !author.is_empty()).unwrap_or("system");
     let (account, sid) = (room.conversation.account, room.conversation.sid);
-    let participant = participants::queries::find_by_identity(cx.tx, account, sid, &author).await?;
-    Ok((author, participant.map(|participant| participant.sid)))
+    let mut participant = participants::queries::find_by_identity(cx.tx, account, sid, author).await?;
+    if participant.is_none() {
+        participant = participants::queries::find_by_address(cx.tx, account, sid, author).await?;
+    }
+    Ok((author.to_owned(), participant.map(|participant| participant.sid)))
 }
 
 /// Where a message is.
@@ -84,9 +89,16 @@ pub struct Place {
 }
 
 impl Place {
-    async fn enter(&self, cx: &mut Cx<'_, '_>, lock: Lock) -> Outcome<(Room, Message)> {
+    /// `any` is what the caller is about to do, to anybody's message: who takes no part needs the service
+    /// role's leave for it before anything inside is looked for, and for looking alone there is none.
+    async fn enter(&self, cx: &mut Cx<'_, '_>, lock: Lock, any: &[Permission]) -> Outcome<(Room, Message)> {
         let room = enter(cx, self.service, &self.conversation, lock).await?;
-        room.must_take_part(cx)?;
+        if any.is_empty() {
+            room.must_take_part(cx)?;
+        }
+        for permission in any.iter().filter(|_| room.participant.is_none()) {
+            room.may(cx, *permission).await?;
+        }
         let (account, conversation) = (room.conversation.account, room.conversation.sid);
         let message = queries::find(cx.tx, account, conversation, self.sid).await?;
         Ok((room, message.ok_or(Refusal::NotFound)?))
@@ -111,19 +123,22 @@ impl Change for UpdateMessage {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
         self.patch.check(cx.limits)?;
-        let (room, before) = self.place.enter(cx, Lock::Row).await?;
-        let own = is_own(cx, &before);
-        if self.patch.body.is_some() {
-            room.may_change(cx, own, Permission::EditOwnMessage, Permission::EditAnyMessage).await?;
+        let asked = self.patch.permissions();
+        let any: Vec<_> = asked.iter().map(|(_, any)| *any).collect();
+        let (room, before) = self.place.enter(cx, Lock::Row, &any).await?;
+        for (own, any) in asked {
+            room.may_change(cx, is_own(cx, &before), own, any).await?;
         }
-        if self.patch.attributes.is_some() {
-            let (own_attributes, any) = (Permission::EditOwnMessageAttributes, Permission::EditAnyMessageAttributes);
-            room.may_change(cx, own, own_attributes, any).await?;
+        if self.patch.is_empty() {
+            return Ok(before);
         }
         room.must_be_open()?;
-        let conversation = take_position(cx.tx, &room.conversation, 0).await?;
         let mut changed = before.clone();
+        if let Some(named) = self.patch.author.as_deref().filter(|_| cx.caller.user().is_none()) {
+            (changed.author, changed.participant) = author(cx, &room, Some(named)).await?;
+        }
         self.patch.apply(&mut changed, cx);
+        let conversation = take_position(cx.tx, &room.conversation, 0).await?;
         changed.changed_pos = conversation.position;
         let after = queries::update(cx.tx, &changed).await?;
         cx.emit(&MessageEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
@@ -132,10 +147,19 @@ impl Change for UpdateMessage {
 }
 
 impl Patch {
-    fn apply(&self, message: &mut Message, cx: &Cx<'_, '_>) {
-        if let Some(author) = self.author.as_ref().filter(|_| cx.caller.user().is_none()) {
-            message.author.clone_from(author);
+    /// What an update asks for: for one's own message, and for anybody's.
+    fn permissions(&self) -> Vec<(Permission, Permission)> {
+        let mut asked = Vec::new();
+        if self.body.is_some() || self.subject.is_some() {
+            asked.push((Permission::EditOwnMessage, Permission::EditAnyMessage));
         }
+        if self.attributes.is_some() {
+            asked.push((Permission::EditOwnMessageAttributes, Permission::EditAnyMessageAttributes));
+        }
+        asked
+    }
+
+    fn apply(&self, message: &mut Message, cx: &Cx<'_, '_>) {
         if let Some(attributes) = &self.attributes {
             message.attributes.clone_from(attributes);
         }
@@ -158,7 +182,7 @@ impl Change for RemoveMessage {
     type Out = ();
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
-        let (room, before) = self.place.enter(cx, Lock::Row).await?;
+        let (room, before) = self.place.enter(cx, Lock::Row, &[Permission::DeleteAnyMessage]).await?;
         let own = is_own(cx, &before);
         room.may_change(cx, own, Permission::DeleteOwnMessage, Permission::DeleteAnyMessage).await?;
         room.must_be_open()?;
@@ -180,7 +204,7 @@ impl Question for GetMessage {
     type Out = Message;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
-        Ok(self.place.enter(cx, Lock::None).await?.1)
+        Ok(self.place.enter(cx, Lock::None, &[]).await?.1)
     }
 }
 

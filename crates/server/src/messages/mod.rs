@@ -67,6 +67,12 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Whether it says nothing; then nothing changes, and nobody is told.
+    pub fn is_empty(&self) -> bool {
+        let texts = [&self.author, &self.body, &self.attributes, &self.subject];
+        texts.into_iter().all(Option::is_none) && self.created.is_none() && self.updated.is_none()
+    }
+
     /// Holds the patch against the limits; the refusals carry the documented codes.
     pub fn check(&self, limits: &Limits) -> Outcome<()> {
         if let Some(body) = &self.body {

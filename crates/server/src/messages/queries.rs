@@ -49,7 +49,7 @@ static CHANGED: Sql = Sql::new(concat!(
 ));
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE messages SET author = $4, body = $5, attributes = $6, subject = $7, created = $8, updated = $9, ",
-    "updated_by = $10, changed_pos = $11 WHERE account = $1 AND conversation_sid = $2 AND idx = $3 RETURNING ",
+    "updated_by = $10, changed_pos = $11, participant_sid = $12 WHERE account = $1 AND conversation_sid = $2 AND idx = $3 RETURNING ",
     columns!()
 ));
 static REMOVE: Sql = Sql::new(
@@ -178,6 +178,7 @@ pub async fn update(tx: &mut Tx<'_>, message: &Message) -> Outcome<Message> {
         message.updated.micros().into(),
         message.updated_by.as_deref().into(),
         message.changed_pos.into(),
+        message.participant.as_ref().map(Sid::as_str).into(),
     ];
     read(&tx.query_one(&UPDATE, &values).await?)
 }

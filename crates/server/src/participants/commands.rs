@@ -1,64 +1,18 @@
 //! Transactions of participants: joining, adding, changing, reading on, leaving.
 
+use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind, User};
-use tertulia_protocol::{Sid, Timestamp};
 
 use super::events::ParticipantEvent;
 use super::queries::{self, Roster};
-use super::{Binding, NotificationLevel, Participant, Refusal};
-use crate::conversations::commands::{Room, enter, unread};
+use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refusal};
+use crate::conversations::commands::{Room, enter, is_creator, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
-use crate::conversations::{Conversation, State};
-use crate::platform::{Change, Cx, Outcome, PageRequest, Question, text};
+use crate::conversations::{self, Conversation};
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
 use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
-use crate::{services, users};
-
-/// What an add says about the new participant.
-#[derive(Clone, Debug, Default)]
-pub struct NewParticipant {
-    /// A chat participant's identity.
-    pub identity: Option<String>,
-    /// Another messenger's addresses.
-    pub binding: Option<Binding>,
-    /// JSON text.
-    pub attributes: Option<String>,
-    /// A conversation role; the service's default otherwise.
-    pub role: Option<Sid<RoleKind>>,
-    /// An importer's own date.
-    pub created: Option<Timestamp>,
-    /// An importer's own date.
-    pub updated: Option<Timestamp>,
-}
-
-impl NewParticipant {
-    fn check(&self, attributes_max: usize) -> Outcome<()> {
-        if let Some(attributes) = &self.attributes {
-            text::attributes(attributes, attributes_max)?;
-        }
-        match (&self.identity, &self.binding) {
-            (None, None) => Err(Refusal::NobodyNamed.into()),
-            (Some(identity), None) => text::identity(identity),
-            (Some(_), Some(binding)) if binding.address.is_some() => Err(Refusal::IdentityWithAddress.into()),
-            (Some(identity), Some(_)) => text::identity(identity),
-            (None, Some(binding)) => check_binding(binding),
-        }
-    }
-}
-
-fn check_binding(binding: &Binding) -> Outcome<()> {
-    let address = binding.address.as_deref().ok_or(Refusal::AddressMissing)?;
-    let proxy = binding.proxy_address.as_deref().ok_or(Refusal::ProxyAddressMissing)?;
-    text::at_most("MessagingBinding.Address", address, 256, tertulia_protocol::Code::AddressInvalid)?;
-    text::at_most("MessagingBinding.ProxyAddress", proxy, 256, tertulia_protocol::Code::ProxyAddressInvalid)?;
-    if address == proxy {
-        return Err(Refusal::AddressesEqual.into());
-    }
-    if Binding::kind_of(address) != Binding::kind_of(proxy) {
-        return Err(Refusal::BindingTypesDiffer.into());
-    }
-    Ok(())
-}
+use crate::{accounts, services, users};
 
 /// Adds a participant, or joins: the same, told apart by whose identity it is.
 #[derive(Clone, Debug)]
@@ -75,6 +29,10 @@ impl Change for AddParticipant {
     type Out = Participant;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Participant> {
+        if self.new.identity.is_none() {
+            // A pair of addresses is looked for in the whole account: nobody else adds one meanwhile.
+            accounts::queries::get_locked(cx.tx, cx.caller.account).await?;
+        }
         let room = enter(cx, self.service, &self.conversation, Lock::Row).await?;
         may_add(cx, &room, &self.new).await?;
         room.must_be_open()?;
@@ -95,7 +53,8 @@ async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outc
     if !joins {
         return room.may(cx, Permission::AddParticipant).await;
     }
-    if room.conversation.created_by == user.identity {
+    // Who is in already is told so, whatever else would be asked.
+    if room.participant.is_some() || is_creator(cx, &room.conversation).await? {
         return Ok(());
     }
     may_in_service(cx, Permission::JoinConversation).await
@@ -103,9 +62,16 @@ async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outc
 
 async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Participant> {
     let (account, conversation) = (room.conversation.account, room.conversation.sid);
-    if let Some(binding) = &new.binding {
-        must_be_free(cx, room, binding).await?;
+    if new.identity.is_none() {
+        must_be_free(cx, account, new.binding.as_ref()).await?;
+        if queries::count_non_chat(cx.tx, account, conversation).await? >= cx.limits.non_chat_participants_max {
+            return Err(Refusal::TooManyNonChat.into());
+        }
     }
+    let role = match new.role {
+        Some(role) => Some(role),
+        None => default_role(cx, room, new).await?,
+    };
     let roster = queries::bump_roster(cx.tx, account, conversation, 1).await?;
     if roster.participants_count > cx.limits.participants_max {
         return Err(Refusal::TooMany.into());
@@ -117,22 +83,43 @@ async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<
             (Some(user), position)
         }
     };
-    let participant = row(cx, room, new, user, roster, mine_pos);
+    let participant = Participant { user, role, ..row(cx, room, new, roster, mine_pos) };
     let added = queries::insert(cx.tx, &participant).await?.ok_or(Refusal::Exists)?;
     cx.emit(&ParticipantEvent::Added { after: Box::new(added.clone()) });
     Ok(added)
 }
 
-/// A pair of addresses leads to one open conversation; closing or deleting that one frees the pair.
-async fn must_be_free(cx: &mut Cx<'_, '_>, room: &Room, binding: &Binding) -> Outcome<()> {
-    let account = room.conversation.account;
-    // The newest is enough: it was let in only because no older one was open, and closed is final.
-    let newest = queries::binding_in_use(cx.tx, account, room.service.sid, binding).await?;
-    let Some(other) = newest else { return Ok(()) };
-    let other = find_even_removed(cx.tx, account, other, Lock::None).await?;
-    match other.filter(|other| other.state != State::Closed && other.removed.is_none()) {
-        Some(other) => Err(Refusal::BindingTaken(other.sid).into()),
-        None => Ok(()),
+/// Conversations that are looked at together.
+const SOME: i64 = 500;
+
+/// A pair of addresses leads to one open conversation of the account; closing or deleting that one frees
+/// the pair.
+async fn must_be_free(cx: &mut Cx<'_, '_>, account: AccountNumber, binding: Option<&Binding>) -> Outcome<()> {
+    let Some(binding) = binding else { return Ok(()) };
+    let mut after = String::new();
+    loop {
+        let some = queries::with_pair(cx.tx, account, binding, &after, SOME).await?;
+        if let Some(other) = conversations::queries::open_among(cx.tx, account, &some).await?.first() {
+            return Err(Refusal::BindingTaken(*other).into());
+        }
+        match some.last() {
+            Some(last) if some.len() as i64 == SOME => after = last.to_string(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Whether a user is in as many open conversations as a user may be; closed ones do not count.
+async fn has_too_many(cx: &mut Cx<'_, '_>, account: AccountNumber, user: Sid<User>) -> Outcome<bool> {
+    let (mut after, mut open) = (String::new(), 0);
+    loop {
+        let some = queries::conversations_of(cx.tx, account, user, &after, SOME).await?;
+        open += conversations::queries::open_among(cx.tx, account, &some).await?.len() as i64;
+        match some.last() {
+            _ if open >= cx.limits.conversations_per_user_max => return Ok(true),
+            Some(last) if some.len() as i64 == SOME => after = last.to_string(),
+            _ => return Ok(false),
+        }
     }
 }
 
@@ -143,29 +130,26 @@ async fn take_in(cx: &mut Cx<'_, '_>, room: &Room, identity: &str) -> Outcome<(S
     if count > cx.limits.conversations_per_user_max {
         // Somebody who is there already is refused for that, not for the count.
         let (account, sid) = (room.conversation.account, room.conversation.sid);
-        let there = queries::find_by_user(cx.tx, account, user.sid, sid).await?;
-        return Err(there.map_or(users::Refusal::TooManyConversations.into(), |_| Refusal::Exists.into()));
+        if queries::find_by_user(cx.tx, account, user.sid, sid).await?.is_some() {
+            return Err(Refusal::Exists.into());
+        }
+        if has_too_many(cx, account, user.sid).await? {
+            return Err(users::Refusal::TooManyConversations.into());
+        }
     }
     Ok((user.sid, position))
 }
 
-fn row(
-    cx: &mut Cx<'_, '_>,
-    room: &Room,
-    new: &NewParticipant,
-    user: Option<Sid<User>>,
-    roster: Roster,
-    mine_pos: i64,
-) -> Participant {
-    // Who creates a conversation through the SDK has its creator's role once joined (decision 24).
-    let is_creator = cx.caller.user().is_some_and(|caller| {
-        new.identity.as_ref() == Some(&caller.identity) && room.conversation.created_by == caller.identity
-    });
-    let default = match (&new.identity, is_creator) {
-        (None, _) => None,
-        (Some(_), true) => Some(room.service.conversation_creator_role),
-        (Some(_), false) => Some(room.service.conversation_role),
-    };
+/// Who creates a conversation through the SDK has its creator's role once joined (decision 24).
+async fn default_role(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Option<Sid<RoleKind>>> {
+    let Some(identity) = &new.identity else { return Ok(None) };
+    let joins = cx.caller.user().is_some_and(|caller| *identity == caller.identity);
+    let is_creator = joins && is_creator(cx, &room.conversation).await?;
+    Ok(Some(if is_creator { room.service.conversation_creator_role } else { room.service.conversation_role }))
+}
+
+/// A new row, but for user and role.
+fn row(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant, roster: Roster, mine_pos: i64) -> Participant {
     let created = new.created.unwrap_or(cx.now);
     Participant {
         account: room.conversation.account,
@@ -173,9 +157,9 @@ fn row(
         sid: cx.ids.sid(),
         service: room.service.sid,
         identity: new.identity.clone(),
-        user,
+        user: None,
         binding: new.binding.clone(),
-        role: new.role.or(default),
+        role: None,
         attributes: new.attributes.clone().unwrap_or_else(|| "{}".to_owned()),
         last_read_index: None,
         last_read_at: None,
@@ -187,63 +171,6 @@ fn row(
         mine_created_pos: mine_pos,
         mine_changed_pos: mine_pos,
         removed: None,
-    }
-}
-
-/// What an update says about a participant; `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default)]
-pub struct Patch {
-    /// JSON text.
-    pub attributes: Option<String>,
-    /// Another conversation role.
-    pub role: Option<Sid<RoleKind>>,
-    /// The read horizon; `Some(None)` takes it away.
-    pub last_read_index: Option<Option<i64>>,
-    /// When it was read; now, unless given.
-    pub last_read_at: Option<Timestamp>,
-    /// Whether the user wants to be notified.
-    pub notification_level: Option<NotificationLevel>,
-    /// An importer's own date.
-    pub created: Option<Timestamp>,
-    /// An importer's own date.
-    pub updated: Option<Timestamp>,
-}
-
-impl Patch {
-    fn check(&self, attributes_max: usize) -> Outcome<()> {
-        if let Some(attributes) = &self.attributes {
-            text::attributes(attributes, attributes_max)?;
-        }
-        if self.last_read_index.flatten().is_some_and(|index| index < 0) {
-            return Err(Refusal::LastReadIndexInvalid.into());
-        }
-        Ok(())
-    }
-
-    /// The roster shows everything but the notification level; the own list shows horizon and level.
-    const fn touches(&self) -> (bool, bool) {
-        let horizon = self.last_read_index.is_some() || self.last_read_at.is_some();
-        let facts =
-            self.attributes.is_some() || self.role.is_some() || self.created.is_some() || self.updated.is_some();
-        (horizon || facts, horizon || self.notification_level.is_some())
-    }
-
-    fn apply(&self, participant: &mut Participant, now: Timestamp) {
-        if let Some(attributes) = &self.attributes {
-            participant.attributes.clone_from(attributes);
-        }
-        participant.role = self.role.or(participant.role);
-        if let Some(index) = self.last_read_index {
-            participant.last_read_index = index;
-            participant.last_read_at = index.and(Some(now));
-        }
-        participant.last_read_at = self.last_read_at.or(participant.last_read_at);
-        participant.notification_level = self.notification_level.unwrap_or(participant.notification_level);
-        participant.created = self.created.unwrap_or(participant.created);
-        // A horizon says where somebody reads, not what somebody is: it is no change of the participant.
-        if self.attributes.is_some() || self.role.is_some() || self.updated.is_some() {
-            participant.updated = self.updated.unwrap_or(now);
-        }
     }
 }
 
@@ -265,14 +192,23 @@ impl Change for UpdateParticipant {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Participant> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
-        let participant = room.get_participant(cx, &self.key).await?;
+        // Asked before it is looked for: a stranger does not learn who takes part.
+        let own = room.own(&self.key).cloned();
         if self.patch.attributes.is_some() {
-            let is_own = room.participant.as_ref().is_some_and(|own| own.sid == participant.sid);
-            let (own, any) = (Permission::EditOwnParticipantAttributes, Permission::EditAnyParticipantAttributes);
-            room.may_change(cx, is_own, own, any).await?;
+            let (own_attributes, any) =
+                (Permission::EditOwnParticipantAttributes, Permission::EditAnyParticipantAttributes);
+            room.may_change(cx, own.is_some(), own_attributes, any).await?;
+        } else {
+            room.must_take_part(cx)?;
         }
-        room.must_take_part(cx)?;
-        room.must_be_open()?;
+        let participant = match own {
+            Some(own) => own,
+            None => room.get_participant(cx, &self.key).await?,
+        };
+        // A read horizon is no change of the conversation: it moves in a closed one too.
+        if self.patch.has_facts() {
+            room.must_be_open()?;
+        }
         if let Some(role) = self.patch.role {
             roles::commands::get(cx, room.service.sid, role, Scope::Conversation).await?;
         }
@@ -284,6 +220,9 @@ impl Change for UpdateParticipant {
 pub async fn change(cx: &mut Cx<'_, '_>, found: Participant, patch: &Patch) -> Outcome<Participant> {
     patch.check(cx.limits.attributes_bytes_max)?;
     let (in_roster, in_mine) = patch.touches();
+    if !in_roster && !in_mine {
+        return Ok(found);
+    }
     let (mut roster_pos, mut mine_pos) = (None, None);
     if in_roster {
         roster_pos = Some(queries::bump_roster(cx.tx, found.account, found.conversation, 0).await?.position);
@@ -346,15 +285,18 @@ impl Change for RemoveParticipant {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         // The conversation's lock comes first: who is removed cannot be sending at the same time.
         let room = enter(cx, self.service, &self.conversation, Lock::Row).await?;
-        let leaver = room.get_participant(cx, &self.key).await?;
-        let leaves = room.participant.as_ref().is_some_and(|own| own.sid == leaver.sid);
-        let permission = if leaves { Permission::LeaveConversation } else { Permission::RemoveParticipant };
+        let own = room.own(&self.key).cloned();
+        let permission = if own.is_some() { Permission::LeaveConversation } else { Permission::RemoveParticipant };
         room.may(cx, permission).await?;
+        let leaver = match own {
+            Some(own) => own,
+            None => room.get_participant(cx, &self.key).await?,
+        };
         take_out(cx, leaver).await
     }
 }
 
-/// Turns a participant into a tombstone, and tells the user's own list and the roster.
+/// Turns a participant, whose conversation is locked, into a tombstone, and tells the user's own list and the roster.
 pub async fn take_out(cx: &mut Cx<'_, '_>, participant: Participant) -> Outcome<()> {
     let roster = queries::bump_roster(cx.tx, participant.account, participant.conversation, -1).await?;
     remove(cx, participant, Some(roster.position)).await
@@ -372,7 +314,10 @@ async fn remove(cx: &mut Cx<'_, '_>, participant: Participant, roster_pos: Optio
         None => 0,
     };
     let in_roster = roster_pos.unwrap_or(participant.roster_changed_pos);
-    queries::remove(cx.tx, &participant, in_roster, mine_pos, cx.now).await?;
+    if !queries::remove(cx.tx, &participant, in_roster, mine_pos, cx.now).await? {
+        // Somebody was faster; what was counted above is undone with this command.
+        return Err(Refusal::NotFound.into());
+    }
     cx.emit(&ParticipantEvent::Removed { before: Box::new(participant), roster_pos, mine_pos });
     Ok(())
 }
@@ -452,6 +397,7 @@ impl Question for ListConversationsOf {
         let (account, after) = (service.account, self.page.text_after());
         let rows = match &self.who {
             Who::Address(address) => {
+                let after = (after, self.page.after.as_ref().and_then(|key| key.text(1)).unwrap_or_default());
                 queries::of_address(cx.tx, account, service.sid, address, after, self.page.limit()).await?
             }
             Who::Identity(identity) => {

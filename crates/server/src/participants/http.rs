@@ -4,10 +4,9 @@ use tertulia_protocol::rest::{Links, ParticipantBody, ParticipantConversationBod
 use tertulia_protocol::{Code, Cursor};
 
 use super::commands::{
-    AddParticipant, GetParticipant, ListConversationsOf, ListParticipants, NewParticipant, Patch, RemoveParticipant,
-    UpdateParticipant, Who,
+    AddParticipant, GetParticipant, ListConversationsOf, ListParticipants, RemoveParticipant, UpdateParticipant, Who,
 };
-use super::{Binding, Participant, Refusal};
+use super::{Binding, NewParticipant, Participant, Patch, Refusal};
 use crate::conversations::Conversation;
 use crate::conversations::http::timers;
 use crate::platform::page::created_key;
@@ -70,23 +69,17 @@ async fn delete(call: Call) -> Outcome<Reply> {
 
 fn new_participant(form: &Form) -> Outcome<NewParticipant> {
     Ok(NewParticipant {
-        identity: form.owned("Identity"),
-        binding: binding(form),
+        identity: form.owned("Identity").filter(|identity| !identity.is_empty()),
+        binding: Binding::given(
+            form.owned("MessagingBinding.Address"),
+            form.owned("MessagingBinding.ProxyAddress"),
+            form.owned("MessagingBinding.ProjectedAddress"),
+        ),
         attributes: form.owned("Attributes"),
         role: form.sid("RoleSid", Code::ConversationRoleNotFound)?,
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
     })
-}
-
-fn binding(form: &Form) -> Option<Binding> {
-    let given = |name| form.owned(name).filter(|text| !text.is_empty());
-    let address = given("MessagingBinding.Address");
-    let proxy_address = given("MessagingBinding.ProxyAddress");
-    let projected_address = given("MessagingBinding.ProjectedAddress");
-    let kind = address.as_deref().or(projected_address.as_deref()).or(proxy_address.as_deref())?;
-    let kind = Binding::kind_of(kind).to_owned();
-    Some(Binding { kind, address, proxy_address, projected_address })
 }
 
 fn patch(form: &Form) -> Outcome<Patch> {
@@ -138,7 +131,7 @@ async fn list_conversations(call: Call) -> Outcome<Reply> {
     };
     let question = ListConversationsOf { service: call.service, who, page: page.clone() };
     let rows = call.app.ask(&call.caller, question).await?;
-    let mut page_of = page.cut(rows, |(row, _)| Cursor::new([row.conversation.to_string()]));
+    let mut page_of = page.cut(rows, |(row, _)| Cursor::new([row.conversation.to_string(), row.sid.to_string()]));
     page_of.rows.retain(|(_, conversation)| conversation.removed.is_none());
     let bodies = page_of.map(|(row, conversation)| conversation_body(&call, row, conversation));
     let url = format!("{}/ParticipantConversations", call.base());

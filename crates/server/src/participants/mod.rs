@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tertulia_protocol::sid::{Conversation, Participant as ParticipantKind, Role, Service, User};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
-use crate::platform::{AccountNumber, Error};
+use crate::platform::{AccountNumber, Error, Outcome, text};
 
 /// A participant.
 #[derive(Clone, Debug)]
@@ -102,12 +102,157 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// A binding of what was given: an empty text is none.
+    pub fn given(
+        address: Option<String>,
+        proxy_address: Option<String>,
+        projected_address: Option<String>,
+    ) -> Option<Self> {
+        let [address, proxy_address, projected_address] =
+            [address, proxy_address, projected_address].map(|text| text.filter(|text| !text.is_empty()));
+        let any = address.as_deref().or(projected_address.as_deref()).or(proxy_address.as_deref())?;
+        Some(Self { kind: Self::kind_of(any).to_owned(), address, proxy_address, projected_address })
+    }
+
+    /// Holds a binding against its rules; with an identity only a projected address makes one.
+    pub fn check(&self, has_identity: bool) -> Outcome<()> {
+        let projected = self.projected_address.as_deref();
+        at_most("ProjectedAddress", projected.unwrap_or_default(), Code::AddressInvalid)?;
+        at_most("ProxyAddress", self.proxy_address.as_deref().unwrap_or_default(), Code::ProxyAddressInvalid)?;
+        if has_identity {
+            let fits = self.address.is_none() && projected.is_some();
+            return if fits { Ok(()) } else { Err(Refusal::IdentityWithAddress.into()) };
+        }
+        let address = self.address.as_deref().ok_or(Refusal::AddressMissing)?;
+        let proxy = self.proxy_address.as_deref().ok_or(Refusal::ProxyAddressMissing)?;
+        at_most("Address", address, Code::AddressInvalid)?;
+        well_formed("Address", address, Code::AddressInvalid)?;
+        well_formed("ProxyAddress", proxy, Code::ProxyAddressInvalid)?;
+        if address == proxy {
+            return Err(Refusal::AddressesEqual.into());
+        }
+        if Self::kind_of(address) != Self::kind_of(proxy) {
+            return Err(Refusal::BindingTypesDiffer.into());
+        }
+        Ok(())
+    }
+
     /// The type that an address is of: by its prefix, `sms` for a bare number.
     pub fn kind_of(address: &str) -> &str {
         match address.split_once(':') {
             Some((kind @ ("whatsapp" | "messenger" | "rcs" | "apple" | "gbm"), _)) => kind,
             _ if address.contains('@') => "email",
             _ => "sms",
+        }
+    }
+}
+
+fn at_most(name: &str, address: &str, code: Code) -> Outcome<()> {
+    text::at_most(&format!("MessagingBinding.{name}"), address, 256, code)
+}
+
+/// An address without a messenger's prefix is a phone number or a short code; with one, it is not empty.
+fn well_formed(name: &str, address: &str, code: Code) -> Outcome<()> {
+    let fits = match Binding::kind_of(address) {
+        "sms" => {
+            let digits = address.strip_prefix('+').unwrap_or(address);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        "email" => true,
+        kind => address.len() > kind.len() + 1,
+    };
+    if fits { Ok(()) } else { Err(Error::refused(code, format!("MessagingBinding.{name} is no address"))) }
+}
+
+/// What an add says about the new participant.
+#[derive(Clone, Debug, Default)]
+pub struct NewParticipant {
+    /// A chat participant's identity.
+    pub identity: Option<String>,
+    /// Another messenger's addresses.
+    pub binding: Option<Binding>,
+    /// JSON text.
+    pub attributes: Option<String>,
+    /// A conversation role; the service's default otherwise.
+    pub role: Option<Sid<Role>>,
+    /// An importer's own date.
+    pub created: Option<Timestamp>,
+    /// An importer's own date.
+    pub updated: Option<Timestamp>,
+}
+
+impl NewParticipant {
+    fn check(&self, attributes_max: usize) -> Outcome<()> {
+        if let Some(attributes) = &self.attributes {
+            text::attributes(attributes, attributes_max)?;
+        }
+        if let Some(binding) = &self.binding {
+            binding.check(self.identity.is_some())?;
+        }
+        match (&self.identity, &self.binding) {
+            (Some(identity), _) => text::identity(identity),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(Refusal::NobodyNamed.into()),
+        }
+    }
+}
+
+/// What an update says about a participant; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// JSON text.
+    pub attributes: Option<String>,
+    /// Another conversation role.
+    pub role: Option<Sid<Role>>,
+    /// The read horizon; `Some(None)` takes it away.
+    pub last_read_index: Option<Option<i64>>,
+    /// When it was read; now, unless given.
+    pub last_read_at: Option<Timestamp>,
+    /// Whether the user wants to be notified.
+    pub notification_level: Option<NotificationLevel>,
+    /// An importer's own date.
+    pub created: Option<Timestamp>,
+    /// An importer's own date.
+    pub updated: Option<Timestamp>,
+}
+
+impl Patch {
+    fn check(&self, attributes_max: usize) -> Outcome<()> {
+        if let Some(attributes) = &self.attributes {
+            text::attributes(attributes, attributes_max)?;
+        }
+        if self.last_read_index.flatten().is_some_and(|index| index < 0) {
+            return Err(Refusal::LastReadIndexInvalid.into());
+        }
+        Ok(())
+    }
+
+    /// The roster shows everything but the notification level; the own list shows horizon and level.
+    const fn touches(&self) -> (bool, bool) {
+        let horizon = self.last_read_index.is_some() || self.last_read_at.is_some();
+        (horizon || self.has_facts(), horizon || self.notification_level.is_some())
+    }
+
+    /// Whether it changes the participant as others know it, and not only how far it has read.
+    const fn has_facts(&self) -> bool {
+        self.attributes.is_some() || self.role.is_some() || self.created.is_some() || self.updated.is_some()
+    }
+
+    fn apply(&self, participant: &mut Participant, now: Timestamp) {
+        if let Some(attributes) = &self.attributes {
+            participant.attributes.clone_from(attributes);
+        }
+        participant.role = self.role.or(participant.role);
+        if let Some(index) = self.last_read_index {
+            participant.last_read_index = index;
+            participant.last_read_at = index.and(Some(now));
+        }
+        participant.last_read_at = self.last_read_at.or(participant.last_read_at);
+        participant.notification_level = self.notification_level.unwrap_or(participant.notification_level);
+        participant.created = self.created.unwrap_or(participant.created);
+        // A horizon says where somebody reads, not what somebody is: it is no change of the participant.
+        if self.attributes.is_some() || self.role.is_some() || self.updated.is_some() {
+            participant.updated = self.updated.unwrap_or(now);
         }
     }
 }
@@ -133,6 +278,8 @@ pub enum Refusal {
     AddressesEqual,
     /// Address and proxy address belong to different messengers.
     BindingTypesDiffer,
+    /// The conversation has as many participants of other messengers as it may have.
+    TooManyNonChat,
     /// The pair of addresses is in use; applications parse the conversation out of the message.
     BindingTaken(Sid<Conversation>),
     /// Not a number.
@@ -158,6 +305,11 @@ impl From<Refusal> for Error {
             Refusal::TooMany => {
                 let message = "The conversation has as many participants as limits.participants_max allows";
                 return Self::refused(Code::TooManyParticipants, message);
+            }
+            Refusal::TooManyNonChat => {
+                let message = "The conversation has as many participants of other messengers as \
+                               limits.non_chat_participants_max allows";
+                return Self::refused(Code::TooManyNonChatParticipants, message);
             }
             Refusal::Exists => Code::ParticipantExists,
             Refusal::IdentityWithAddress => Code::IdentityNotAcceptable,

@@ -25,13 +25,6 @@ macro_rules! by_sid {
     };
 }
 
-macro_rules! by_address {
-    () => {
-        " FROM participants WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND conversation_sid > $3 \
-         AND binding IS NOT NULL "
-    };
-}
-
 static BY_SID: Sql = Sql::new(by_sid!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static BY_SID_LOCKED: Sql = Sql::pair(by_sid!(), concat!(by_sid!(), " FOR UPDATE"));
@@ -89,20 +82,20 @@ static MINE_CHANGED: Sql = Sql::new(concat!(
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO participants (account, conversation_sid, sid, service_sid, identity, user_sid, binding, role_sid, ",
     "attributes, last_read_index, last_read_at, notification_level, created, updated, roster_created_pos, ",
-    "roster_changed_pos, mine_created_pos, mine_changed_pos) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $16) ",
+    "roster_changed_pos, mine_created_pos, mine_changed_pos, address, proxy_address) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $16, $17, $18) ",
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE participants SET role_sid = $4, attributes = $5, last_read_index = $6, last_read_at = $7, ",
-    "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, binding = $12 ",
+    "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, created = $12 ",
     "WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL RETURNING ",
     columns!()
 ));
 static REMOVE: Sql = Sql::new(
-    "UPDATE participants SET removed = $4, identity = NULL, binding = NULL, role_sid = NULL, attributes = '{}', \
-     last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
+    "UPDATE participants SET removed = $4, identity = NULL, binding = NULL, address = NULL, proxy_address = NULL, \
+     role_sid = NULL, attributes = '{}', last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
      WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
 );
 static OPEN_ROSTER: Sql =
@@ -113,15 +106,30 @@ static BUMP_ROSTER: Sql = Sql::new(
 );
 static ROSTER: Sql =
     Sql::new("SELECT position, participants_count FROM rosters WHERE account = $1 AND conversation_sid = $2");
-static BINDING_TAKEN: Sql = Sql::new(
-    "SELECT conversation_sid FROM participants WHERE account = $1 AND service_sid = $2 AND binding = $3 \
-     AND removed IS NULL ORDER BY created DESC LIMIT 1",
+static WITH_PAIR: Sql = Sql::new(
+    "SELECT DISTINCT conversation_sid FROM participants WHERE account = $1 AND address = $2 AND proxy_address = $3 \
+     AND removed IS NULL AND conversation_sid > $4 ORDER BY conversation_sid LIMIT $5",
 );
-// The stored text has the address as one JSON string after its name.
-static BY_ADDRESS: Sql = Sql::pair(
-    concat!("SELECT ", columns!(), by_address!(), "AND instr(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
-    concat!("SELECT ", columns!(), by_address!(), "AND strpos(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
+static CONVERSATIONS_OF: Sql = Sql::new(
+    "SELECT conversation_sid FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL \
+     AND conversation_sid > $3 ORDER BY conversation_sid LIMIT $4",
 );
+static COUNT_NON_CHAT: Sql = Sql::new(
+    "SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND identity IS NULL \
+     AND removed IS NULL",
+);
+static OF_ADDRESS: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND address = $2 AND service_sid = $3 AND removed IS NULL ",
+    "AND (conversation_sid, sid) > ($4, $5) ORDER BY conversation_sid, sid LIMIT $6"
+));
+static BY_ADDRESS: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND address = $2 AND conversation_sid = $3 AND removed IS NULL ",
+    "ORDER BY sid LIMIT 1"
+));
 static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
@@ -331,6 +339,8 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Participant) -> Outcome<Option<Partic
         new.updated.micros().into(),
         new.roster_created_pos.into(),
         new.mine_created_pos.into(),
+        new.binding.as_ref().and_then(|binding| binding.address.as_deref()).into(),
+        new.binding.as_ref().and_then(|binding| binding.proxy_address.as_deref()).into(),
     ];
     tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
 }
@@ -349,19 +359,19 @@ pub async fn update(tx: &mut Tx<'_>, participant: &Participant) -> Outcome<Optio
         participant.updated.micros().into(),
         participant.roster_changed_pos.into(),
         participant.mine_changed_pos.into(),
-        stored(participant.binding.as_ref()).into(),
+        participant.created.micros().into(),
     ];
     tx.query_opt(&UPDATE, &values).await?.as_ref().map(read).transpose()
 }
 
-/// Empties a participant's row into a tombstone at these positions.
+/// Empties a participant's row into a tombstone at these positions; `false` when it is one already.
 pub async fn remove(
     tx: &mut Tx<'_>,
     participant: &Participant,
     roster_pos: i64,
     mine_pos: i64,
     now: Timestamp,
-) -> Outcome<()> {
+) -> Outcome<bool> {
     let values = [
         participant.account.into(),
         participant.conversation.as_str().into(),
@@ -370,8 +380,7 @@ pub async fn remove(
         roster_pos.into(),
         mine_pos.into(),
     ];
-    tx.execute(&REMOVE, &values).await?;
-    Ok(())
+    Ok(tx.execute(&REMOVE, &values).await? > 0)
 }
 
 /// Makes the roster of a new conversation.
@@ -408,30 +417,62 @@ pub async fn roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<C
     }
 }
 
-/// The newest conversation in which a binding is in use.
-pub async fn binding_in_use(
+/// Conversations in which a pair of addresses takes part, closed and deleted ones too, after one.
+pub async fn with_pair(
     tx: &mut Tx<'_>,
     account: AccountNumber,
-    service: Sid<Service>,
     binding: &Binding,
-) -> Outcome<Option<Sid<Conversation>>> {
-    let values = [account.into(), service.as_str().into(), stored(Some(binding)).into()];
-    let row = tx.query_opt(&BINDING_TAKEN, &values).await?;
-    row.map(|row| Columns::of("participants", &row).sid()).transpose()
+    after: &str,
+    limit: i64,
+) -> Outcome<Vec<Sid<Conversation>>> {
+    let (address, proxy) = (binding.address.as_deref(), binding.proxy_address.as_deref());
+    let rows =
+        tx.query(&WITH_PAIR, &[account.into(), address.into(), proxy.into(), after.into(), limit.into()]).await?;
+    rows.iter().map(|row| Columns::of("participants", row).sid()).collect()
 }
 
-/// Participants of another messenger that are reached at this address, by conversation SID, after one.
+/// SIDs of the conversations that a user is in, closed and deleted ones too, after one.
+pub async fn conversations_of(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    after: &str,
+    limit: i64,
+) -> Outcome<Vec<Sid<Conversation>>> {
+    let rows = tx.query(&CONVERSATIONS_OF, &[account.into(), user.as_str().into(), after.into(), limit.into()]).await?;
+    rows.iter().map(|row| Columns::of("participants", row).sid()).collect()
+}
+
+/// How many participants of other messengers a conversation has.
+pub async fn count_non_chat(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<Conversation>) -> Outcome<i64> {
+    Ok(tx.query_one(&COUNT_NON_CHAT, &[account.into(), conversation.as_str().into()]).await?.get(0)?)
+}
+
+/// Participants of a service that are reached at this address, in the order of `(conversation, sid)`,
+/// after one.
 pub async fn of_address(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
     address: &str,
-    after: &str,
+    after: (&str, &str),
     limit: i64,
 ) -> Outcome<Vec<Participant>> {
-    let part = format!("\"address\":{}", serde_json::Value::from(address));
-    let values = [account.into(), service.as_str().into(), after.into(), part.as_str().into(), limit.into()];
-    tx.query(&BY_ADDRESS, &values).await?.iter().map(read).collect()
+    let (conversation, sid) = after;
+    let service = service.as_str();
+    let values = [account.into(), address.into(), service.into(), conversation.into(), sid.into(), limit.into()];
+    tx.query(&OF_ADDRESS, &values).await?.iter().map(read).collect()
+}
+
+/// The participant of a conversation that is reached at this address.
+pub async fn find_by_address(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    address: &str,
+) -> Outcome<Option<Participant>> {
+    let values = [account.into(), address.into(), conversation.as_str().into()];
+    tx.query_opt(&BY_ADDRESS, &values).await?.as_ref().map(read).transpose()
 }
 
 /// Whether some participant of the service holds the role.

@@ -1,9 +1,9 @@
 //! Tunnelled routes of participants (SDK facts §5).
 
-use tertulia_protocol::sdk::{BASE, BindingRequest, ParticipantAnswer, ParticipantRequest};
+use tertulia_protocol::sdk::{BASE, ParticipantAnswer, ParticipantRequest};
 
-use super::commands::{AddParticipant, NewParticipant, Patch, RemoveParticipant, UpdateParticipant};
-use super::{Binding, Participant};
+use super::commands::{AddParticipant, RemoveParticipant, UpdateParticipant};
+use super::{Binding, NewParticipant, Participant, Patch};
 use crate::platform::{Call, Outcome, Reply, Route};
 use crate::routes;
 
@@ -18,18 +18,15 @@ async fn create(call: Call) -> Outcome<Reply> {
     let request: ParticipantRequest = call.json()?;
     let new = NewParticipant {
         identity: request.identity,
-        binding: request.messaging_binding.map(binding),
+        binding: request
+            .messaging_binding
+            .and_then(|binding| Binding::given(binding.address, binding.proxy_address, None)),
         attributes: request.attributes,
         ..NewParticipant::default()
     };
     let change = AddParticipant { service: None, conversation: call.param("Conversation").to_owned(), new };
     let added = call.app.perform(&call.caller, change).await?;
     Ok(Reply::created(&answer(&call, &added)))
-}
-
-fn binding(request: BindingRequest) -> Binding {
-    let kind = request.address.as_deref().map_or("sms", Binding::kind_of).to_owned();
-    Binding { kind, address: request.address, proxy_address: request.proxy_address, projected_address: None }
 }
 
 async fn update(call: Call) -> Outcome<Reply> {

@@ -100,6 +100,8 @@ pub struct Limits {
     pub attributes_bytes_max: usize,
     /// Participants of one conversation.
     pub participants_max: i64,
+    /// Of them, participants of other messengers.
+    pub non_chat_participants_max: i64,
     /// Conversations of one user.
     pub conversations_per_user_max: i64,
 }

@@ -61,7 +61,8 @@ async fn conversation(cx: &mut Cx<'_, '_>, sid: Sid<ConversationKind>, is_docume
         return Ok(was_there.then(|| Readable::Fading(Box::new(conversation))));
     }
     let takes_part = participants::queries::find_by_user(cx.tx, account, reader.sid, sid).await?.is_some();
-    let may_peek = is_document && (conversation.created_by == reader.identity || may_join(cx).await?);
+    let may_peek =
+        is_document && (conversations::commands::is_creator(cx, &conversation).await? || may_join(cx).await?);
     Ok((takes_part || may_peek).then(|| Readable::Conversation(Box::new(conversation))))
 }
 

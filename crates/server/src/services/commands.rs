@@ -90,7 +90,9 @@ impl Change for ConfigureService {
     type Out = Service;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Service> {
-        let mut service = resolve(cx, Some(self.sid)).await?;
+        let service = resolve(cx, Some(self.sid)).await?;
+        // Read once more under the lock: what this change does not name must stay as another one set it.
+        let mut service = queries::lock(cx.tx, &service).await?.ok_or(Refusal::NotFound)?;
         for role in [self.conversation_creator_role, self.conversation_role].into_iter().flatten() {
             roles::commands::get(cx, service.sid, role, Scope::Conversation).await?;
         }
@@ -151,7 +153,8 @@ impl Change for PurgeService {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Purged> {
         let (account, service) = (self.account, self.sid);
-        // Conversations first and users last: who is taken out of a conversation must still be there.
+        // Conversations first and users last: who is taken out of a conversation must still be there. That
+        // goes for conversations too that were deleted before the service was.
         let live = conversations::queries::live_of_service(cx.tx, account, service, 1).await?;
         if let Some(sid) = live.first().copied() {
             let found = conversations::queries::find_even_removed(cx.tx, account, sid, Lock::Row).await?;
@@ -159,6 +162,10 @@ impl Change for PurgeService {
                 conversations::commands::delete(cx, &conversation).await?;
             }
             return Ok(Purged::Conversation(sid));
+        }
+        let unpurged = conversations::queries::unpurged_of_service(cx.tx, account, service, 1).await?;
+        if let Some(sid) = unpurged.first() {
+            return Ok(Purged::Conversation(*sid));
         }
         let mut rows = participants::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
         if rows == 0 {

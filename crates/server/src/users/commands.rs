@@ -1,14 +1,16 @@
 //! Transactions of users: finding, or bringing into being, the user behind an identity, and changing it.
 
-use tertulia_protocol::sid::{Role as RoleKind, Service as ServiceKind, User as UserKind};
+use tertulia_protocol::sid::{
+    Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind, User as UserKind,
+};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
 use super::events::Updated;
 use super::queries::{self, NewUser};
 use super::{Refusal, User};
 use crate::conversations::Conversation;
-use crate::conversations::commands::{enter, unread};
-use crate::conversations::queries::Lock;
+use crate::conversations::commands::{PurgeConversation, enter, unread};
+use crate::conversations::queries::{Lock, find_even_removed};
 use crate::participants::commands::{take_out, with_conversations};
 use crate::participants::{self, Participant};
 use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
@@ -138,10 +140,7 @@ impl Change for CreateUser {
     }
 }
 
-/// Conversations that one step of deleting a user leaves at most.
-const DELETE_BATCH: i64 = 100;
-
-/// One step of deleting a user: takes it out of some conversations, and in the last step removes it.
+/// One step of deleting a user: takes it out of one conversation, and in the last step removes it.
 /// Whoever stops half-way has a user with fewer conversations, and deletes it again.
 #[derive(Clone, Debug)]
 pub struct DeleteUser {
@@ -158,20 +157,37 @@ impl Change for DeleteUser {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
         let service = services::commands::resolve(cx, self.service).await?;
         let user = get(cx, &service, &self.key).await?;
-        let batch = participants::queries::after(cx.tx, user.account, user.sid, "", DELETE_BATCH).await?;
-        if batch.is_empty() {
-            // Under the lock nobody adds the user to another conversation any more.
-            let user = queries::lock(cx.tx, &user).await?.ok_or(Refusal::NotFound)?;
-            if user.conversations_count > 0 {
-                return Ok(false);
-            }
-            queries::remove(cx.tx, &user, cx.now).await?;
-            return Ok(true);
+        if let Some(sid) = first_conversation(cx, &user).await? {
+            leave(cx, &user, sid).await?;
+            return Ok(false);
         }
-        for participant in batch {
-            take_out(cx, participant).await?;
+        // Under the lock nobody adds the user to another conversation any more.
+        let user = queries::lock(cx.tx, &user).await?.ok_or(Refusal::NotFound)?;
+        if first_conversation(cx, &user).await?.is_some() {
+            return Ok(false);
         }
-        Ok(false)
+        queries::remove(cx.tx, &user, cx.now).await?;
+        Ok(true)
+    }
+}
+
+async fn first_conversation(cx: &mut Cx<'_, '_>, user: &User) -> Outcome<Option<Sid<ConversationKind>>> {
+    let found = participants::queries::conversations_of(cx.tx, user.account, user.sid, "", 1).await?;
+    Ok(found.first().copied())
+}
+
+/// Takes a user out of a conversation, under the conversation's lock like everybody who does that.
+async fn leave(cx: &mut Cx<'_, '_>, user: &User, sid: Sid<ConversationKind>) -> Outcome<()> {
+    let account = user.account;
+    let conversation = find_even_removed(cx.tx, account, sid, Lock::Row).await?;
+    if conversation.is_some_and(|conversation| conversation.removed.is_some()) {
+        // Its purge takes everybody out, and tells of it in its own order.
+        PurgeConversation { account, sid }.apply(cx).await?;
+        return Ok(());
+    }
+    match participants::queries::find_by_user(cx.tx, account, user.sid, sid).await? {
+        Some(participant) => take_out(cx, participant).await,
+        None => Ok(()),
     }
 }
 
@@ -266,7 +282,7 @@ pub struct ChangeOwn {
     /// Which.
     pub place: OwnPlace,
     /// What changes.
-    pub patch: participants::commands::Patch,
+    pub patch: participants::Patch,
 }
 
 impl Change for ChangeOwn {
