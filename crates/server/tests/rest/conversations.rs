@@ -8,6 +8,7 @@ on_both_engines! {
     a_conversation_lives_and_dies,
     a_unique_name_is_taken_once_and_free_after_a_delete,
     lists_are_filtered_by_state_and_date,
+    a_deletion_is_told_once_whatever_the_number_of_participants,
 }
 on_sqlite! {
     both_routes_show_the_same_conversation_with_their_own_urls,
@@ -19,7 +20,11 @@ on_sqlite! {
     default_timers_belong_to_new_conversations_without_their_own,
     an_importer_brings_its_own_dates,
     names_have_limits,
-    bindings_are_kept,
+    bindings_are_kept_and_bounded,
+    imported_messages_do_not_drive_the_timers,
+    a_state_that_is_set_again_is_not_a_change_of_state,
+    an_end_second_counts_as_a_whole,
+    too_many_parameters_and_nuls_are_refused,
     a_closed_conversation_can_be_read_and_deleted_only,
 }
 
@@ -222,9 +227,88 @@ fn names_have_limits(world: &World) {
     post("UniqueName", "a\0b").refuses(400, 20001);
 }
 
-fn bindings_are_kept(world: &World) {
+fn bindings_are_kept_and_bounded(world: &World) {
     let created = world.conversation(&[("Bindings.Email.Address", "a@b.example"), ("Bindings.Email.Name", "A")]);
     assert_eq!(created["bindings"], json!({"email": {"projected_address": "a@b.example", "name": "A"}}));
+    let path = format!("/v1/Conversations/{}", sid(&created));
+    let updated = world.owner.post(&path, &[("Bindings.Email.Name", "B")]).is(200);
+    assert_eq!(updated["bindings"], json!({"email": {"projected_address": "a@b.example", "name": "B"}}));
+    for name in ["Bindings.Email.Name", "Bindings.Email.Address"] {
+        world.owner.post(&path, &[(name, &"é".repeat(257))]).refuses(400, 20001);
+        world.owner.post("/v1/Conversations", &[(name, &"é".repeat(257))]).refuses(400, 20001);
+    }
+}
+
+fn imported_messages_do_not_drive_the_timers(world: &World) {
+    let created = world.conversation(&[("Timers.Inactive", "PT1M"), ("State", "inactive")]);
+    let path = format!("/v1/Conversations/{}", sid(&created));
+    world.pass(30);
+    for date in ["2015-01-01T00:00:00Z", "9000-01-01T00:00:00Z"] {
+        world.owner.post(&format!("{path}/Messages"), &[("Body", "x"), ("DateCreated", date)]).is(201);
+        let seen = world.owner.get(&path).is(200);
+        assert_eq!(
+            (&seen["state"], &seen["timers"]),
+            (&json!("active"), &json!({"date_inactive": "2026-01-02T03:05:35Z"}))
+        );
+    }
+    let row = world.row(&path);
+    assert_eq!(row.state_since.seconds_text(), "2026-01-02T03:04:35Z");
+    assert_eq!(row.last_message_at.unwrap().seconds_text(), "9000-01-01T00:00:00Z");
+}
+
+fn a_state_that_is_set_again_is_not_a_change_of_state(world: &World) {
+    let path = format!("/v1/Conversations/{}", sid(&world.conversation(&[("Timers.Closed", "PT10M")])));
+    let since = world.row(&path).state_since;
+    world.pass(30);
+    let set = world.owner.post(&path, &[("State", "active"), ("Timers.Inactive", "PT1M")]).is(200);
+    let restarted = json!({"date_inactive": "2026-01-02T03:05:35Z", "date_closed": "2026-01-02T03:14:35Z"});
+    assert_eq!(set["timers"], restarted);
+    assert_eq!(world.row(&path).state_since, since);
+    world.owner.post(&path, &[("State", "inactive")]).is(200);
+    assert_ne!(world.row(&path).state_since, since);
+}
+
+fn an_end_second_counts_as_a_whole(world: &World) {
+    world.conversation(&[("DateCreated", "2020-01-11T12:00:00.5Z")]);
+    let count = |query: &str| {
+        let list = world.owner.get(&format!("/v1/Conversations?{query}")).is(200);
+        list["conversations"].as_array().unwrap().len()
+    };
+    assert_eq!(count("EndDate=2020-01-11T12:00:00Z"), 1);
+    assert_eq!(count("EndDate=2020-01-11T11:59:59Z"), 0);
+    assert_eq!(count("EndDate=2020-01-11T12:00:00.4Z"), 0);
+    assert_eq!(count("EndDate=2020-01-11"), 1);
+}
+
+fn too_many_parameters_and_nuls_are_refused(world: &World) {
+    let send = |body: &[u8]| world.owner.send("POST", "/v1/Conversations", body);
+    send("a&".repeat(1001).as_bytes()).refuses(400, 20001);
+    send(b"Unknown=%00").refuses(400, 20001);
+    for query in ["ParticipantConversations?Identity=%00", "ParticipantConversations?Address=%00", "Users?x=%00"] {
+        world.owner.get(&format!("/v1/{query}")).refuses(400, 20001);
+    }
+    let post = |date: &str| world.owner.post("/v1/Conversations", &[("DateCreated", date)]);
+    post("-009998-01-01T00:00:00Z").refuses(400, 50308);
+    for timer in ["PT+60S", "PT0000000000000000000000000000000060S"] {
+        world.owner.post("/v1/Conversations", &[("Timers.Inactive", timer)]).refuses(400, 50379);
+    }
+}
+
+fn a_deletion_is_told_once_whatever_the_number_of_participants(world: &World) {
+    for count in [0, 1, 100, 101] {
+        let path = format!("/v1/Conversations/{}", sid(&world.conversation(&[])));
+        for index in 0..count {
+            world.owner.post(&format!("{path}/Participants"), &[("Identity", &format!("u{index}"))]).is(201);
+        }
+        let before = world.position(&path);
+        world.owner.delete(&path).is(204);
+        world.eventually_purged();
+        assert_eq!(world.position(&path), before + 1, "{count} participants");
+    }
+    let path = format!("/v1/Conversations/{}", sid(&world.conversation(&[("Timers.Inactive", "PT1M")])));
+    world.owner.delete(&path).is(204);
+    let row = world.row(&path);
+    assert_eq!((row.created_by.as_str(), row.inactive_timer), ("", None), "a tombstone keeps no names");
 }
 
 fn a_closed_conversation_can_be_read_and_deleted_only(world: &World) {

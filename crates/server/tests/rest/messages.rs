@@ -127,6 +127,20 @@ fn the_author_is_a_participant_or_just_a_name(world: &World) {
     assert_eq!((&by_system["author"], &by_system["participant_sid"]), (&json!("system"), &json!(null)));
     let by_name = send(&[("Body", "x"), ("Author", "a bot")]);
     assert_eq!((&by_name["author"], &by_name["participant_sid"]), (&json!("a bot"), &json!(null)));
+    let form = [("MessagingBinding.Address", "+1"), ("MessagingBinding.ProxyAddress", "+2")];
+    let phone = world.owner.post(&format!("{path}/Participants"), &form).is(201);
+    assert_eq!(send(&[("Body", "x"), ("Author", "+1")])["participant_sid"], phone["sid"]);
+    // Another author is another participant.
+    let change = |author: &str| {
+        let message = format!("{path}/Messages/{}", sid(&by_ana));
+        let changed = world.owner.post(&message, &[("Author", author)]).is(200);
+        assert_eq!(world.owner.get(&message).is(200), changed);
+        (changed["author"].clone(), changed["participant_sid"].clone())
+    };
+    assert_eq!(change("+1"), (json!("+1"), phone["sid"].clone()));
+    assert_eq!(change("a bot"), (json!("a bot"), json!(null)));
+    assert_eq!(change("ana"), (json!("ana"), ana["sid"].clone()));
+    assert_eq!(change(""), (json!("system"), json!(null)));
 }
 
 fn texts_have_limits_and_no_nul(world: &World) {

@@ -10,3 +10,5 @@ mod keys;
 mod pages;
 mod errors;
 mod routes;
+mod sdk;
+mod races;

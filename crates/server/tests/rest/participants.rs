@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
+use crate::support::{World, assert_fields, on_both_engines, on_sqlite, path_of, sid};
 
 on_both_engines! {
     a_participant_comes_and_goes,
@@ -17,7 +17,13 @@ on_sqlite! {
     identities_have_limits,
     a_participant_of_another_messenger_has_a_binding,
     a_binding_needs_two_fitting_addresses,
+    bindings_have_bounds,
+    the_form_of_an_address_is_checked,
     an_address_pair_leads_to_one_open_conversation,
+    an_address_pair_counts_in_the_whole_account,
+    participants_of_other_messengers_are_fifty_at_most,
+    an_identity_shaped_like_a_sid_is_found,
+    one_address_twice_in_a_conversation_is_listed_twice,
     attributes_are_json_of_at_most_4_kib,
     removing_a_participant_keeps_the_messages,
     an_importer_brings_its_own_dates,
@@ -176,6 +182,117 @@ fn an_address_pair_leads_to_one_open_conversation(world: &World) {
     world.owner.post(&format!("{}/Participants", room(world)), &form).is(201);
 }
 
+fn bindings_have_bounds(world: &World) {
+    let list = format!("{}/Participants", room(world));
+    let long = "1".repeat(257);
+    for (name, code) in [("ProjectedAddress", 50407), ("ProxyAddress", 50408)] {
+        let name = format!("MessagingBinding.{name}");
+        world.owner.post(&list, &[("Identity", "ana"), (&name, &long)]).refuses(400, code);
+    }
+    let form = [("Identity", "ana"), ("MessagingBinding.ProxyAddress", "+1")];
+    world.owner.post(&list, &form).refuses(400, 50211);
+    let empty = [("Identity", ""), ("MessagingBinding.Address", "+1"), ("MessagingBinding.ProxyAddress", "+2")];
+    world.owner.post(&list, &empty).is(201);
+    world.owner.post(&list, &[("Identity", "")]).refuses(400, 20001);
+}
+
+fn the_form_of_an_address_is_checked(world: &World) {
+    let list = format!("{}/Participants", room(world));
+    let add = |address: &str, proxy: &str| {
+        let form = [("MessagingBinding.Address", address), ("MessagingBinding.ProxyAddress", proxy)];
+        world.owner.post(&list, &form)
+    };
+    for wrong in ["hello", "+", "+1 555", "whatsapp:", "tel:1"] {
+        add(wrong, "+1").refuses(400, 50407);
+        add("+1", wrong).refuses(400, 50408);
+    }
+    add("12345", "+1").is(201);
+    add("messenger:abc", "messenger:def").is(201);
+}
+
+fn an_address_pair_counts_in_the_whole_account(world: &World) {
+    let form = |projected: &'static str| {
+        [
+            ("MessagingBinding.Address", "+1"),
+            ("MessagingBinding.ProxyAddress", "+2"),
+            ("MessagingBinding.ProjectedAddress", projected),
+        ]
+    };
+    let service = format!("/v1/Services/{}", world.second_service());
+    let there = sid(&world.owner.post(&format!("{service}/Conversations"), &[]).is(201));
+    world.owner.post(&format!("{service}/Conversations/{there}/Participants"), &form("+3")).is(201);
+    let here = room(world);
+    let message = world.owner.post(&format!("{here}/Participants"), &form("+4")).refuses(409, 50416);
+    assert!(message.ends_with(&there), "{message}");
+    // A closed conversation does not hide an open one, whatever dates an importer brings.
+    world.owner.post(&format!("{service}/Conversations/{there}"), &[("State", "closed")]).is(200);
+    let mut imported = form("+3").to_vec();
+    imported.push(("DateCreated", "2015-01-01T00:00:00Z"));
+    world.owner.post(&format!("{here}/Participants"), &imported).is(201);
+    world.owner.post(&format!("{}/Participants", room(world)), &form("+3")).refuses(409, 50416);
+    let foreign = sid(&world.tenant.post("/v1/Conversations", &[]).is(201));
+    world.tenant.post(&format!("/v1/Conversations/{foreign}/Participants"), &form("+3")).is(201);
+}
+
+fn participants_of_other_messengers_are_fifty_at_most(world: &World) {
+    let list = format!("{}/Participants", room(world));
+    let add = |index: usize| {
+        let address = format!("+{index}");
+        world.owner.post(&list, &[("MessagingBinding.Address", &address), ("MessagingBinding.ProxyAddress", "+99")])
+    };
+    let first = sid(&add(0).is(201));
+    for index in 1..50 {
+        add(index).is(201);
+    }
+    add(50).refuses(400, 50418);
+    world.owner.post(&list, &[("Identity", "ana")]).is(201);
+    world.owner.delete(&format!("{list}/{first}")).is(204);
+    add(50).is(201);
+}
+
+#[test]
+fn closed_conversations_do_not_count_against_a_user() {
+    let world = &World::sqlite_with(|config| config.limits.conversations_per_user_max = 3);
+    let add = |room: &str| world.owner.post(&format!("{room}/Participants"), &[("Identity", "ana")]);
+    let rooms: Vec<_> = (0..3).map(|_| room(world)).collect();
+    for room in &rooms {
+        add(room).is(201);
+    }
+    let one_more = room(world);
+    add(&one_more).refuses(400, 50208);
+    add(&rooms[0]).refuses(409, 50433);
+    world.owner.post(&rooms[0], &[("State", "closed")]).is(200);
+    add(&one_more).is(201);
+    add(&room(world)).refuses(400, 50208);
+}
+
+fn an_identity_shaped_like_a_sid_is_found(world: &World) {
+    let list = format!("{}/Participants", room(world));
+    let identity = format!("MB{}", "0".repeat(32));
+    let added = world.owner.post(&list, &[("Identity", &identity)]).is(201);
+    assert_eq!(world.owner.get(&format!("{list}/{identity}")).is(200), added);
+    world.owner.delete(&format!("{list}/{identity}")).is(204);
+}
+
+fn one_address_twice_in_a_conversation_is_listed_twice(world: &World) {
+    let list = format!("{}/Participants", room(world));
+    for proxy in ["+2", "+3", "+4"] {
+        world
+            .owner
+            .post(&list, &[("MessagingBinding.Address", "+1"), ("MessagingBinding.ProxyAddress", proxy)])
+            .is(201);
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/ParticipantConversations?Address=%2B1&PageSize=1".to_owned());
+    loop {
+        let page = world.owner.get(&path).is(200);
+        seen.extend(page["conversations"].as_array().unwrap().iter().map(|row| row["participant_sid"].clone()));
+        let Some(next) = page["meta"]["next_page_url"].as_str() else { break };
+        path = path_of(next).to_owned();
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
+}
+
 fn attributes_are_json_of_at_most_4_kib(world: &World) {
     let list = format!("{}/Participants", room(world));
     let add = |text: &str| world.owner.post(&list, &[("Identity", "ana"), ("Attributes", text)]);
@@ -202,6 +319,9 @@ fn an_importer_brings_its_own_dates(world: &World) {
     assert_eq!(added["date_updated"], "2016-12-16T22:18:37Z");
     let changed = world.owner.post(&format!("{list}/ana"), &[("DateUpdated", "2017-12-16T22:18:37Z")]).is(200);
     assert_eq!(changed["date_updated"], "2017-12-16T22:18:37Z");
+    let changed = world.owner.post(&format!("{list}/ana"), &[("DateCreated", "2014-12-16T22:18:37Z")]).is(200);
+    assert_eq!(changed["date_created"], "2014-12-16T22:18:37Z");
+    assert_eq!(world.owner.get(&format!("{list}/ana")).is(200), changed);
     world.owner.post(&list, &[("Identity", "b"), ("DateCreated", "x")]).refuses(400, 50308);
 }
 

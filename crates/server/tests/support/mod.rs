@@ -5,6 +5,8 @@
 
 mod client;
 mod fields;
+mod inside;
+mod sdk;
 
 use std::sync::{Arc, LazyLock};
 
@@ -22,6 +24,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use client::{Actor, Answer};
 pub(crate) use fields::assert_fields;
+pub(crate) use sdk::SdkUser;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -80,24 +83,30 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn sqlite() -> Self {
-        Self::on(Engine::SqliteMemory)
+        Self::sqlite_with(|_| {})
+    }
+
+    /// With another configuration than the default one.
+    pub(crate) fn sqlite_with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Engine::SqliteMemory, set)
     }
 
     /// `None` when this machine has no PostgreSQL.
     pub(crate) fn postgres(test: &str) -> Option<Self> {
-        Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }))
+        Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, |_| {}))
     }
 
-    fn on(engine: Engine) -> Self {
-        RUNTIME.block_on(Self::open(engine))
+    fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::defaults();
+        config.http.listen.set_port(0);
+        set(&mut config);
+        RUNTIME.block_on(Self::open(engine, config))
     }
 
-    async fn open(engine: Engine) -> Self {
+    async fn open(engine: Engine, config: Config) -> Self {
         let begin = Timestamp::parse(BEGIN).expect("a date").plus_micros(678_901);
         let clock = Clock::frozen(begin);
         let dev = DevCredentials::fixed();
-        let mut config = Config::defaults();
-        config.http.listen.set_port(0);
         let options = Options {
             engine,
             clock: clock.clone(),
@@ -142,6 +151,10 @@ impl World {
         self.stranger.with_credentials(user, secret)
     }
 
+    fn app(&self) -> &Arc<App> {
+        self.server.as_ref().expect("a running server").app()
+    }
+
     /// A conversation of the default service.
     pub(crate) fn conversation(&self, form: &[(&str, &str)]) -> Value {
         self.owner.post("/v1/Conversations", form).is(201)
@@ -154,7 +167,7 @@ impl World {
 
     /// Waits until nothing of what was deleted is left to be purged.
     pub(crate) fn eventually_purged(&self) {
-        let app = Arc::clone(self.server.as_ref().expect("a running server").app());
+        let app = Arc::clone(self.app());
         RUNTIME.block_on(async {
             for _ in 0..500 {
                 let conversations = app.ask(&app.nobody(), ConversationsToPurge).await.expect("an answer");

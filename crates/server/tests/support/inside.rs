@@ -1,0 +1,73 @@
+//! What no answer shows: looks into the store, and the states in between.
+
+use tertulia_protocol::Sid;
+use tertulia_protocol::sid::Conversation as ConversationKind;
+use tertulia_server::accounts::commands::FindAccount;
+use tertulia_server::conversations::Conversation;
+use tertulia_server::conversations::queries::{Lock, find_even_removed, mark_removed};
+use tertulia_server::participants::queries::roster;
+use tertulia_server::platform::{Caller, Change, Cx, Outcome, Question};
+
+use super::{RUNTIME, World};
+
+struct Look(Sid<ConversationKind>);
+
+impl Question for Look {
+    type Out = (Conversation, i64);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let account = cx.caller.account;
+        let found = find_even_removed(cx.tx, account, self.0, Lock::None).await?;
+        Ok((found.expect("a conversation"), roster(cx.tx, account, self.0).await?.participants_count))
+    }
+}
+
+#[derive(Clone)]
+struct Mark(Conversation);
+
+impl Change for Mark {
+    type Out = Conversation;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Conversation> {
+        mark_removed(cx.tx, &self.0, cx.now).await
+    }
+}
+
+/// The SID at the end of a path.
+fn named(path: &str) -> Sid<ConversationKind> {
+    Sid::parse(path.rsplit('/').next().expect("a last part")).expect("a SID")
+}
+
+impl World {
+    /// The server itself, acting for the owner.
+    pub(super) fn system(&self) -> Caller {
+        let app = self.app();
+        let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
+        let account = RUNTIME.block_on(app.ask(&app.nobody(), account)).expect("an answer").expect("an account");
+        Caller::system(account.number, account.sid)
+    }
+
+    fn look(&self, path: &str) -> (Conversation, i64) {
+        RUNTIME.block_on(self.app().ask(&self.system(), Look(named(path)))).expect("an answer")
+    }
+
+    /// The position of a conversation's stream: how often somebody was told something.
+    pub(crate) fn position(&self, path: &str) -> i64 {
+        self.look(path).0.position
+    }
+
+    /// The conversation's row.
+    pub(crate) fn row(&self, path: &str) -> Conversation {
+        self.look(path).0
+    }
+
+    /// The counter beside the roster.
+    pub(crate) fn participants_count(&self, path: &str) -> i64 {
+        self.look(path).1
+    }
+
+    /// Deletes a conversation as far as it is between two steps of its purge: marked, and full.
+    pub(crate) fn mark_removed(&self, path: &str) {
+        RUNTIME.block_on(self.app().perform(&self.system(), Mark(self.row(path)))).expect("a change");
+    }
+}
