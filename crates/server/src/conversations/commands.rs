@@ -281,6 +281,7 @@ impl Change for PurgeConversation {
         if messages::queries::purge(cx.tx, self.account, self.sid, PURGE_BATCH).await? > 0 {
             return Ok(false);
         }
+        participants::queries::purge_roster(cx.tx, self.account, self.sid).await?;
         queries::mark_purged(cx.tx, self.account, self.sid).await?;
         Ok(true)
     }

@@ -405,7 +405,8 @@ pub async fn bump_roster(
     conversation: Sid<Conversation>,
     joined: i64,
 ) -> Outcome<Roster> {
-    let row = tx.query_one(&BUMP_ROSTER, &[account.into(), conversation.as_str().into(), joined.into()]).await?;
+    let row = tx.query_opt(&BUMP_ROSTER, &[account.into(), conversation.as_str().into(), joined.into()]).await?;
+    let row = row.ok_or(super::Refusal::NotFound)?;
     Ok(Roster { position: row.get(0)?, participants_count: row.get(1)? })
 }
 

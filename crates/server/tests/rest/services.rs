@@ -4,7 +4,11 @@ use serde_json::json;
 
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 
-on_both_engines! { a_service_lives_and_dies, a_deleted_service_is_gone_with_all_it_held }
+on_both_engines! {
+    a_service_lives_and_dies,
+    a_deleted_service_is_gone_with_all_it_held,
+    a_conversation_that_was_being_purged_goes_with_its_service,
+}
 on_sqlite! {
     a_service_has_a_name,
     the_default_service_stays,
@@ -61,6 +65,22 @@ fn a_deleted_service_is_gone_with_all_it_held(world: &World) {
     world.owner.get(&room).refuses(404, 20404);
     // What other services hold under the same names is not touched.
     world.conversation(&[("UniqueName", "lobby")]);
+    world.eventually_purged();
+}
+
+fn a_conversation_that_was_being_purged_goes_with_its_service(world: &World) {
+    let path = format!("/v1/Services/{}", world.second_service());
+    let rooms: Vec<_> = (0..2)
+        .map(|_| {
+            format!("{path}/Conversations/{}", sid(&world.owner.post(&format!("{path}/Conversations"), &[]).is(201)))
+        })
+        .collect();
+    for room in &rooms {
+        world.owner.post(&format!("{room}/Participants"), &[("Identity", "ana")]).is(201);
+        world.owner.post(&format!("{room}/Messages"), &[("Body", "x")]).is(201);
+    }
+    world.mark_removed(&rooms[0]);
+    world.owner.delete(&path).is(204);
     world.eventually_purged();
 }
 
