@@ -370,12 +370,16 @@ pub struct Standing {
     pub position: i64,
     /// What happened after the position that the client has, in order.
     pub missed: Vec<Event>,
+    /// The last position in `missed`, when more happened than is replayed at once.
+    pub cut_at: Option<i64>,
 }
 
 /// Where the objects of a subscription request stand, all in one snapshot.
 pub struct Snapshot {
     /// Each object with the last position that the client has; `None` there means "from now on".
     pub entries: Vec<(Option<Object>, Option<i64>)>,
+    /// Events of one list that are replayed at most.
+    pub events_max: usize,
 }
 
 impl Question for Snapshot {
@@ -387,7 +391,7 @@ impl Question for Snapshot {
         for (object, after) in &self.entries {
             answers.push(match object {
                 None => Err(Code::MapNotFound),
-                Some(object) => match standing(cx, *object, *after).await {
+                Some(object) => match standing(cx, *object, *after, self.events_max).await {
                     Ok(standing) => Ok(standing),
                     Err(Error::Refused(refusal)) => Err(refusal.code),
                     Err(failure) => return Err(failure),
@@ -405,29 +409,38 @@ impl Question for Snapshot {
     }
 }
 
-async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>) -> Outcome<Standing> {
+async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>, events_max: usize) -> Outcome<Standing> {
     let readable = readable(cx, object).await?;
     if let Readable::Fading(_) = readable {
         return Err(not_found(Some(object)));
     }
     let position = position(cx, object, &readable).await?;
-    let missed = match after {
-        Some(after) if after < position => missed(cx, object, &readable, after).await?,
-        _ => Vec::new(),
+    let (missed, cut_at) = match after {
+        Some(after) if after < position => missed(cx, object, &readable, after, events_max).await?,
+        _ => (Vec::new(), None),
     };
-    Ok(Standing { object, position, missed })
+    Ok(Standing { object, position, missed, cut_at })
 }
 
-async fn missed(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable, after: i64) -> Outcome<Vec<Event>> {
+/// Only lists of messages are long enough to be cut; the rest is bounded by participants and their comings
+/// and goings.
+async fn missed(
+    cx: &mut Cx<'_, '_>,
+    object: Object,
+    readable: &Readable,
+    after: i64,
+    events_max: usize,
+) -> Outcome<(Vec<Event>, Option<i64>)> {
     let account = cx.caller.account;
-    Ok(match (object, readable) {
+    let whole = match (object, readable) {
+        (Object::Messages(sid), _) => {
+            let changed = messages::queries::changed(cx.tx, account, sid, after, events_max).await?;
+            return Ok((messages::events::replay(&changed.messages, after, changed.cut_at), changed.cut_at));
+        }
         (Object::Document(_), Readable::Conversation(conversation)) => match conversation.removed {
             None => vec![conversations::events::document_updated(conversation)],
             Some(at) => vec![Event { object, id: conversation.position, at, change: ObjectChange::Gone }],
         },
-        (Object::Messages(sid), _) => {
-            messages::events::replay(&messages::queries::changed(cx.tx, account, sid, after).await?, after)
-        }
         (Object::Roster(sid), _) => {
             let rows = participants::queries::roster_changed(cx.tx, account, sid, after).await?;
             participants::events::roster_replay(&rows, after)
@@ -438,7 +451,8 @@ async fn missed(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable, after:
         }
         (Object::UserInfo(_), Readable::User(user)) => users::events::changed_after(user, after),
         _ => Vec::new(),
-    })
+    };
+    Ok((whole, None))
 }
 
 /// Everything that happened in a stream after a position: for topics that missed news. Asked by the
@@ -451,16 +465,17 @@ pub struct ReplayStream {
 }
 
 impl Question for ReplayStream {
-    /// The stream's position, and each event with its own, ready to be told.
-    type Out = (i64, Vec<(i64, Told)>);
+    type Out = Replayed;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let mut upto = self.after;
+        let mut cut_at = i64::MAX;
         let mut happened = Vec::new();
         for object in objects_of(self.stream) {
-            match standing(cx, object, Some(self.after)).await {
+            match standing(cx, object, Some(self.after), REPLAY_MAX).await {
                 Ok(standing) => {
                     upto = upto.max(standing.position);
+                    cut_at = cut_at.min(standing.cut_at.unwrap_or(i64::MAX));
                     happened.extend(standing.missed);
                 }
                 // Its rows are gone for good; whoever watched it was told by the user's own list.
@@ -468,14 +483,32 @@ impl Question for ReplayStream {
                 Err(failure) => return Err(failure),
             }
         }
+        if cut_at < upto {
+            // The document shows the newest state already; it comes with the last part.
+            upto = cut_at;
+            happened.retain(|event| event.id <= cut_at);
+        }
         happened.sort_by_key(|event| event.id);
-        Ok((upto, happened.iter().flat_map(told).collect()))
+        Ok(Replayed { upto, is_cut: cut_at < i64::MAX, told: happened.iter().flat_map(told).collect() })
     }
 }
 
-fn told(event: &Event) -> Vec<(i64, Told)> {
+/// What happened in a stream, ready to be told.
+pub struct Replayed {
+    /// The stream's position, or as far as was read.
+    pub upto: i64,
+    /// Whether more happened than was read.
+    pub is_cut: bool,
+    /// The events.
+    pub told: Vec<Told>,
+}
+
+/// Events that a topic reads at once.
+const REPLAY_MAX: usize = 2000;
+
+fn told(event: &Event) -> Vec<Told> {
     let news = news(stream_of(event.object), event.id - 1, event.id, std::slice::from_ref(event));
-    decode(&news.events).into_iter().flatten().map(|told| (event.id, told)).collect()
+    decode(&news.events).unwrap_or_default()
 }
 
 fn objects_of(stream: StreamId) -> Vec<Object> {
