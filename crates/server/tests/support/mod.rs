@@ -9,6 +9,7 @@ mod fields;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
+use tertulia_client::Client;
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
 use tertulia_server::conversations::commands::ConversationsToPurge;
@@ -62,6 +63,7 @@ pub(crate) const BEGIN: &str = "2026-01-02T03:04:05Z";
 pub(crate) struct World {
     server: Option<Server>,
     clock: Clock,
+    dev: DevCredentials,
     /// The account's own credentials.
     pub(crate) owner: Actor,
     /// A Standard API key of the account.
@@ -98,6 +100,8 @@ impl World {
         let dev = DevCredentials::fixed();
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
+        // A connection looks at its account's clock at least this often.
+        config.realtime.ping_seconds = 1;
         let options = Options {
             engine,
             clock: clock.clone(),
@@ -128,8 +132,39 @@ impl World {
             service: dev.service.to_string(),
             origin: format!("http://{address}"),
             clock,
+            dev,
             server: Some(server),
         }
+    }
+
+    /// The service itself, for what cannot be seen from outside.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        self.server.as_ref().expect("a running server").app()
+    }
+
+    /// An Access Token for an identity, as young as the world.
+    pub(crate) fn token(&self, identity: &str) -> String {
+        self.dev.mint(identity, self.clock.machine().seconds()).expect("a token")
+    }
+
+    /// Where clients connect.
+    pub(crate) fn uri(&self) -> String {
+        format!("{}{}", self.origin.replace("http", "ws"), tertulia_server::http::REALTIME_PATH)
+    }
+
+    /// A connected client.
+    pub(crate) async fn client(&self, identity: &str) -> Client {
+        Client::connect(&self.uri(), self.token(identity)).await.expect("the door is open")
+    }
+
+    /// Plays an asynchronous story.
+    pub(crate) fn play<T>(&self, story: impl Future<Output = T>) -> T {
+        RUNTIME.block_on(story)
+    }
+
+    /// The server goes away, as it does on a signal.
+    pub(crate) async fn stop(&mut self) {
+        self.server.take().expect("a running server").stop().await;
     }
 
     /// Moves the clock.
@@ -175,6 +210,11 @@ impl Drop for World {
             RUNTIME.block_on(server.stop());
         }
     }
+}
+
+/// Plays an asynchronous story without a world of its own.
+pub(crate) fn play<T>(story: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(story)
 }
 
 /// The SID of a body.
