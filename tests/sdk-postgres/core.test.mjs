@@ -31,6 +31,7 @@ const CORE = [
   'clients_survive_a_restart_after_SIGKILL',
   'what_was_acknowledged_before_a_kill_is_kept',
   'what_happened_during_an_outage_is_told_once',
+  'everybody_ends_with_the_same_state',
 ];
 
 let databases = 0;

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 
 import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
+import convergence from './features/convergence.mjs';
 import conversations from './features/conversations.mjs';
 import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
@@ -14,7 +15,7 @@ import tokens from './features/tokens.mjs';
 import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
-const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart];
+const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart, convergence];
 
 /// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
 /// options for the server of a test; with `only`, just the tests of these titles.
