@@ -61,21 +61,17 @@ pub fn item(message: &Message) -> Item {
 
 /// The list's events of messages that changed after `position`, which are in order.
 ///
-/// A replay that is cut tells a message that came before the cut and changed after it as it stands, under
-/// the position at which it came: the change is told by the next replay. Otherwise the client would take
-/// everything in between for known.
+/// A message that is new to the reader is told as it stands, in its place among the others: under the
+/// position at which it came, even if it was edited since. So messages come in the order of their
+/// indexes, and a replay that is cut leaves what happened after the cut to the next one.
 pub fn replay(messages: &[Message], position: i64, cut_at: Option<i64>) -> Vec<Event> {
     let cut_at = cut_at.unwrap_or(i64::MAX);
     let replay = |message: &Message| {
         let item = item(message);
-        let is_new = message.created_pos > position;
         let (id, change) = match message.removed {
             Some(_) if message.changed_pos > cut_at => return None,
             Some(_) => (message.changed_pos, ObjectChange::Removed(item.key)),
-            None if is_new && message.changed_pos > cut_at => {
-                (message.created_pos, ObjectChange::Added(item.key, item.data))
-            }
-            None if is_new => (message.changed_pos, ObjectChange::Added(item.key, item.data)),
+            None if message.created_pos > position => (message.created_pos, ObjectChange::Added(item.key, item.data)),
             None => (message.changed_pos, ObjectChange::Updated(item.key, item.data)),
         };
         let object = Object::Messages(message.conversation);
