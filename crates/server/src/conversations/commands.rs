@@ -10,6 +10,7 @@ use crate::accounts;
 use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
+use crate::platform::page::{NEWEST, OLDEST, Span};
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
 use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
 use crate::roles::{self, Permission};
@@ -260,7 +261,7 @@ impl Change for PurgeConversation {
 /// after the last of them the document is gone, in the order that clients need (Sync facts §7).
 async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<usize> {
     let (account, sid) = (conversation.account, conversation.sid);
-    let batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH).await?;
+    let batch = participants::queries::list(cx.tx, account, sid, Span::forwards(OLDEST, PURGE_BATCH)).await?;
     let count = batch.len();
     for participant in batch {
         participants::commands::take_out_of_deleted(cx, participant).await?;
@@ -354,7 +355,8 @@ impl Question for ListConversations {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Conversation>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after()?;
-        queries::list(cx.tx, service.account, service.sid, &self.filter, after, self.page.limit()).await
+        let beginning = if self.filter.between.is_some() { NEWEST } else { OLDEST };
+        let span = self.page.created_span(beginning)?;
+        queries::list(cx.tx, service.account, service.sid, &self.filter, span).await
     }
 }

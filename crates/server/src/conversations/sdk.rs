@@ -11,11 +11,11 @@ use tertulia_protocol::sdk::{
 use super::commands::{
     CreateConversation, DeleteConversation, GetConversation, Room, Seen, UpdateConversation, enter, see,
 };
-use super::queries::{Lock, find_even_removed};
+use super::queries::Lock;
 use super::{Conversation, Patch};
 use crate::App;
-use crate::participants::commands::{Patch as OwnPatch, UpdateOwn};
-use crate::participants::queries::{Direction, of_user};
+use crate::participants::commands::{Patch as OwnPatch, UpdateOwn, with_conversations};
+use crate::participants::queries::list_of_user;
 use crate::participants::{self, NotificationLevel, Participant};
 use crate::platform::{Call, Cx, Error, Outcome, PageRequest, Question, Reply, Route};
 use crate::routes;
@@ -116,39 +116,31 @@ fn answer(
     }
 }
 
-struct ListMine {
-    after: Option<String>,
-    limit: i64,
-}
+struct ListMine(PageRequest);
 
 impl Question for ListMine {
+    /// Conversations that are being deleted are among them, so that a page can be cut.
     type Out = Vec<Room>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Room>> {
         let Some(user) = cx.caller.user() else { return Ok(Vec::new()) };
         let (account, service) = (cx.caller.account, crate::services::commands::resolve(cx, None).await?);
-        // The key that a page begins after is read once more, and left out.
-        let from = self.after.as_deref();
-        let rows = of_user(cx.tx, account, user.sid, from, Direction::Up, self.limit + 1).await?;
-        let mut rooms = Vec::with_capacity(rows.len());
-        for participant in rows.into_iter().filter(|row| Some(row.conversation.as_str()) != from) {
-            let found = find_even_removed(cx.tx, account, participant.conversation, Lock::None).await?;
-            let found = found.filter(|found| found.removed.is_none());
-            rooms.extend(found.map(|conversation| Room {
-                service: service.clone(),
-                conversation,
-                participant: Some(participant),
-            }));
-        }
-        Ok(rooms)
+        let rows = list_of_user(cx.tx, account, user.sid, self.0.text_span()?).await?;
+        let pairs = with_conversations(cx, rows).await?.into_iter();
+        let room = |(participant, conversation)| Room {
+            service: service.clone(),
+            conversation,
+            participant: Some(participant),
+        };
+        Ok(pairs.map(room).collect())
     }
 }
 
 async fn list_mine(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
-    let after = page.after.as_ref().and_then(|after| after.text(0)).map(str::to_owned);
-    let rooms = call.app.ask(&call.caller, ListMine { after, limit: page.limit() }).await?;
-    let page = page.cut(rooms, |room| Cursor::new([room.conversation.sid.to_string()]));
+    let rooms = call.app.ask(&call.caller, ListMine(page.clone())).await?;
+    let mut page = page.cut(rooms, |room| Cursor::new([room.conversation.sid.to_string()]));
+    page.rows.retain(|room| room.conversation.removed.is_none());
     let rows: Vec<_> = page.rows.iter().map(|room| my_answer(room, None)).collect();
     let next_token = page.next.map(|next| next.token());
     Ok(Reply::ok(&serde_json::json!({

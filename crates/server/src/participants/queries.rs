@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Binding, NotificationLevel, Participant};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -26,9 +27,18 @@ macro_rules! by_sid {
 }
 
 macro_rules! by_address {
-    () => {
-        " FROM participants WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND conversation_sid > $3 \
-         AND binding IS NOT NULL "
+    ($find:literal, $beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM participants WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND conversation_sid ",
+            $beyond,
+            " $3 AND binding IS NOT NULL AND ",
+            $find,
+            "(binding, $4) > 0 ORDER BY conversation_sid",
+            $order,
+            " LIMIT $5"
+        )
     };
 }
 
@@ -52,6 +62,12 @@ static LIST: Sql = Sql::new(concat!(
     columns!(),
     " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
+    "ORDER BY created DESC, sid DESC LIMIT $5"
 ));
 static BY_KEY_UP: Sql = Sql::new(concat!(
     "SELECT ",
@@ -118,10 +134,8 @@ static BINDING_TAKEN: Sql = Sql::new(
      AND removed IS NULL ORDER BY created DESC LIMIT 1",
 );
 // The stored text has the address as one JSON string after its name.
-static BY_ADDRESS: Sql = Sql::pair(
-    concat!("SELECT ", columns!(), by_address!(), "AND instr(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
-    concat!("SELECT ", columns!(), by_address!(), "AND strpos(binding, $4) > 0 ORDER BY conversation_sid LIMIT $5"),
-);
+static BY_ADDRESS: Sql = Sql::pair(by_address!("instr", ">", ""), by_address!("strpos", ">", ""));
+static BY_ADDRESS_BACK: Sql = Sql::pair(by_address!("instr", "<", " DESC"), by_address!("strpos", "<", " DESC"));
 static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
@@ -221,16 +235,16 @@ pub async fn was_there(
     Ok(tx.query_one(&WAS_THERE, &values).await?.get::<i64>(0)? > 0)
 }
 
-/// A conversation's participants in the order they came, after `(created, sid)`.
+/// A conversation's participants in the order they came; the span says which.
 pub async fn list(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     conversation: Sid<Conversation>,
-    after: (i64, &str),
-    limit: i64,
+    span: Span<Created<'_>>,
 ) -> Outcome<Vec<Participant>> {
-    let values = [account.into(), conversation.as_str().into(), after.0.into(), after.1.into(), limit.into()];
-    tx.query(&LIST, &values).await?.iter().map(read).collect()
+    let values =
+        [account.into(), conversation.as_str().into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
+    tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
 }
 
 /// Which way items of a map or list are read.
@@ -240,6 +254,16 @@ pub enum Direction {
     Up,
     /// From the highest key.
     Down,
+}
+
+impl Direction {
+    /// The other way.
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
 }
 
 /// A conversation's participants by SID, from one on, which is included.
@@ -276,18 +300,18 @@ pub async fn of_user(
     tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
-/// A user's participants by conversation SID, after one, which is left out.
-pub async fn after(
+/// A user's participants in the order of the conversations' SIDs; the span says which.
+pub async fn list_of_user(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     user: Sid<User>,
-    after: &str,
-    limit: i64,
+    span: Span<&str>,
 ) -> Outcome<Vec<Participant>> {
-    // The one that a page begins after is read once more, and left out.
-    let mut rows = of_user(tx, account, user, Some(after), Direction::Up, limit + 1).await?;
-    rows.retain(|row| row.conversation.as_str() != after);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let direction = if span.backwards { Direction::Down } else { Direction::Up };
+    // The one that a page lies beside is read once more, and left out.
+    let mut rows = of_user(tx, account, user, Some(span.key), direction, span.limit + 1).await?;
+    rows.retain(|row| row.conversation.as_str() != span.key);
+    rows.truncate(usize::try_from(span.limit).unwrap_or(usize::MAX));
     Ok(rows)
 }
 
@@ -420,18 +444,18 @@ pub async fn binding_in_use(
     row.map(|row| Columns::of("participants", &row).sid()).transpose()
 }
 
-/// Participants of another messenger that are reached at this address, by conversation SID, after one.
-pub async fn of_address(
+/// Participants of another messenger that are reached at this address, in the order of the
+/// conversations' SIDs; the span says which.
+pub async fn list_of_address(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
     address: &str,
-    after: &str,
-    limit: i64,
+    span: Span<&str>,
 ) -> Outcome<Vec<Participant>> {
     let part = format!("\"address\":{}", serde_json::Value::from(address));
-    let values = [account.into(), service.as_str().into(), after.into(), part.as_str().into(), limit.into()];
-    tx.query(&BY_ADDRESS, &values).await?.iter().map(read).collect()
+    let values = [account.into(), service.as_str().into(), span.key.into(), part.as_str().into(), span.limit.into()];
+    tx.query(if span.backwards { &BY_ADDRESS_BACK } else { &BY_ADDRESS }, &values).await?.iter().map(read).collect()
 }
 
 /// Whether some participant of the service holds the role.
