@@ -10,3 +10,4 @@ mod keys;
 mod pages;
 mod errors;
 mod routes;
+mod together;

@@ -6,6 +6,7 @@
 mod client;
 mod fields;
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
@@ -14,9 +15,9 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
 use tertulia_server::conversations::commands::ConversationsToPurge;
 use tertulia_server::dev::DevCredentials;
-use tertulia_server::platform::{Clock, Config, ids};
+use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
 use tertulia_server::seal::SealKey;
-use tertulia_server::services::commands::ServicesToPurge;
+use tertulia_server::services::commands::{DeleteService, ServicesToPurge};
 use tertulia_server::store::Engine;
 use tertulia_server::{App, Options, Server};
 use tokio::runtime::Runtime;
@@ -90,6 +91,11 @@ impl World {
         Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }))
     }
 
+    /// On a database that outlives the world.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self::on(Engine::Sqlite { folder: folder.to_owned() })
+    }
+
     fn on(engine: Engine) -> Self {
         RUNTIME.block_on(Self::open(engine))
     }
@@ -105,7 +111,7 @@ impl World {
         let options = Options {
             engine,
             clock: clock.clone(),
-            seal_keys: vec![SealKey::new(ids::fresh_seed())],
+            seal_keys: vec![SealKey::new([7; 32])],
             dev: Some(dev.clone()),
             record: None,
         };
@@ -185,6 +191,15 @@ impl World {
     /// A second chat service.
     pub(crate) fn second_service(&self) -> String {
         sid(&self.owner.post("/v1/Services", &[("FriendlyName", "second")]).is(201))
+    }
+
+    /// Deletes a chat service without purging it, as a server does that is killed at the worst moment.
+    pub(crate) fn mark_service_deleted(&self, service: &str) {
+        let app = Arc::clone(self.server.as_ref().expect("a running server").app());
+        let account = Sid::parse(&self.account).expect("a SID");
+        let caller = Caller::system(AccountNumber(1), account);
+        let delete = DeleteService(Sid::parse(service).expect("a SID"));
+        RUNTIME.block_on(app.perform(&caller, delete)).expect("the service is deleted");
     }
 
     /// Waits until nothing of what was deleted is left to be purged.
