@@ -192,7 +192,7 @@ impl Change for UpdateConversation {
         }
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);
-        let after = queries::update(cx.tx, &changed).await?;
+        let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
         cx.emit(&ConversationEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok(after)
     }

@@ -2,7 +2,7 @@
 
 use tertulia_protocol::sid::{Conversation as ConversationKind, Service};
 use tertulia_protocol::{Sid, Timestamp};
-use tertulia_store::{P, Row, Sql, Tx};
+use tertulia_store::{Failure, P, Row, Sql, Tx};
 
 use super::{Conversation, State};
 use crate::platform::page::{Created, Span};
@@ -227,8 +227,9 @@ pub async fn name_is_taken(tx: &mut Tx<'_>, own: &Conversation, name: &str) -> O
     Ok(found.is_some_and(|row| row.text(0).is_ok_and(|sid| sid != own.sid.as_str())))
 }
 
-/// Stores a conversation as it stands and takes the next position.
-pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Conversation> {
+/// Stores a conversation as it stands and takes the next position. `None` when another transaction has
+/// taken the unique name since [`name_is_taken`] was asked; nothing can follow in this one.
+pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Option<Conversation>> {
     let values = [
         conversation.account.into(),
         conversation.sid.as_str().into(),
@@ -244,7 +245,10 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Con
         conversation.created.micros().into(),
         conversation.updated.micros().into(),
     ];
-    read(&tx.query_one(&UPDATE, &values).await?)
+    match tx.query_one(&UPDATE, &values).await {
+        Err(Failure::Conflict { .. }) => Ok(None),
+        outcome => read(&outcome?).map(Some),
+    }
 }
 
 /// Takes the next message index and position in one statement: commit order is index order.
