@@ -31,6 +31,8 @@ async function twoPeople(left, right) {
 
 test("alice and bob talk", LIMIT, async () => {
   const { page, complaints } = await openPage(browser);
+  const hosts = new Set();
+  for (const kind of ["request", "websocket"]) page.on(kind, (asked) => hosts.add(new URL(asked.url()).host));
   await openDemo(page, `${tertulia.url}/demo`);
   const [alice, bob] = [pane(page, 0), pane(page, 1)];
   await alice.connected();
@@ -56,6 +58,8 @@ test("alice and bob talk", LIMIT, async () => {
   await bob.root.getByText("Read by alice").waitFor();
   await screenshot(page, "two-people");
   assert.deepEqual(complaints, []);
+  hosts.delete(""); // the icon stands in the page
+  assert.deepEqual([...hosts], [new URL(tertulia.url).host], "nothing is asked of anybody else");
   await page.close();
 });
 

@@ -1,3 +1,6 @@
+import sdk from 'conversations-2.4';
+import WebSocket from 'ws';
+
 import { everything } from './suite.mjs';
 
-everything('conversations-2.4');
+everything({ title: 'conversations-2.4', sdk, WebSocket });

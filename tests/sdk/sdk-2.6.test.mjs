@@ -1,3 +1,6 @@
+import sdk from 'conversations-2.6';
+import WebSocket from 'ws';
+
 import { everything } from './suite.mjs';
 
-everything('conversations-2.6');
+everything({ title: 'conversations-2.6', sdk, WebSocket });

@@ -1,3 +1,6 @@
+import sdk from 'conversations-3.0';
+import WebSocket from 'ws';
+
 import { everything } from './suite.mjs';
 
-everything('conversations-3.0');
+everything({ title: 'conversations-3.0', sdk, WebSocket });

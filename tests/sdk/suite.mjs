@@ -1,12 +1,10 @@
 // The list of tests that every version of the SDK must pass.
 
-import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
-
-import WebSocket from 'ws';
 
 import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
+import convergence from './features/convergence.mjs';
 import conversations from './features/conversations.mjs';
 import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
@@ -17,16 +15,24 @@ import tokens from './features/tokens.mjs';
 import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
-const FEATURES = { start, conversations, messages, participants, horizons, users, typing, tokens, restart };
+const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart, convergence];
 
-globalThis.WebSocket = observed(WebSocket);
-
-/// `name` is the folder in node_modules, an alias of one version.
-export function everything(name) {
-  const sdk = createRequire(import.meta.url)(name);
-  describe(`${name} (${sdk.Client.version})`, { concurrency: 4 }, () => {
-    const testWith = (options, title, body) => test(title, { timeout: 60_000 }, scene(sdk, options, body));
-    const plain = (title, body) => testWith({}, title, body);
-    for (const feature of Object.values(FEATURES)) feature({ test: plain, testWith });
+/// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
+/// options for the server of a test; with `only`, just the tests of these titles.
+export function everything({ title, sdk, WebSocket, prepare = async () => ({}), only }) {
+  globalThis.WebSocket = observed(WebSocket);
+  const left = new Set(only);
+  describe(`${title} (SDK ${sdk.Client.version})`, { concurrency: 4 }, () => {
+    const testWith = (options, name, body) => {
+      if (only && !left.delete(name)) return;
+      test(name, { timeout: 60_000 }, async () => {
+        const more = await prepare();
+        const settings = { ...options.settings, ...more.settings };
+        await scene(sdk, { ...options, ...more, settings }, body)();
+      });
+    };
+    const plain = (name, body) => testWith({}, name, body);
+    for (const feature of FEATURES) feature({ test: plain, testWith });
+    if (left.size > 0) throw new Error(`no such tests: ${[...left].join(', ')}`);
   });
 }

@@ -151,6 +151,15 @@ impl Client {
         Conversation::open(self, conversation, Some(position)).await
     }
 
+    /// Sends a message into a conversation, open here or not, and waits until the server keeps it. Gives
+    /// its index.
+    pub async fn send(&self, conversation: Sid<ConversationKind>, body: &str) -> Result<i64, Error> {
+        let path = format!("{}/Messages", self.path_of(conversation));
+        let body = serde_json::json!({"body": body, "attributes": "{}"});
+        let answer = self.link.json("POST", &path, Some(&body)).await?;
+        answer["index"].as_i64().ok_or_else(|| unintelligible(&path, "it has no index"))
+    }
+
     /// Subscribes to objects by their names, from where each stands now.
     pub async fn subscribe(&self, objects: &[(&str, ObjectType)]) -> Result<Subscription, Error> {
         Subscription::open(self, objects).await
@@ -186,7 +195,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn path_of(&self, conversation: Sid<ConversationKind>) -> String {
+    fn path_of(&self, conversation: Sid<ConversationKind>) -> String {
         format!("{}/{conversation}", self.own.conversations)
     }
 }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use serde_json::json;
 use tertulia_protocol::Sid;
 use tertulia_protocol::client::{ReceivedDocument, ReceivedMessage, ReceivedPage};
 use tertulia_protocol::sid::{Conversation as ConversationKind, Message as MessageKind, Participant};
@@ -123,11 +122,9 @@ impl Conversation {
     }
 
     /// Sends a message, and waits until the server keeps it. Gives its index. Subscribers hear of it,
-    /// this one too.
+    /// this one too. To send while another task receives, use [`Client::send`].
     pub async fn send(&self, body: &str) -> Result<i64, Error> {
-        let path = format!("{}/Messages", self.client.path_of(self.sid));
-        let answer = self.client.link.json("POST", &path, Some(&json!({"body": body, "attributes": "{}"}))).await?;
-        answer["index"].as_i64().ok_or_else(|| unintelligible(&path, "it has no index"))
+        self.client.send(self.sid, body).await
     }
 
     /// Waits for the next event. Dropping the future loses nothing.

@@ -12,9 +12,18 @@ impl Cursor {
         Self(key.into_iter().collect())
     }
 
-    /// `PT` and hex digits; callers treat it as opaque.
+    /// The token of the page after the row: `PT` and hex digits; callers treat it as opaque.
     pub fn token(&self) -> String {
-        let mut token = String::from("PT");
+        self.written("PT")
+    }
+
+    /// The token of the page before the row: `PB` and hex digits.
+    pub fn token_before(&self) -> String {
+        self.written("PB")
+    }
+
+    fn written(&self, prefix: &str) -> String {
+        let mut token = String::from(prefix);
         for byte in self.0.join("\u{1f}").bytes() {
             token.push_str(&format!("{byte:02x}"));
         }
@@ -23,7 +32,16 @@ impl Cursor {
 
     /// Reads a token that [`Cursor::token`] made; anything else, or over 2 KiB, is `None`.
     pub fn parse(token: &str) -> Option<Self> {
-        let digits = token.strip_prefix("PT").filter(|digits| digits.len() <= 2048 && digits.is_ascii())?;
+        Self::read(token, "PT")
+    }
+
+    /// Reads a token that [`Cursor::token_before`] made.
+    pub fn parse_before(token: &str) -> Option<Self> {
+        Self::read(token, "PB")
+    }
+
+    fn read(token: &str, prefix: &str) -> Option<Self> {
+        let digits = token.strip_prefix(prefix).filter(|digits| digits.len() <= 2048 && digits.is_ascii())?;
         if digits.len() % 2 != 0 {
             return None;
         }
@@ -52,7 +70,9 @@ mod tests {
     #[test]
     fn a_token_comes_back_whole_and_foreign_text_does_not() {
         let cursor = Cursor::new(["1700".to_owned(), "CHé".to_owned()]);
-        assert_eq!(Cursor::parse(&cursor.token()), Some(cursor));
+        assert_eq!(Cursor::parse(&cursor.token()), Some(cursor.clone()));
+        assert_eq!(Cursor::parse_before(&cursor.token_before()), Cursor::parse(&cursor.token()));
+        assert_eq!(Cursor::parse(&cursor.token_before()), None);
         for foreign in ["", "PT0", "PTzz", "PTff", "PT6100", "1700"] {
             assert_eq!(Cursor::parse(foreign), None, "{foreign}");
         }

@@ -60,6 +60,15 @@ struct Announced {
 impl<'a> Packet<'a> {
     /// Takes one websocket message apart. Everything is bounded by the length of `message`.
     pub fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
+        let packet = Self::split(message)?;
+        let header: Announced = packet.read_header()?;
+        packet.check_payload(header.payload_size)?;
+        Ok(packet)
+    }
+
+    /// Takes the message apart at the header's end. Whoever reads the header holds `payload_size`
+    /// against the payload with [`Packet::check_payload`], so that a header is read once.
+    pub fn split(message: &'a [u8]) -> Result<Self, Malformed> {
         let rest = message.strip_prefix(MAGIC).ok_or(Malformed::FirstLine)?;
         let line = rest.iter().take(12).position(|byte| *byte == b'\r').ok_or(Malformed::FirstLine)?;
         let announced = decimal(&rest[..line]).ok_or(Malformed::FirstLine)?;
@@ -67,15 +76,24 @@ impl<'a> Packet<'a> {
         let wrong = Malformed::HeaderLength { announced, found: rest.len() };
         let (header, rest) = rest.split_at_checked(announced).ok_or(wrong.clone())?;
         let payload = rest.strip_prefix(LINE_END).ok_or(wrong)?;
+        Ok(Self { header, payload })
+    }
+
+    /// Reads the header.
+    pub fn read_header<H: Deserialize<'a>>(&self) -> Result<H, Malformed> {
         // Serde would read an array as an object's members in order.
-        if header.first() != Some(&b'{') {
+        if self.header.first() != Some(&b'{') {
             return Err(Malformed::Header);
         }
-        let size: Announced = serde_json::from_slice(header).map_err(|_| Malformed::Header)?;
-        if size.payload_size != payload.len() as u64 {
-            return Err(Malformed::PayloadLength { announced: size.payload_size, found: payload.len() });
+        serde_json::from_slice(self.header).map_err(|_| Malformed::Header)
+    }
+
+    /// Holds the header's `payload_size` against the payload.
+    pub fn check_payload(&self, announced: u64) -> Result<(), Malformed> {
+        if announced == self.payload.len() as u64 {
+            return Ok(());
         }
-        Ok(Self { header, payload })
+        Err(Malformed::PayloadLength { announced, found: self.payload.len() })
     }
 }
 

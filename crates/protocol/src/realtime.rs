@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::packet::{Malformed, Packet, encode};
 
@@ -83,25 +84,33 @@ pub struct TunnelledRequest {
     pub body: Vec<u8>,
 }
 
+/// The header, read once. Only what makes a packet answerable must be right from the start; the rest is
+/// read when it is known to have an id, so that a senseless packet can be answered.
 #[derive(Deserialize)]
 struct Header<'a> {
+    #[serde(default)]
+    payload_size: u64,
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    method: Option<Cow<'a, str>>,
+    method: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    token: Option<Cow<'a, str>>,
+    token: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    continuation_token: Option<Cow<'a, str>>,
-    #[serde(default)]
-    registrations: Option<Value>,
-    #[serde(default)]
-    metadata: Option<Value>,
+    continuation_token: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    payload_type: Option<Cow<'a, str>>,
-    /// Read once the packet is known to have an id, so that a senseless one can be answered.
-    #[serde(default)]
-    http_request: Option<Value>,
+    registrations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    payload_type: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    http_request: Option<&'a RawValue>,
+}
+
+/// The value of a member that has the wanted shape.
+fn read<'a, T: Deserialize<'a>>(member: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(member?.get()).ok()
 }
 
 #[derive(Deserialize)]
@@ -130,23 +139,24 @@ impl ClientPacket {
     /// Reads one websocket message. A packet without a readable id is [`Malformed`]; one that has an
     /// id but makes no sense is [`ClientPacket::Refused`], so that it can be answered.
     pub fn parse(message: &[u8]) -> Result<Self, Malformed> {
-        let packet = Packet::parse(message)?;
-        let header: Header<'_> = serde_json::from_slice(packet.header).map_err(|_| Malformed::Header)?;
-        let id = header.id.as_deref().unwrap_or_default().to_owned();
-        let method = header.method.as_deref().ok_or(Malformed::Header)?;
-        match method {
+        let packet = Packet::split(message)?;
+        let header: Header<'_> = packet.read_header()?;
+        packet.check_payload(header.payload_size)?;
+        let method: Cow<'_, str> = read(header.method).unwrap_or_default();
+        match &*method {
             "reply" | "telemetry.v1" => return Ok(Self::Silent),
             "close" => return Ok(Self::Close),
-            _ if id.is_empty() || id.len() > ID_BYTES_MAX => return Err(Malformed::Header),
             _ => {}
         }
-        Ok(match method {
-            "init" => init(id, header),
-            "update" => match header.token {
-                Some(token) => Self::Update { id, token: token.into_owned() },
-                None => Self::Refused { id, reason: "an update carries a token" },
+        let id = header.id.as_deref().filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX);
+        let id = id.ok_or(Malformed::Header)?.to_owned();
+        Ok(match &*method {
+            "init" => init(id, &header),
+            "update" => match read(header.token) {
+                Some(token) => Self::Update { id, token },
+                None => Self::Refused { id, reason: "an update carries a token, a string" },
             },
-            "message" => tunnelled(id, header, packet.payload),
+            "message" => tunnelled(id, &header, packet.payload),
             "put_notification_ctx" | "delete_notification_ctx" | "ping" => Self::Acknowledged { id },
             _ => Self::Refused { id, reason: "unknown method" },
         })
@@ -156,30 +166,25 @@ impl ClientPacket {
 /// An id longer than this is not taken; the SDK's have 38 characters.
 const ID_BYTES_MAX: usize = 128;
 
-fn init(id: String, header: Header<'_>) -> ClientPacket {
+fn init(id: String, header: &Header<'_>) -> ClientPacket {
+    let metadata: Value = read(header.metadata).unwrap_or_default();
     let described = |key: &str| {
-        let text = header.metadata.as_ref().and_then(|value| value.get(key)).and_then(Value::as_str);
+        let text = metadata.get(key).and_then(Value::as_str);
         text.unwrap_or_default().chars().take(64).collect()
     };
+    let registrations: Vec<Registration> = read(header.registrations).unwrap_or_default();
     ClientPacket::Init {
         id,
         client: ClientDescription { sdk: described("sdk"), version: described("sdkv") },
         // A missing token is a token that nobody minted: the verifier says what is wrong with it.
-        token: header.token.map(Cow::into_owned).unwrap_or_default(),
-        continuation_token: header.continuation_token.map(Cow::into_owned),
-        message_types: header
-            .registrations
-            .and_then(|registrations| serde_json::from_value::<Vec<Registration>>(registrations).ok())
-            .into_iter()
-            .flatten()
-            .flat_map(|registration| registration.message_types)
-            .collect(),
+        token: read(header.token).unwrap_or_default(),
+        continuation_token: read(header.continuation_token),
+        message_types: registrations.into_iter().flat_map(|registration| registration.message_types).collect(),
     }
 }
 
-fn tunnelled(id: String, header: Header<'_>, payload: &[u8]) -> ClientPacket {
-    let request = header.http_request.and_then(|request| serde_json::from_value::<Request>(request).ok());
-    let Some(request) = request else {
+fn tunnelled(id: String, header: &Header<'_>, payload: &[u8]) -> ClientPacket {
+    let Some(request) = read::<Request>(header.http_request) else {
         return ClientPacket::Refused { id, reason: "a message carries an http_request with method and path" };
     };
     let params = request.params.into_iter().flatten().flat_map(|(name, value)| {
@@ -196,7 +201,7 @@ fn tunnelled(id: String, header: Header<'_>, payload: &[u8]) -> ClientPacket {
             method: request.method,
             path: request.path,
             params: params.collect(),
-            content_type: header.payload_type.as_deref().unwrap_or("application/json").to_owned(),
+            content_type: read(header.payload_type).unwrap_or_else(|| "application/json".to_owned()),
             body: payload.to_vec(),
         },
     }
@@ -367,7 +372,7 @@ pub fn close(id: &str, status: &Status) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn read(header: Value, payload: &[u8]) -> Result<ClientPacket, Malformed> {
+    fn packet(header: Value, payload: &[u8]) -> Result<ClientPacket, Malformed> {
         let mut header = header;
         header["payload_size"] = payload.len().into();
         ClientPacket::parse(&encode(&header, payload))
@@ -375,7 +380,7 @@ mod tests {
 
     #[test]
     fn an_init_as_the_sdk_sends_it() {
-        let packet = read(
+        let packet = packet(
             serde_json::json!({"id": "TM1", "method": "init", "token": "a.b.c", "continuation_token": null,
                 "metadata": {"sdk": "JS", "sdkv": "3.0.1", "osa": 64}, "tweaks": null,
                 "registrations": [{"product": "ip_messaging", "message_types": ["twilio.sync.event"]}]}),
@@ -391,7 +396,7 @@ mod tests {
 
     #[test]
     fn repeated_params_stay_apart() {
-        let packet = read(
+        let packet = packet(
             serde_json::json!({"id": "TM1", "method": "message", "payload_type": "application/json; charset=utf-8",
                 "http_request": {"host": "x", "path": "/a%20b", "method": "GET", "params": {"a": ["1", "2"], "b": "%C3%A9"}}}),
             b"",
@@ -407,18 +412,22 @@ mod tests {
     #[test]
     fn what_has_an_id_is_answered_and_what_has_none_is_malformed() {
         assert!(matches!(
-            read(serde_json::json!({"id": "TM1", "method": "dance"}), b""),
+            packet(serde_json::json!({"id": "TM1", "method": "dance"}), b""),
             Ok(ClientPacket::Refused { .. })
         ));
         assert!(matches!(
-            read(serde_json::json!({"id": "TM1", "method": "message"}), b""),
+            packet(serde_json::json!({"id": "TM1", "method": "message"}), b""),
             Ok(ClientPacket::Refused { .. })
         ));
         let senseless = serde_json::json!({"id": "TM1", "method": "message", "http_request": {"path": 5}});
-        assert!(matches!(read(senseless, b""), Ok(ClientPacket::Refused { .. })));
-        assert_eq!(read(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
-        assert_eq!(read(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
-        assert_eq!(read(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));
+        assert!(matches!(packet(senseless, b""), Ok(ClientPacket::Refused { .. })));
+        let no_text = serde_json::json!({"id": "TM1", "method": "update", "token": {}});
+        assert!(matches!(packet(no_text, b""), Ok(ClientPacket::Refused { .. })));
+        let no_word = serde_json::json!({"id": "TM1", "method": 7});
+        assert!(matches!(packet(no_word, b""), Ok(ClientPacket::Refused { .. })));
+        assert_eq!(packet(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
+        assert_eq!(packet(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
+        assert_eq!(packet(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));
     }
 
     #[test]

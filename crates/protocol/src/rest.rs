@@ -47,7 +47,7 @@ pub struct Meta {
     pub page_size: i64,
     /// First page.
     pub first_page_url: String,
-    /// Always `null`: pages only lead on.
+    /// The page before, `null` on the first.
     pub previous_page_url: Option<String>,
     /// This page.
     pub url: String,

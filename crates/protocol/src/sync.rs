@@ -393,6 +393,8 @@ pub fn subscription_accepted() -> Value {
 pub enum SubscriptionAnswer {
     /// Subscribed; the object stands at this position.
     Established(i64),
+    /// Replayed up to this position only: the client asks again from there, at once.
+    Interrupted(i64),
     /// No longer subscribed.
     Canceled,
     /// Refused. The SDK takes 404 for "the object is gone".
@@ -413,6 +415,10 @@ impl SubscriptionAnswer {
             Self::Established(position) => (
                 "subscription_established",
                 serde_json::json!({"replay_status": "completed", "last_event_id": position}),
+            ),
+            Self::Interrupted(position) => (
+                "subscription_established",
+                serde_json::json!({"replay_status": "interrupted", "last_event_id": position}),
             ),
             Self::Canceled => ("subscription_canceled", serde_json::json!({})),
             Self::Failed { status, code, message } => (

@@ -112,6 +112,7 @@ impl App {
         }
         let app = Arc::new(app);
         tokio::spawn(bus::feed(Arc::clone(&app), feed));
+        tokio::spawn(bus::sweep(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
         Ok(app)
     }
@@ -127,6 +128,13 @@ impl App {
             return None;
         }
         Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// Waits until the last connection has let go.
+    pub async fn connections_ended(&self) {
+        let all = u32::try_from(self.config.http.connections_max).unwrap_or(u32::MAX);
+        // An error means that the semaphore is closed, which nobody does.
+        drop(self.connections.acquire_many(all).await);
     }
 
     /// A number for a connection, for logs and recordings.

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::App;
 use crate::http::router;
 
 /// How long connections may take to end, once the server goes away.
-const DRAIN_PATIENCE: Duration = Duration::from_millis(1500);
+const DRAIN_PATIENCE: Duration = Duration::from_millis(1400);
+/// How long the store may take after that.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A service that listens.
 pub struct Server {
@@ -64,14 +67,19 @@ impl Server {
         &self.app
     }
 
-    /// Goes away: closes connections plainly, waits for requests, closes the store. Ends within two
-    /// seconds, whatever the connections do.
+    /// Goes away: closes connections plainly, waits for what is being answered, closes the store. Ends
+    /// within two seconds, whatever the connections do; a store that is busy for longer is left, which
+    /// loses nothing that was acknowledged.
     pub async fn stop(self) {
         self.app.drain();
         let mut serving = self.serving;
-        if tokio::time::timeout(DRAIN_PATIENCE, &mut serving).await.is_err() {
+        let connections = async {
+            let _ = (&mut serving).await;
+            self.app.connections_ended().await;
+        };
+        if timeout(DRAIN_PATIENCE, connections).await.is_err() {
             serving.abort();
         }
-        self.app.store.close().await;
+        let _ = timeout(CLOSE_PATIENCE, self.app.store.close()).await;
     }
 }

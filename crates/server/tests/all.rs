@@ -4,5 +4,6 @@
 //! world is stands in `support`.
 
 mod support;
+mod realtime;
 mod rest;
 mod docs;

@@ -80,14 +80,19 @@ export class Chat extends Model {
   async refresh(): Promise<void> {
     this.changed();
     if (!this.isJoined) return;
-    const [page, people] = await Promise.all([this.conversation.getMessages(1), this.conversation.getParticipants()]);
-    this.people = people;
-    this.last = page.items.at(-1) ?? this.last;
+    try {
+      const [page, people] = await Promise.all([this.conversation.getMessages(1), this.conversation.getParticipants()]);
+      this.people = people;
+      this.last = page.items.at(-1) ?? this.last;
+    } catch {
+      // Cut off in the middle. The person refreshes again on coming back.
+      return;
+    }
     this.changed();
     await this.count();
   }
 
-  /** Loads the newest page, once. */
+  /** Loads the newest page, once; what fails is tried again when the person is back. */
   async open(): Promise<void> {
     if (this.opened !== "no" || !this.isJoined) return;
     this.opened = "loading";
@@ -95,12 +100,10 @@ export class Chat extends Model {
     try {
       this.take(await this.conversation.getMessages(PAGE));
       this.opened = "yes";
-    } catch (error) {
+    } catch {
       this.opened = "no";
-      throw error;
-    } finally {
-      this.changed();
     }
+    this.changed();
   }
 
   async loadEarlier(): Promise<void> {
@@ -205,7 +208,7 @@ export class Chat extends Model {
   }
 
   async onPeople(): Promise<void> {
-    if (this.isJoined) this.people = await this.conversation.getParticipants();
+    if (this.isJoined) this.people = await this.conversation.getParticipants().catch(() => this.people);
     this.changed();
   }
 

@@ -70,7 +70,7 @@ export class Person extends Model {
     this.selected = chat;
     this.changed();
     if (!chat) return;
-    chat.open().catch(() => {});
+    void chat.open();
     chat.markRead();
   }
 
@@ -131,7 +131,7 @@ export class Person extends Model {
   private watchConnection(client: Client, on: Client["on"]): void {
     on("connectionStateChanged", (state) => {
       this.state = state;
-      if (state === "connected") this.trouble = null;
+      if (state === "connected") this.resume(client);
       this.changed();
     });
     on("connectionError", (error) => {
@@ -153,6 +153,15 @@ export class Person extends Model {
       const wait = () => (settled() ? void this.renew(client) : setTimeout(wait, 250));
       wait();
     });
+  }
+
+  /** Connected, perhaps again: what was cut off goes on. */
+  private resume(client: Client): void {
+    this.trouble = null;
+    if (!this.initialized) return;
+    if (!this.isReady) void this.list(client);
+    for (const chat of this.chats.values()) if (!chat.last) void chat.refresh();
+    void this.selected?.open();
   }
 
   private async renew(client: Client): Promise<void> {
@@ -178,14 +187,20 @@ export class Person extends Model {
   }
 
   private async list(client: Client): Promise<void> {
-    let page = await client.getSubscribedConversations();
-    for (;;) {
+    try {
+      let page = await client.getSubscribedConversations();
+      if (client !== this.client) return;
       for (const conversation of page.items) this.chat(conversation);
-      if (!page.hasNextPage) break;
-      page = await page.nextPage();
+      while (page.hasNextPage) {
+        page = await page.nextPage();
+        for (const conversation of page.items) this.chat(conversation);
+      }
+    } catch {
+      // Cut off in the middle: `resume` lists again.
+      return;
     }
     if (client !== this.client) return;
-    await Promise.allSettled([...this.chats.values()].map((chat) => chat.refresh()));
+    await Promise.all([...this.chats.values()].map((chat) => chat.refresh()));
     this.isReady = true;
     this.changed();
     if (!this.selected) this.select(this.sorted[0] ?? null);
@@ -199,7 +214,7 @@ export class Person extends Model {
     on("conversationJoined", (conversation) => {
       const chat = this.chat(conversation);
       void chat.refresh();
-      if (this.selected === chat) chat.open().catch(() => {});
+      if (this.selected === chat) void chat.open();
       if (this.isReady && !this.selected) this.select(chat);
     });
     on("conversationLeft", (conversation) => this.chat(conversation).onLeft());

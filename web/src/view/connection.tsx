@@ -5,8 +5,8 @@ import { useState } from "preact/hooks";
 import { facts } from "../facts";
 import type { Person } from "../model/person";
 import { identityOf } from "../model/tokens";
-import { Failure } from "./parts";
 import { useDoing } from "./hooks";
+import { Failure, Prose } from "./parts";
 
 const WORDS: Record<ConnectionState, string> = {
   unknown: "Not connected yet",
@@ -48,7 +48,9 @@ export function Notice({ person, onRetry }: { person: Person; onRetry: (() => vo
         <strong>{trouble.title}</strong>
         {trouble.code !== undefined && <span class="code">{trouble.code}</span>}
       </p>
-      {trouble.said && <p class="said">“{trouble.said}”</p>}
+      {trouble.said && <p class="said">
+          “<Prose text={trouble.said} />”
+        </p>}
       <p>
         <Prose text={trouble.advice} />
       </p>
@@ -78,12 +80,6 @@ function Renewal({ person, title }: { person: Person; title: string }) {
       <Failure text={doing.failure} />
     </div>
   );
-}
-
-/** Text with `code` in it. */
-function Prose({ text }: { text: string }) {
-  const parts = text.split("`");
-  return <>{parts.map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
 }
 
 export function TokenField({ label, onToken }: { label: string; onToken: (token: string) => void }) {

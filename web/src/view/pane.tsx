@@ -32,15 +32,16 @@ export function Pane({ person, partner, onNamed, onLocked }: Props) {
     onLocked();
   }, [isLocked]);
   const needsToken = !facts.dev && person.state === "unknown";
+  const name = needsToken ? "Nobody yet" : person.identity;
   return (
-    <section class="pane" aria-label={person.identity} data-identity={person.identity} data-state={person.state}>
+    <section class="pane" aria-label={name} data-identity={name} data-state={person.state}>
       <header class="pane-head">
         {facts.dev ? (
           <Who person={person} partner={partner} onChosen={connect} />
         ) : (
           <h2 class="who">
-            <Avatar identity={needsToken ? "?" : person.identity} />
-            <span class="name">{needsToken ? "Nobody yet" : person.identity}</span>
+            <Avatar identity={needsToken ? "?" : name} />
+            <span class="name">{name}</span>
           </h2>
         )}
         <Connection state={person.state} />
@@ -48,7 +49,11 @@ export function Pane({ person, partner, onNamed, onLocked }: Props) {
       <Notice person={person} onRetry={facts.dev ? () => void person.connect() : null} />
       {needsToken ? (
         <div class="empty">
-          <TokenField label={`Access Token for the person on this side`} onToken={(token) => person.connectWith(token)} />
+          <h3>Who sits here?</h3>
+          <p>
+            Whoever the Access Token is for. <code>tertulia token mint</code> makes one, as does every helper library.
+          </p>
+          <TokenField label="Access Token" onToken={(token) => person.connectWith(token)} />
         </div>
       ) : (
         <div class={`table ${person.selected ? "has-chat" : ""}`}>

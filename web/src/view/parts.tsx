@@ -82,10 +82,16 @@ export function Popover({ class: name, label, summary, children }: PopoverProps)
   );
 }
 
+/** Text with `code` in it. */
+export function Prose({ text }: { text: string }) {
+  const parts = text.split("`");
+  return <>{parts.map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
+}
+
 export function Failure({ text }: { text: string | null }) {
   return text === null ? null : (
     <p class="failure" role="alert">
-      {text}
+      <Prose text={text} />
     </p>
   );
 }

@@ -10,11 +10,11 @@ use crate::accounts;
 use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
-use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, PageRequest, Question};
+use crate::platform::page::{NEWEST, OLDEST, Span};
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
 use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
 use crate::roles::{self, Permission};
 use crate::services::{self, Service};
-use crate::store::Failure;
 
 /// A conversation that the caller has entered: the proof that it is there and the caller's own.
 #[derive(Clone, Debug)]
@@ -217,11 +217,7 @@ impl Change for UpdateConversation {
         }
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);
-        let after = match queries::update(cx.tx, &changed).await {
-            // Another transaction took the name after it was looked for.
-            Err(Error::Failed(Failure::Conflict { .. })) if names => return Err(Refusal::NameTaken.into()),
-            outcome => outcome?,
-        };
+        let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
         cx.emit(&ConversationEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok(after)
     }
@@ -292,7 +288,7 @@ impl Change for PurgeConversation {
 async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation, first: bool) -> Outcome<usize> {
     let (account, sid) = (conversation.account, conversation.sid);
     // One more than a step takes out tells whether this one is the last.
-    let mut batch = participants::queries::list(cx.tx, account, sid, (i64::MIN, ""), PURGE_BATCH + 1).await?;
+    let mut batch = participants::queries::list(cx.tx, account, sid, Span::forwards(OLDEST, PURGE_BATCH + 1)).await?;
     let is_last = batch.len() as i64 <= PURGE_BATCH;
     batch.truncate(PURGE_BATCH as usize);
     // Users are locked in the order of their SIDs: two conversations of the same people may go at once.
@@ -389,7 +385,8 @@ impl Question for ListConversations {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Conversation>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after()?;
-        queries::list(cx.tx, service.account, service.sid, &self.filter, after, self.page.limit()).await
+        let beginning = if self.filter.between.is_some() { NEWEST } else { OLDEST };
+        let span = self.page.created_span(beginning)?;
+        queries::list(cx.tx, service.account, service.sid, &self.filter, span).await
     }
 }

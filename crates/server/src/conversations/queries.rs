@@ -2,9 +2,10 @@
 
 use tertulia_protocol::sid::{Conversation as ConversationKind, Service};
 use tertulia_protocol::{Sid, Timestamp};
-use tertulia_store::{P, Row, Sql, Tx};
+use tertulia_store::{Failure, P, Row, Sql, Tx};
 
 use super::{Conversation, State};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -40,12 +41,25 @@ static LIST: Sql = Sql::new(concat!(
     " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "AND (CAST($5 AS TEXT) IS NULL OR state = $5) ORDER BY created, sid LIMIT $6"
 ));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
+    "AND (CAST($5 AS TEXT) IS NULL OR state = $5) ORDER BY created DESC, sid DESC LIMIT $6"
+));
 static LIST_BETWEEN: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
     "AND (CAST($5 AS TEXT) IS NULL OR state = $5) AND created >= $6 AND created <= $7 ",
     "ORDER BY created DESC, sid DESC LIMIT $8"
+));
+static LIST_BETWEEN_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
+    "AND (CAST($5 AS TEXT) IS NULL OR state = $5) AND created >= $6 AND created <= $7 ",
+    "ORDER BY created, sid LIMIT $8"
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
@@ -176,38 +190,28 @@ pub struct Filter {
     pub between: Option<(Timestamp, Timestamp)>,
 }
 
-/// A service's conversations after `(created, sid)`, in the order that the filter says.
+/// A service's conversations in the order that the filter says; the span says which.
 pub async fn list(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
     filter: &Filter,
-    after: Option<(i64, &str)>,
-    limit: i64,
+    span: Span<Created<'_>>,
 ) -> Outcome<Vec<Conversation>> {
     let state: P<'_> = filter.state.map(State::word).into();
-    let rows = match filter.between {
-        None => {
-            let after = after.unwrap_or((i64::MIN, ""));
-            let values = [account.into(), service.as_str().into(), after.0.into(), after.1.into(), state, limit.into()];
-            tx.query(&LIST, &values).await?
-        }
-        Some((from, to)) => {
-            let after = after.unwrap_or((i64::MAX, ""));
-            let values = [
-                account.into(),
-                service.as_str().into(),
-                after.0.into(),
-                after.1.into(),
-                state,
-                from.micros().into(),
-                to.micros().into(),
-                limit.into(),
-            ];
-            tx.query(&LIST_BETWEEN, &values).await?
-        }
+    let mut values: Vec<P<'_>> =
+        vec![account.into(), service.as_str().into(), span.key.0.into(), span.key.1.into(), state];
+    let sql = match (filter.between, span.backwards) {
+        (None, false) => &LIST,
+        (None, true) => &LIST_BACK,
+        (Some(_), false) => &LIST_BETWEEN,
+        (Some(_), true) => &LIST_BETWEEN_BACK,
     };
-    rows.iter().map(read).collect()
+    if let Some((from, to)) = filter.between {
+        values.extend([from.micros().into(), to.micros().into()]);
+    }
+    values.push(span.limit.into());
+    tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
 /// Inserts a conversation, unless its unique name is taken: then `None`.
@@ -240,8 +244,9 @@ pub async fn name_is_taken(tx: &mut Tx<'_>, own: &Conversation, name: &str) -> O
     Ok(found.is_some_and(|row| row.text(0).is_ok_and(|sid| sid != own.sid.as_str())))
 }
 
-/// Stores a conversation as it stands and takes the next position.
-pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Conversation> {
+/// Stores a conversation as it stands and takes the next position. `None` when another transaction has
+/// taken the unique name since [`name_is_taken`] was asked; nothing can follow in this one.
+pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Option<Conversation>> {
     let values = [
         conversation.account.into(),
         conversation.sid.as_str().into(),
@@ -258,7 +263,10 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Con
         conversation.updated.micros().into(),
         conversation.active_at.micros().into(),
     ];
-    read(&tx.query_one(&UPDATE, &values).await?)
+    match tx.query_one(&UPDATE, &values).await {
+        Err(Failure::Conflict { .. }) => Ok(None),
+        outcome => read(&outcome?).map(Some),
+    }
 }
 
 /// Takes the next message index and position in one statement: commit order is index order. `dated` is

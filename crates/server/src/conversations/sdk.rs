@@ -13,7 +13,7 @@ use super::queries::Lock;
 use super::{Conversation, Patch};
 use crate::App;
 use crate::participants::commands::{UpdateOwn, with_conversations};
-use crate::participants::queries::after;
+use crate::participants::queries::list_of_user;
 use crate::participants::{self, NotificationLevel, Participant, Patch as OwnPatch};
 use crate::platform::{Call, Cx, Error, Outcome, PageRequest, Question, Reply, Route};
 use crate::routes;
@@ -137,7 +137,7 @@ impl Question for ListMine {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let service = crate::services::commands::resolve(cx, None).await?;
         let Some(user) = cx.caller.user().map(|user| user.sid) else { return Ok(Vec::new()) };
-        let rows = after(cx.tx, service.account, user, self.0.text_after(), self.0.limit()).await?;
+        let rows = list_of_user(cx.tx, service.account, user, self.0.text_span()?).await?;
         with_conversations(cx, rows).await
     }
 }

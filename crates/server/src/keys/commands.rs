@@ -7,6 +7,7 @@ use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::Sealer;
 
 use super::{Key, Kind, Refusal, queries, secret_place};
+use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who, text};
 
 /// Refuses unless the caller may manage keys and accounts: the auth token and Main keys may.
@@ -77,8 +78,8 @@ impl Question for ListKeys {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Key>> {
         may_manage(cx).await?;
-        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
-        queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
+        let span = self.0.created_span(OLDEST)?;
+        queries::list(cx.tx, cx.caller.account, span).await
     }
 }
 

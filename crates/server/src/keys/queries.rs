@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Key, Kind};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -19,6 +20,11 @@ static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM keys WHERE account = $1 AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM keys WHERE account = $1 AND (created, sid) < ($2, $3) ORDER BY created DESC, sid DESC LIMIT $4"
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO keys (account, sid, kind, friendly_name, secret, created, updated) ",
@@ -54,9 +60,14 @@ pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<KeyKind>) ->
     tx.query_opt(&OWN, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
-/// An account's keys in the order of their creation, after `(created, sid)`.
-pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, after: (i64, &str), limit: i64) -> Outcome<Vec<Key>> {
-    let rows = tx.query(&LIST, &[account.into(), after.0.into(), after.1.into(), limit.into()]).await?;
+/// An account's keys in the order of their creation; the span says which.
+pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, span: Span<Created<'_>>) -> Outcome<Vec<Key>> {
+    let rows = tx
+        .query(
+            if span.backwards { &LIST_BACK } else { &LIST },
+            &[account.into(), span.key.0.into(), span.key.1.into(), span.limit.into()],
+        )
+        .await?;
     rows.iter().map(read).collect()
 }
 

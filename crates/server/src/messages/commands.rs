@@ -228,13 +228,14 @@ impl Question for ListMessages {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         room.must_take_part(cx)?;
-        let last = self.page.number_after()?;
-        let from = last.map(|index| match self.direction {
+        let span = self.page.span(None, |cursor| cursor.number(0).map(Some))?;
+        let direction = if span.backwards { self.direction.turned() } else { self.direction };
+        let from = span.key.map(|index| match direction {
             Direction::Up => index.saturating_add(1),
             Direction::Down => index.saturating_sub(1),
         });
         let (account, sid) = (room.conversation.account, room.conversation.sid);
-        let rows = queries::from_index(cx.tx, account, sid, from, self.direction, self.page.limit()).await?;
+        let rows = queries::from_index(cx.tx, account, sid, from, direction, span.limit).await?;
         Ok((sid, rows))
     }
 }

@@ -60,31 +60,39 @@ pub fn item(message: &Message) -> Item {
 }
 
 /// The list's events of messages that changed after `position`, which are in order.
-pub fn replay(messages: &[Message], position: i64) -> Vec<Event> {
+///
+/// A message that is new to the reader is told as it stands, in its place among the others: under the
+/// position at which it came, even if it was edited since. So messages come in the order of their
+/// indexes, and a replay that is cut leaves what happened after the cut to the next one.
+pub fn replay(messages: &[Message], position: i64, cut_at: Option<i64>) -> Vec<Event> {
+    let cut_at = cut_at.unwrap_or(i64::MAX);
     let replay = |message: &Message| {
         let item = item(message);
-        let change = match message.removed {
-            Some(_) => ObjectChange::Removed(item.key),
-            None if message.created_pos > position => ObjectChange::Added(item.key, item.data),
-            None => ObjectChange::Updated(item.key, item.data),
+        let (id, change) = match message.removed {
+            Some(_) if message.changed_pos > cut_at => return None,
+            Some(_) => (message.changed_pos, ObjectChange::Removed(item.key)),
+            None if message.created_pos > position => (message.created_pos, ObjectChange::Added(item.key, item.data)),
+            None => (message.changed_pos, ObjectChange::Updated(item.key, item.data)),
         };
         let object = Object::Messages(message.conversation);
-        Event { object, id: message.changed_pos, at: message.removed.unwrap_or(message.updated), change }
+        Some(Event { object, id, at: message.removed.unwrap_or(message.updated), change })
     };
-    messages.iter().map(replay).collect()
+    let mut events: Vec<Event> = messages.iter().filter_map(replay).collect();
+    events.sort_by_key(|event| event.id);
+    events
 }
 
 impl DomainEvent for MessageEvent {
     fn news(&self, now: Timestamp) -> Vec<News> {
         let (conversation, position, events) = match self {
             Self::Added { conversation, after } => {
-                let mut events = replay(std::slice::from_ref(after), after.created_pos - 1);
+                let mut events = replay(std::slice::from_ref(after), after.created_pos - 1, None);
                 events.push(document_updated(conversation));
                 (after.conversation, after.created_pos, events)
             }
             Self::Updated { after, .. } => {
                 let position = after.changed_pos;
-                (after.conversation, position, replay(std::slice::from_ref(after), position - 1))
+                (after.conversation, position, replay(std::slice::from_ref(after), position - 1, None))
             }
             Self::Removed { before, position } => {
                 let object = Object::Messages(before.conversation);

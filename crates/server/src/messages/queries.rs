@@ -41,11 +41,20 @@ static NEW: Sql = Sql::new(concat!(
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx < $3 ORDER BY idx DESC LIMIT $4"
 ));
+// Tombstones included, from an index on.
+static FROM: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 ORDER BY idx LIMIT $4"
+));
+// Removed messages keep their row, so every index below the last has one.
+static CREATED_POS: Sql =
+    Sql::new("SELECT created_pos FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx = $3");
 static CHANGED: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND changed_pos > $3 AND changed_pos > created_pos ",
-    "AND created_pos <= $3 ORDER BY changed_pos"
+    "AND created_pos <= $3 ORDER BY changed_pos LIMIT $4"
 ));
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE messages SET author = $4, body = $5, attributes = $6, subject = $7, created = $8, updated = $9, ",
@@ -133,35 +142,85 @@ pub async fn from_index(
     tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
-/// Messages and tombstones that changed after a position of `talk`, in the order of their positions.
+/// What changed in a list of messages.
+#[derive(Debug)]
+pub struct Changed {
+    /// Messages and tombstones.
+    pub messages: Vec<Message>,
+    /// When more changed than was asked for: everything up to this position is there.
+    pub cut_at: Option<i64>,
+}
+
+/// Messages and tombstones that changed after a position of `talk`: about `limit` new ones and as many
+/// changed ones, the earliest first.
 pub async fn changed(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     conversation: Sid<Conversation>,
     after: i64,
-) -> Outcome<Vec<Message>> {
-    const BATCH: i64 = 64;
-    let mut found = Vec::new();
-    let mut below = i64::MAX;
-    loop {
-        let values = [account.into(), conversation.as_str().into(), below.into(), BATCH.into()];
-        let rows = tx.query(&NEW, &values).await?;
-        let batch: Vec<Message> = rows.iter().map(read).collect::<Outcome<_>>()?;
-        let full = batch.len() as i64 == BATCH;
-        let before = found.len();
-        let count = batch.len();
-        found.extend(batch.into_iter().take_while(|message| message.created_pos > after));
-        if !full || found.len() - before < count {
-            break;
+    limit: usize,
+) -> Outcome<Changed> {
+    let (mut messages, new_cut) = new_after(tx, account, conversation, after, limit).await?;
+    let values = [account.into(), conversation.as_str().into(), after.into(), (limit as i64 + 1).into()];
+    let mut older: Vec<Message> = tx.query(&CHANGED, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
+    let older_cut = (older.len() > limit).then(|| {
+        older.truncate(limit);
+        older.last().map_or(after, |message| message.changed_pos)
+    });
+    let cut_at = match (new_cut, older_cut) {
+        (Some(new), Some(older)) => Some(new.min(older)),
+        (new, older) => new.or(older),
+    };
+    let upto = cut_at.unwrap_or(i64::MAX);
+    messages.retain(|message| message.created_pos <= upto);
+    messages.extend(older.into_iter().filter(|message| message.changed_pos <= upto));
+    Ok(Changed { messages, cut_at })
+}
+
+/// The messages that came after a position, and where they were cut.
+async fn new_after(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    after: i64,
+    limit: usize,
+) -> Outcome<(Vec<Message>, Option<i64>)> {
+    let values = [account.into(), conversation.as_str().into(), i64::MAX.into(), (limit as i64 + 1).into()];
+    let rows = tx.query(&NEW, &values).await?;
+    let newest: Vec<Message> = rows.iter().map(read).collect::<Outcome<_>>()?;
+    let found: Vec<Message> = newest.into_iter().take_while(|message| message.created_pos > after).collect();
+    if found.len() <= limit {
+        return Ok((found, None));
+    }
+    // Far behind: the first new one is found by halving, since indexes and positions grow together.
+    let below = found.last().map_or(0, |message| message.index);
+    let first = first_after(tx, account, conversation, after, below).await?;
+    let values = [account.into(), conversation.as_str().into(), first.into(), (limit as i64).into()];
+    let earliest: Vec<Message> = tx.query(&FROM, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
+    let cut_at = earliest.last().map(|message| message.created_pos);
+    Ok((earliest, cut_at))
+}
+
+/// The lowest index whose message came after a position; `known` is one that did.
+async fn first_after(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    after: i64,
+    known: i64,
+) -> Outcome<i64> {
+    let (mut low, mut high) = (0, known);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let values = [account.into(), conversation.as_str().into(), middle.into()];
+        let position: i64 = tx.query_one(&CREATED_POS, &values).await?.get(0)?;
+        if position > after {
+            high = middle;
+        } else {
+            low = middle + 1;
         }
-        below = found.last().map_or(0, |message| message.index);
     }
-    let values = [account.into(), conversation.as_str().into(), after.into()];
-    for row in tx.query(&CHANGED, &values).await? {
-        found.push(read(&row)?);
-    }
-    found.sort_unstable_by_key(|message| message.changed_pos);
-    Ok(found)
+    Ok(low)
 }
 
 /// Stores a message as it stands.

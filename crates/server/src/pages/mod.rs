@@ -44,7 +44,8 @@ fn facts(app: &App) -> String {
 
 /// A file that the demo page loads.
 pub async fn file(Path(path): Path<String>) -> Response<Body> {
-    match Built::get(&path).filter(|_| !path.starts_with('.')) {
+    // The page itself has facts to be put into it, and is served by `/demo` alone.
+    match Built::get(&path).filter(|_| !path.starts_with('.') && path != "demo.html") {
         Some(file) => respond(media_type(&path), file.data.into_owned(), true),
         None => {
             let not_found = Response::builder().status(StatusCode::NOT_FOUND);
@@ -58,6 +59,7 @@ fn media_type(path: &str) -> &'static str {
         Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
+        Some("md" | "txt") => "text/plain; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("woff2") => "font/woff2",

@@ -9,6 +9,7 @@ use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refu
 use crate::conversations::commands::{Room, enter, is_creator, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
 use crate::conversations::{self, Conversation};
+use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
 use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
@@ -361,9 +362,9 @@ impl Question for ListParticipants {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         room.must_take_part(cx)?;
-        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
+        let span = self.page.created_span(OLDEST)?;
         let (account, sid) = (room.conversation.account, room.conversation.sid);
-        Ok((sid, queries::list(cx.tx, account, sid, after, self.page.limit()).await?))
+        Ok((sid, queries::list(cx.tx, account, sid, span).await?))
     }
 }
 
@@ -394,15 +395,14 @@ impl Question for ListConversationsOf {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let (account, after) = (service.account, self.page.text_after());
+        let account = service.account;
         let rows = match &self.who {
             Who::Address(address) => {
-                let after = (after, self.page.after.as_ref().and_then(|key| key.text(1)).unwrap_or_default());
-                queries::of_address(cx.tx, account, service.sid, address, after, self.page.limit()).await?
+                queries::list_of_address(cx.tx, account, service.sid, address, self.page.pair_span()?).await?
             }
             Who::Identity(identity) => {
                 match users::queries::find_by_identity(cx.tx, account, service.sid, identity).await? {
-                    Some(user) => queries::after(cx.tx, account, user.sid, after, self.page.limit()).await?,
+                    Some(user) => queries::list_of_user(cx.tx, account, user.sid, self.page.text_span()?).await?,
                     None => Vec::new(),
                 }
             }

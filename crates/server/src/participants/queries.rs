@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Binding, NotificationLevel, Participant};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -15,70 +16,48 @@ macro_rules! columns {
     };
 }
 
+macro_rules! select {
+    ($($condition:literal),+ $(,)?) => {
+        concat!("SELECT ", columns!(), " FROM participants WHERE account = $1 AND ", $($condition),+)
+    };
+}
+
 macro_rules! by_sid {
     () => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM participants WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL"
-        )
+        select!("conversation_sid = $2 AND sid = $3 AND removed IS NULL")
     };
 }
 
 static BY_SID: Sql = Sql::new(by_sid!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static BY_SID_LOCKED: Sql = Sql::pair(by_sid!(), concat!(by_sid!(), " FOR UPDATE"));
-static BY_IDENTITY: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND identity = $3 AND removed IS NULL"
-));
-static BY_USER: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"
-));
+static BY_IDENTITY: Sql = Sql::new(select!("conversation_sid = $2 AND identity = $3 AND removed IS NULL"));
+static BY_USER: Sql = Sql::new(select!("user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"));
 static WAS_THERE: Sql =
     Sql::new("SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3");
-static LIST: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
+static LIST: Sql = Sql::new(select!(
+    "conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
 ));
-static BY_KEY_UP: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid >= $3 ORDER BY sid LIMIT $4"
+static LIST_BACK: Sql = Sql::new(select!(
+    "conversation_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
+    "ORDER BY created DESC, sid DESC LIMIT $5"
 ));
-static BY_KEY_DOWN: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL AND sid <= $3 ",
-    "ORDER BY sid DESC LIMIT $4"
-));
-static MINE_UP: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid >= $3 ",
+static BY_KEY_UP: Sql =
+    Sql::new(select!("conversation_sid = $2 AND removed IS NULL AND sid >= $3 ORDER BY sid LIMIT $4"));
+static BY_KEY_DOWN: Sql =
+    Sql::new(select!("conversation_sid = $2 AND removed IS NULL AND sid <= $3 ", "ORDER BY sid DESC LIMIT $4"));
+static MINE_UP: Sql = Sql::new(select!(
+    "user_sid = $2 AND removed IS NULL AND conversation_sid >= $3 ",
     "ORDER BY conversation_sid LIMIT $4"
 ));
-static MINE_DOWN: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND user_sid = $2 AND removed IS NULL AND conversation_sid <= $3 ",
+static MINE_DOWN: Sql = Sql::new(select!(
+    "user_sid = $2 AND removed IS NULL AND conversation_sid <= $3 ",
     "ORDER BY conversation_sid DESC LIMIT $4"
 ));
-static ROSTER_CHANGED: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND conversation_sid = $2 AND roster_changed_pos > $3 ORDER BY roster_changed_pos"
-));
-static MINE_CHANGED: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND user_sid = $2 AND mine_changed_pos > $3 ORDER BY mine_changed_pos"
-));
+static ROSTER_CHANGED: Sql =
+    Sql::new(select!("conversation_sid = $2 AND roster_changed_pos > $3 ORDER BY roster_changed_pos"));
+static MINE_CHANGED: Sql = Sql::new(select!("user_sid = $2 AND mine_changed_pos > $3 ORDER BY mine_changed_pos"));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO participants (account, conversation_sid, sid, service_sid, identity, user_sid, binding, role_sid, ",
     "attributes, last_read_index, last_read_at, notification_level, created, updated, roster_created_pos, ",
@@ -118,18 +97,16 @@ static COUNT_NON_CHAT: Sql = Sql::new(
     "SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND identity IS NULL \
      AND removed IS NULL",
 );
-static OF_ADDRESS: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND address = $2 AND service_sid = $3 AND removed IS NULL ",
+static LIST_OF_ADDRESS: Sql = Sql::new(select!(
+    "address = $2 AND service_sid = $3 AND removed IS NULL ",
     "AND (conversation_sid, sid) > ($4, $5) ORDER BY conversation_sid, sid LIMIT $6"
 ));
-static BY_ADDRESS: Sql = Sql::new(concat!(
-    "SELECT ",
-    columns!(),
-    " FROM participants WHERE account = $1 AND address = $2 AND conversation_sid = $3 AND removed IS NULL ",
-    "ORDER BY sid LIMIT 1"
+static LIST_OF_ADDRESS_BACK: Sql = Sql::new(select!(
+    "address = $2 AND service_sid = $3 AND removed IS NULL ",
+    "AND (conversation_sid, sid) < ($4, $5) ORDER BY conversation_sid DESC, sid DESC LIMIT $6"
 ));
+static BY_ADDRESS: Sql =
+    Sql::new(select!("address = $2 AND conversation_sid = $3 AND removed IS NULL ", "ORDER BY sid LIMIT 1"));
 static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
@@ -229,16 +206,16 @@ pub async fn was_there(
     Ok(tx.query_one(&WAS_THERE, &values).await?.get::<i64>(0)? > 0)
 }
 
-/// A conversation's participants in the order they came, after `(created, sid)`.
+/// A conversation's participants in the order they came; the span says which.
 pub async fn list(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     conversation: Sid<Conversation>,
-    after: (i64, &str),
-    limit: i64,
+    span: Span<Created<'_>>,
 ) -> Outcome<Vec<Participant>> {
-    let values = [account.into(), conversation.as_str().into(), after.0.into(), after.1.into(), limit.into()];
-    tx.query(&LIST, &values).await?.iter().map(read).collect()
+    let values =
+        [account.into(), conversation.as_str().into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
+    tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
 }
 
 /// Which way items of a map or list are read.
@@ -248,6 +225,16 @@ pub enum Direction {
     Up,
     /// From the highest key.
     Down,
+}
+
+impl Direction {
+    /// The other way.
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
 }
 
 /// A conversation's participants by SID, from one on, which is included.
@@ -284,18 +271,18 @@ pub async fn of_user(
     tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
-/// A user's participants by conversation SID, after one, which is left out.
-pub async fn after(
+/// A user's participants in the order of the conversations' SIDs; the span says which.
+pub async fn list_of_user(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     user: Sid<User>,
-    after: &str,
-    limit: i64,
+    span: Span<&str>,
 ) -> Outcome<Vec<Participant>> {
-    // The one that a page begins after is read once more, and left out.
-    let mut rows = of_user(tx, account, user, Some(after), Direction::Up, limit + 1).await?;
-    rows.retain(|row| row.conversation.as_str() != after);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let direction = if span.backwards { Direction::Down } else { Direction::Up };
+    // The one that a page lies beside is read once more, and left out.
+    let mut rows = of_user(tx, account, user, Some(span.key), direction, span.limit + 1).await?;
+    rows.retain(|row| row.conversation.as_str() != span.key);
+    rows.truncate(usize::try_from(span.limit).unwrap_or(usize::MAX));
     Ok(rows)
 }
 
@@ -449,20 +436,19 @@ pub async fn count_non_chat(tx: &mut Tx<'_>, account: AccountNumber, conversatio
     Ok(tx.query_one(&COUNT_NON_CHAT, &[account.into(), conversation.as_str().into()]).await?.get(0)?)
 }
 
-/// Participants of a service that are reached at this address, in the order of `(conversation, sid)`,
-/// after one.
-pub async fn of_address(
+/// Participants of a service that are reached at this address, in the order of `(conversation, sid)`; the
+/// span says which.
+pub async fn list_of_address(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
     address: &str,
-    after: (&str, &str),
-    limit: i64,
+    span: Span<(&str, &str)>,
 ) -> Outcome<Vec<Participant>> {
-    let (conversation, sid) = after;
-    let service = service.as_str();
-    let values = [account.into(), address.into(), service.into(), conversation.into(), sid.into(), limit.into()];
-    tx.query(&OF_ADDRESS, &values).await?.iter().map(read).collect()
+    let (service, (conversation, sid)) = (service.as_str(), span.key);
+    let values = [account.into(), address.into(), service.into(), conversation.into(), sid.into(), span.limit.into()];
+    let sql = if span.backwards { &LIST_OF_ADDRESS_BACK } else { &LIST_OF_ADDRESS };
+    tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
 /// The participant of a conversation that is reached at this address.

@@ -195,8 +195,8 @@ impl Config {
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
         ];
         for (key, value) in counts {
-            if !(1..=1 << 40).contains(&value) {
-                return Err(ConfigError(format!("{key} is {value}; it must be at least 1, and no more than 2^40")));
+            if !(1..=1 << 30).contains(&value) {
+                return Err(ConfigError(format!("{key} is {value}; it must be at least 1, and no more than 2^30")));
             }
         }
         if self.store.engine == EngineName::Postgres && self.store.url.is_empty() {

@@ -17,19 +17,56 @@ const NUMBER_MAX: i64 = 1_000_000_000;
 pub struct PageRequest {
     /// Rows a page, at least 1.
     pub size: i64,
-    /// After which row; `None` for the first page.
-    pub after: Option<Cursor>,
+    edge: Edge,
     number: i64,
 }
 
-/// Some rows, and where the next page begins.
+/// Where a page lies in its list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Edge {
+    Beginning,
+    After(Cursor),
+    Before(Cursor),
+}
+
+/// Some rows, and where the pages around them lie.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
     /// After the last row, when more follow.
     pub next: Option<Cursor>,
+    /// Before the first row, when others precede.
+    pub previous: Option<Cursor>,
 }
+
+/// What a page asks the store for: up to `limit` rows beyond a key, in the order of the list, or against
+/// it for a page before.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<K> {
+    /// The key; the row that has it is left out.
+    pub key: K,
+    /// Against the order of the list.
+    pub backwards: bool,
+    /// Rows at most.
+    pub limit: i64,
+}
+
+impl<K> Span<K> {
+    /// In the order of the list.
+    pub const fn forwards(key: K, limit: i64) -> Self {
+        Self { key, backwards: false, limit }
+    }
+}
+
+/// The key of lists that are ordered by `(created, sid)`.
+pub type Created<'a> = (i64, &'a str);
+
+/// Before every row of a list in ascending order of `(created, sid)`.
+pub const OLDEST: Created<'_> = (i64::MIN, "");
+
+/// Before every row of a list in descending order of `(created, sid)`.
+pub const NEWEST: Created<'_> = (i64::MAX, "");
 
 /// A token that no page of this list gave.
 fn foreign_token() -> Error {
@@ -47,44 +84,59 @@ impl PageRequest {
                 size.ok_or_else(|| Error::parameter("Invalid PageSize."))?.min(max)
             }
         };
-        let after = match query.text("PageToken").filter(|token| !token.is_empty()) {
-            None => None,
-            Some(token) => Some(Cursor::parse(token).ok_or_else(foreign_token)?),
+        let edge = match query.text("PageToken").filter(|token| !token.is_empty()) {
+            None => Edge::Beginning,
+            Some(token) => {
+                let after = Cursor::parse(token).map(Edge::After);
+                after.or_else(|| Cursor::parse_before(token).map(Edge::Before)).ok_or_else(foreign_token)?
+            }
         };
         let number =
             query.text("Page").and_then(|text| text.parse().ok()).filter(|number| (0..=NUMBER_MAX).contains(number));
-        Ok(Self { size, after, number: number.unwrap_or(0) })
+        Ok(Self { size, edge, number: number.unwrap_or(0) })
     }
 
-    /// What to ask the store for: one row more than the page has, to see whether a next page follows.
-    pub fn limit(&self) -> i64 {
-        self.size + 1
+    /// The rows to ask the store for, one more than the page has, to see whether others follow; `key`
+    /// reads a row's key, `beginning` lies before every row.
+    pub fn span<'a, K>(&'a self, beginning: K, key: impl Fn(&'a Cursor) -> Option<K>) -> Outcome<Span<K>> {
+        let (cursor, backwards) = match &self.edge {
+            Edge::Beginning => return Ok(Span::forwards(beginning, self.size + 1)),
+            Edge::After(cursor) => (cursor, false),
+            Edge::Before(cursor) => (cursor, true),
+        };
+        Ok(Span { key: key(cursor).ok_or_else(foreign_token)?, backwards, limit: self.size + 1 })
     }
 
-    /// The last row of the page before, for lists that are ordered by `(created, sid)`.
-    pub fn created_after(&self) -> Outcome<Option<(i64, &str)>> {
-        let Some(after) = &self.after else { return Ok(None) };
-        let key = after.number(0).zip(after.text(1));
-        key.map(Some).ok_or_else(foreign_token)
+    /// As [`PageRequest::span`], of a list that is ordered by `(created, sid)`.
+    pub fn created_span<'a>(&'a self, beginning: Created<'a>) -> Outcome<Span<Created<'a>>> {
+        self.span(beginning, |cursor| Some((cursor.number(0)?, cursor.text(1)?)))
     }
 
-    /// The last row of the page before, for lists that are ordered by one number.
-    pub fn number_after(&self) -> Outcome<Option<i64>> {
-        let Some(after) = &self.after else { return Ok(None) };
-        after.number(0).map(Some).ok_or_else(foreign_token)
+    /// As [`PageRequest::span`], of a list that is ordered by one text.
+    pub fn text_span(&self) -> Outcome<Span<&str>> {
+        self.span("", |cursor| cursor.text(0))
     }
 
-    /// The last row of the page before, for lists that are ordered by one text; empty for the first page.
-    pub fn text_after(&self) -> &str {
-        self.after.as_ref().and_then(|after| after.text(0)).unwrap_or_default()
+    /// What to ask the store for, in lists that are ordered by two texts.
+    pub fn pair_span(&self) -> Outcome<Span<(&str, &str)>> {
+        self.span(("", ""), |cursor| cursor.text(0).zip(cursor.text(1)))
     }
 
-    /// Cuts `rows`, which [`PageRequest::limit`] bounded, into the page; `key` gives a row's sort key.
+    /// Cuts `rows`, which came for the [`Span`], into the page; `key` gives a row's sort key.
     pub fn cut<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> Cursor) -> Page<T> {
         let more = rows.len() as i64 > self.size;
         rows.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
-        let next = if more { rows.last().map(key) } else { None };
-        Page { rows, next }
+        if let Edge::Before(_) = self.edge {
+            rows.reverse();
+        }
+        let (first, last) = (rows.first().map(&key), rows.last().map(&key));
+        let (previous, next) = match &self.edge {
+            Edge::Beginning => (None, last.filter(|_| more)),
+            Edge::After(row) => (first.or_else(|| Some(row.clone())), last.filter(|_| more)),
+            // The row that the page lies before was there, so others follow.
+            Edge::Before(_) => (first.filter(|_| more), last),
+        };
+        Page { rows, next, previous }
     }
 
     fn meta<T>(&self, page: &Page<T>, url: &str, query: &Form, key: &'static str, kept: &[&str]) -> Meta {
@@ -104,10 +156,18 @@ impl PageRequest {
             page: self.number,
             page_size: self.size,
             first_page_url: at(0, None),
-            previous_page_url: None,
-            url: at(self.number, self.after.as_ref().map(Cursor::token)),
+            previous_page_url: page.previous.as_ref().map(|row| at((self.number - 1).max(0), Some(row.token_before()))),
+            url: at(self.number, self.token()),
             next_page_url: page.next.as_ref().map(|next| at(self.number + 1, Some(next.token()))),
             key,
+        }
+    }
+
+    fn token(&self) -> Option<String> {
+        match &self.edge {
+            Edge::Beginning => None,
+            Edge::After(row) => Some(row.token()),
+            Edge::Before(row) => Some(row.token_before()),
         }
     }
 
@@ -137,7 +197,7 @@ pub fn created_key(created: tertulia_protocol::Timestamp, sid: &str) -> Cursor {
 impl<T> Page<T> {
     /// The same page with other rows.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
-        Page { rows: self.rows.into_iter().map(change).collect(), next: self.next }
+        Page { rows: self.rows.into_iter().map(change).collect(), next: self.next, previous: self.previous }
     }
 }
 
@@ -153,6 +213,20 @@ mod tests {
         for wrong in ["PageSize=0", "PageSize=x", "PageToken=x"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_page_before_is_turned_and_leads_both_ways() {
+        let key = |row: &i32| Cursor::new([row.to_string()]);
+        let token = Cursor::new(["5".to_owned()]).token_before();
+        let query = Form::parse(format!("PageSize=2&PageToken={token}").as_bytes()).unwrap();
+        let request = PageRequest::read(&query, 100).unwrap();
+        assert!(request.text_span().unwrap().backwards);
+        let page = request.cut(vec![4, 3, 2], key);
+        assert_eq!(page.rows, [3, 4]);
+        assert_eq!((page.previous, page.next), (Some(key(&3)), Some(key(&4))));
+        let first = request.cut(vec![4, 3], key);
+        assert_eq!((first.previous, first.next), (None, Some(key(&4))));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tertulia_store::{News, Publish, StreamId};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::hub::Need;
 use super::objects::ReplayStream;
@@ -21,8 +22,8 @@ use crate::platform::{Caller, Surface};
 const WAITING_MAX: usize = 4096;
 /// How long a hole may close by itself: commits of two connections may be published in either order.
 const HOLE_PATIENCE: Duration = Duration::from_millis(20);
-/// How often the positions of all watched streams are compared with the store.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often all watched streams are compared with the store, for the case that nobody told.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
 
 /// The store's end.
 pub struct LocalBus {
@@ -55,26 +56,33 @@ impl Publish for LocalBus {
 
 /// Feeds the hub until the store is closed.
 pub async fn feed(app: Arc<App>, mut feed: LocalFeed) {
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    while let Some(batch) = feed.queue.recv().await {
+        for news in &batch {
+            let need = app.hub().news(news);
+            follow(&app, need);
+        }
+        let uncertain = std::mem::take(&mut *feed.uncertain.lock().unwrap_or_else(PoisonError::into_inner));
+        for stream in uncertain {
+            let need = app.hub().doubt(stream);
+            follow(&app, need);
+        }
+    }
+}
+
+/// Compares every watched stream with the store, slowly and beside everything else: what nobody told is
+/// found in the end.
+pub async fn sweep(app: Arc<App>) {
+    let mut turn = tokio::time::interval(SWEEP_EVERY);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut draining = app.draining();
     loop {
         tokio::select! {
-            batch = feed.queue.recv() => {
-                let Some(batch) = batch else { return };
-                for news in &batch {
-                    let need = app.hub().news(news);
-                    follow(&app, need);
-                }
-                let uncertain = std::mem::take(&mut *feed.uncertain.lock().unwrap_or_else(PoisonError::into_inner));
-                for stream in uncertain {
-                    follow(&app, Some(Need::ReadNow(stream)));
-                }
-            }
-            _ = sweep.tick() => {
-                let streams = app.hub().streams();
-                for stream in streams {
-                    read(&app, stream, true).await;
-                }
-            }
+            _ = draining.wait_for(|draining| *draining) => return,
+            _ = turn.tick() => {}
+        }
+        let streams = app.hub().streams();
+        for stream in streams {
+            read(&app, stream, true).await;
         }
     }
 }
@@ -85,7 +93,7 @@ pub fn follow(app: &Arc<App>, need: Option<Need>) {
     let app = Arc::clone(app);
     tokio::spawn(async move {
         match need {
-            Need::ReadNow(stream) => read(&app, stream, true).await,
+            Need::ReadNow(stream) => read(&app, stream, false).await,
             Need::ReadSoon(stream) => {
                 tokio::time::sleep(HOLE_PATIENCE).await;
                 read(&app, stream, false).await;
@@ -95,14 +103,15 @@ pub fn follow(app: &Arc<App>, need: Option<Need>) {
 }
 
 /// Reads what happened in a stream after what its topic holds.
-async fn read(app: &Arc<App>, stream: StreamId, even_without_hole: bool) {
-    let begun = app.hub().begin_read(stream, even_without_hole);
+async fn read(app: &Arc<App>, stream: StreamId, in_any_case: bool) {
+    let begun = app.hub().begin_read(stream, in_any_case);
     let Some((account, after)) = begun else { return };
     let caller = Caller::system(account, app.nobody().account_sid);
     match app.ask(&caller, ReplayStream { stream, after }).await {
-        Ok((upto, happened)) => {
-            let need = app.hub().fill(stream, upto, happened);
-            follow(app, need);
+        Ok(replayed) => {
+            let need = app.hub().fill(stream, replayed.upto, replayed.told);
+            let rest = if replayed.is_cut { app.hub().doubt(stream) } else { None };
+            follow(app, need.or(rest));
         }
         Err(error) => {
             refuse(&error, Surface::Sdk, "");

@@ -7,8 +7,9 @@ use tertulia_protocol::realtime::{typing_conversation, typing_notification};
 use tertulia_protocol::sdk::{self, Options};
 use tertulia_protocol::sync::{self, ObjectType};
 
+use super::items::{ItemsQuery, ListItems};
 use super::news::talk;
-use super::objects::{ItemsQuery, ListItems, OpenObject};
+use super::objects::OpenObject;
 use crate::conversations::commands::enter;
 use crate::conversations::queries::Lock;
 use crate::platform::{Call, Cx, Error, Ids, Outcome, Question, Reply, Route, ids};

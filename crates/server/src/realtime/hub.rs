@@ -42,7 +42,14 @@ pub enum Post {
     /// An answer to a subscription request: replayed events and `subscription_established` or another.
     Answer(Bytes),
     /// From here on the events of this object go out.
-    Subscribed(StreamId, Part),
+    Subscribed {
+        /// Its stream.
+        stream: StreamId,
+        /// The object in it.
+        part: Part,
+        /// The position of the user's own list at which the right to read was found.
+        own: i64,
+    },
 }
 
 /// A mailbox, as the hub sees it: posting never waits.
@@ -56,7 +63,7 @@ pub trait Mail: Clone {
 }
 
 /// What a watcher watches for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     /// The events of one object.
     Part(Part),
@@ -80,7 +87,8 @@ struct Piece {
 
 #[derive(Debug)]
 struct Topic<M> {
-    account: AccountNumber,
+    /// Whose rows it is made of; known once somebody's right to watch was proved.
+    account: Option<AccountNumber>,
     /// Everything up to here has been delivered; unknown until the first watcher brings a position.
     held: Option<i64>,
     ring: VecDeque<Piece>,
@@ -90,6 +98,8 @@ struct Topic<M> {
     openers: u32,
     /// The store is being read for this topic.
     is_reading: bool,
+    /// News were dropped, perhaps after the running read had looked: the store must be read again.
+    is_uncertain: bool,
 }
 
 /// The latest pieces of news that a topic keeps for subscriptions that are just being made.
@@ -130,8 +140,8 @@ impl<M> Default for Hub<M> {
 impl<M: Mail> Hub<M> {
     /// Announces a watcher: from now on news of the stream are kept for it. Must come before the
     /// snapshot is read, and be followed by [`Hub::close`] once the watcher is attached or given up.
-    pub fn open(&mut self, stream: StreamId, account: AccountNumber) {
-        self.topics.entry(stream).or_insert_with(|| Topic::new(account)).openers += 1;
+    pub fn open(&mut self, stream: StreamId) {
+        self.topics.entry(stream).or_insert_with(Topic::new).openers += 1;
     }
 
     /// Ends an [`Hub::open`].
@@ -152,8 +162,16 @@ impl<M: Mail> Hub<M> {
 
     /// Attaches a watcher that has seen everything up to `position`. From then on it gets what comes
     /// after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
-    pub fn attach(&mut self, stream: StreamId, watch: Watch, mail: &M, position: i64) -> Attached {
+    pub fn attach(
+        &mut self,
+        stream: StreamId,
+        account: AccountNumber,
+        watch: Watch,
+        mail: &M,
+        position: i64,
+    ) -> Attached {
         let Some(topic) = self.topics.get_mut(&stream) else { return Attached::Behind };
+        topic.account = Some(account);
         let held = *topic.held.get_or_insert(position);
         let mut watcher = Watcher { watch, at: position, mail: mail.clone() };
         if position < held {
@@ -179,7 +197,7 @@ impl<M: Mail> Hub<M> {
     /// Takes news in, from this node or from the bus.
     pub fn news(&mut self, news: &News) -> Option<Need> {
         let topic = self.topics.get_mut(&news.stream)?;
-        let Some(told) = decode(&news.events) else { return topic.must_read(news.stream) };
+        let Some(told) = decode(&news.events) else { return topic.doubt(news.stream) };
         let piece = Piece { after: news.after, upto: news.upto, told };
         match topic.held {
             Some(held) if piece.upto <= held => None,
@@ -192,36 +210,47 @@ impl<M: Mail> Hub<M> {
                 topic.parked.push(piece);
                 if topic.parked.len() > PARKED_MAX {
                     topic.parked.clear();
-                    return topic.must_read(news.stream);
+                    return topic.doubt(news.stream);
                 }
                 held.map(|_| Need::ReadSoon(news.stream))
             }
         }
     }
 
-    /// The position after which the store must be read, and for which account, if a hole is still open;
-    /// from then on the stream counts as being read, until [`Hub::fill`] or [`Hub::give_up`].
-    pub fn begin_read(&mut self, stream: StreamId, even_without_hole: bool) -> Option<(AccountNumber, i64)> {
+    /// News of the stream were dropped on their way here.
+    pub fn doubt(&mut self, stream: StreamId) -> Option<Need> {
+        self.topics.get_mut(&stream)?.doubt(stream)
+    }
+
+    /// The position after which the store must be read, and for which account, if a hole is open or
+    /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
+    /// until [`Hub::fill`] or [`Hub::give_up`].
+    pub fn begin_read(&mut self, stream: StreamId, in_any_case: bool) -> Option<(AccountNumber, i64)> {
         let topic = self.topics.get_mut(&stream)?;
-        let held = topic.held?;
-        if topic.is_reading || (topic.parked.is_empty() && !even_without_hole) {
+        let (account, held) = (topic.account?, topic.held?);
+        let is_needed = in_any_case || topic.is_uncertain || !topic.parked.is_empty();
+        if topic.is_reading || !is_needed {
             return None;
         }
         topic.is_reading = true;
-        Some((topic.account, held))
+        // What is dropped from now on may be missing from what is read now.
+        topic.is_uncertain = false;
+        Some((account, held))
     }
 
     /// Takes in what the store said: the stream stands at `upto`, and these happened after the position
-    /// that [`Hub::begin_read`] gave, each with its own position. What was delivered meanwhile is skipped.
+    /// that [`Hub::begin_read`] gave. What was delivered meanwhile is skipped.
     /// A hole that is open still is returned.
-    pub fn fill(&mut self, stream: StreamId, upto: i64, happened: Vec<(i64, Told)>) -> Option<Need> {
+    pub fn fill(&mut self, stream: StreamId, upto: i64, happened: Vec<Told>) -> Option<Need> {
         let topic = self.topics.get_mut(&stream)?;
         topic.is_reading = false;
         let held = topic.held?;
-        if upto > held {
-            let told = happened.into_iter().filter(|(position, _)| *position > held).map(|(_, told)| told).collect();
-            topic.deliver(stream, Piece { after: held, upto, told });
+        if upto <= held {
+            // The store knows of nothing new: a hole that it cannot close is not asked for at once again.
+            return topic.is_uncertain.then_some(Need::ReadNow(stream));
         }
+        let told = happened.into_iter().filter(|told| told.position > held).collect();
+        topic.deliver(stream, Piece { after: held, upto, told });
         topic.drain_parked(stream);
         topic.hole(stream)
     }
@@ -230,6 +259,7 @@ impl<M: Mail> Hub<M> {
     pub fn give_up(&mut self, stream: StreamId) {
         if let Some(topic) = self.topics.get_mut(&stream) {
             topic.is_reading = false;
+            topic.is_uncertain = true;
         }
     }
 
@@ -262,15 +292,16 @@ impl<M: Mail> Hub<M> {
 }
 
 impl<M: Mail> Topic<M> {
-    fn new(account: AccountNumber) -> Self {
+    fn new() -> Self {
         Self {
-            account,
+            account: None,
             held: None,
             ring: VecDeque::new(),
             parked: Vec::new(),
             watchers: Vec::new(),
             openers: 0,
             is_reading: false,
+            is_uncertain: false,
         }
     }
 
@@ -302,11 +333,18 @@ impl<M: Mail> Topic<M> {
     }
 
     fn hole(&self, stream: StreamId) -> Option<Need> {
-        (!self.parked.is_empty()).then_some(Need::ReadSoon(stream))
+        match (self.is_uncertain, self.parked.is_empty()) {
+            (true, _) => Some(Need::ReadNow(stream)),
+            (false, false) => Some(Need::ReadSoon(stream)),
+            (false, true) => None,
+        }
     }
 
-    fn must_read(&self, stream: StreamId) -> Option<Need> {
-        self.held.map(|_| Need::ReadNow(stream))
+    /// Something was dropped. Until somebody has attached there is nobody to miss it, and no position to
+    /// read from; a read that is running will be followed by another.
+    fn doubt(&mut self, stream: StreamId) -> Option<Need> {
+        self.is_uncertain = true;
+        (self.held.is_some() && !self.is_reading).then_some(Need::ReadNow(stream))
     }
 }
 
@@ -317,12 +355,13 @@ impl<M: Mail> Watcher<M> {
         }
         match self.watch {
             Watch::Part(part) => {
-                for told in piece.told.iter().filter(|told| told.part == part) {
+                for told in piece.told.iter().filter(|told| told.part == part && told.position > self.at) {
                     self.mail.post(Post::Packet { stream, part, packet: told.packet.clone() });
                 }
             }
             Watch::Own => {
-                let mut ended = piece.told.iter().filter_map(|told| told.ended).peekable();
+                let new = piece.told.iter().filter(|told| told.position > self.at);
+                let mut ended = new.filter_map(|told| told.ended).peekable();
                 if ended.peek().is_none() {
                     self.mail.post(Post::Own { upto: piece.upto, ended: None });
                 }

@@ -4,15 +4,16 @@
 //! that the client comes back and catches up from the store. Nothing is dropped in silence. An idle
 //! mailbox owns no buffer.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::User;
+use tertulia_store::StreamId;
 
-use super::hub::{Mail, Post};
+use super::hub::{Mail, Post, Watch};
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,9 @@ pub struct Bounds {
     /// Bytes.
     pub bytes_max: usize,
 }
+
+/// Packets that may wait before typing is left out.
+const TYPING_PACKETS_MAX: usize = 32;
 
 /// One connection's mailbox.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ struct Inner {
     bytes: usize,
     is_given_up: bool,
     own_position: i64,
+    /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
+    attached: HashSet<(StreamId, Watch)>,
     waker: Option<Waker>,
 }
 
@@ -91,6 +97,21 @@ impl Mailbox {
         self.lock().own_position
     }
 
+    /// Notes that the hub delivers this here from now on.
+    pub fn attached(&self, stream: StreamId, watch: Watch) {
+        self.lock().attached.insert((stream, watch));
+    }
+
+    /// Notes that it no longer does.
+    pub fn detached(&self, stream: StreamId, watch: Watch) {
+        self.lock().attached.remove(&(stream, watch));
+    }
+
+    /// Everything that the hub delivers here, for the connection's end.
+    pub fn take_attached(&self) -> HashSet<(StreamId, Watch)> {
+        std::mem::take(&mut self.lock().attached)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,14 +123,16 @@ fn weight(post: &Post) -> (usize, usize) {
     match post {
         Post::Packet { packet, .. } | Post::Typing(packet) => (1, packet.len()),
         Post::Own { .. } => (1, 0),
-        Post::Answer(_) | Post::Subscribed(..) => (0, 0),
+        Post::Answer(_) | Post::Subscribed { .. } => (0, 0),
     }
 }
 
 impl Mail for Arc<Mailbox> {
     fn post(&self, post: Post) {
         let mut inner = self.lock();
-        if inner.is_given_up {
+        // Nothing hangs on typing: it never makes a slow reader slower, let alone ends it.
+        let is_spare = matches!(post, Post::Typing(_)) && inner.packets >= TYPING_PACKETS_MAX;
+        if inner.is_given_up || is_spare {
             return;
         }
         if let Post::Own { upto, .. } = &post {
@@ -144,7 +167,6 @@ mod tests {
     use super::*;
     use crate::realtime::news::Part;
     use bytes::Bytes;
-    use tertulia_store::StreamId;
 
     fn packet(stream: StreamId, text: &'static str) -> Post {
         Post::Packet { stream, part: Part::Whole, packet: Bytes::from_static(text.as_bytes()) }
@@ -160,6 +182,17 @@ mod tests {
         assert_eq!(mailbox.own_position(), 7);
         assert_eq!(mailbox.receive().await, Ok(packet(STREAM, "a")));
         assert_eq!(mailbox.receive().await, Ok(Post::Own { upto: 7, ended: None }));
+    }
+
+    #[tokio::test]
+    async fn typing_never_ends_a_slow_reader() {
+        let mailbox = Mailbox::new(Sid::from_number(1), true, Bounds { packets_max: 40, bytes_max: 1000 });
+        for _ in 0..1000 {
+            mailbox.post(Post::Typing(Bytes::from_static(b"t")));
+        }
+        for _ in 0..TYPING_PACKETS_MAX {
+            assert!(mailbox.receive().await.is_ok());
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod http;
 pub mod mailbox;
 pub mod news;
+pub mod items;
 pub mod objects;
 pub mod record;
 pub mod session;

@@ -72,6 +72,8 @@ pub fn part_of(object: Object) -> Part {
 /// One event of a piece of news, decoded: the packet is ready for every socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
+    /// The event's own position: who has seen as far already does not hear it again.
+    pub position: i64,
     /// Whose watchers hear it.
     pub part: Part,
     /// The conversation that its user can no longer read, on a removal in `mine`.
@@ -86,6 +88,7 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
     for event in events {
         let packet = event.live_packet(&packet_id(stream, event));
         bytes.push(part_of(event.object) as u8);
+        bytes.extend_from_slice(&event.id.to_be_bytes());
         bytes.extend_from_slice(&ended(event).map_or(0, |sid| sid.number()).to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(packet.len()).expect("a packet has under 4 GiB").to_be_bytes());
         bytes.extend_from_slice(&packet);
@@ -107,7 +110,7 @@ fn packet_id(stream: StreamId, event: &Event) -> String {
 
 /// Takes news apart without copying. `None` when the bytes are no news of ours: a bus may bring anything.
 pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
-    const HEAD: usize = 1 + 16 + 4;
+    const HEAD: usize = 1 + 8 + 16 + 4;
     let mut told = Vec::new();
     let mut rest = events.clone();
     while !rest.is_empty() {
@@ -121,13 +124,14 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
             2 => Part::Whole,
             _ => return None,
         };
-        let number = u128::from_be_bytes(head[1..17].try_into().ok()?);
-        let length = usize::try_from(u32::from_be_bytes(head[17..].try_into().ok()?)).ok()?;
+        let position = i64::from_be_bytes(head[1..9].try_into().ok()?);
+        let number = u128::from_be_bytes(head[9..25].try_into().ok()?);
+        let length = usize::try_from(u32::from_be_bytes(head[25..].try_into().ok()?)).ok()?;
         if rest.len() < length {
             return None;
         }
         let ended = (number != 0).then(|| Sid::from_number(number));
-        told.push(Told { part, ended, packet: rest.split_to(length) });
+        told.push(Told { position, part, ended, packet: rest.split_to(length) });
     }
     Some(told)
 }
@@ -149,6 +153,7 @@ mod tests {
             Event { object, id: 2, at, change: ObjectChange::Removed(key) },
         ];
         let told = decode(&news(mine(user), 0, 2, &events).events).unwrap();
+        assert_eq!(told.iter().map(|told| told.position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
         assert!(told[1].packet.ends_with(b"]}"));
     }
@@ -157,6 +162,6 @@ mod tests {
     fn foreign_bytes_are_no_news() {
         assert_eq!(decode(&Bytes::from_static(&[9; 40])), None);
         assert_eq!(decode(&Bytes::from_static(&[0; 5])), None);
-        assert_eq!(decode(&Bytes::from_static(&[255; 21])), None);
+        assert_eq!(decode(&Bytes::from_static(&[255; 29])), None);
     }
 }

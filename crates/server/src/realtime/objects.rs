@@ -1,11 +1,12 @@
-//! Sync objects as projections of the nouns' rows: opening them, reading their items, replaying.
+//! Sync objects as projections of the nouns' rows: who may read them, opening, replaying ([`super::items`]
+//! has their items).
 //!
 //! Each question is answered from one snapshot. Who may read an object is decided here, once, for
 //! opening, for items and for subscriptions; what may not be read is not found.
 
 use tertulia_protocol::sid::{Conversation as ConversationKind, User as UserKind};
-use tertulia_protocol::sync::{Event, Item, ItemKey, Object, ObjectChange, PageEnds, data};
-use tertulia_protocol::{Code, Cursor, Sid, Timestamp};
+use tertulia_protocol::sync::{Event, Item, Object, ObjectChange, data};
+use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::StreamId;
 
 use super::news::{Told, decode, kind, news, stream_of};
@@ -13,8 +14,7 @@ use crate::conversations::queries::Lock;
 use crate::conversations::{self, Conversation};
 use crate::messages;
 use crate::participants;
-use crate::participants::queries::Direction;
-use crate::platform::{Cx, Error, Form, Outcome, Question};
+use crate::platform::{Cx, Error, Outcome, Question};
 use crate::roles::commands::standing_in_service;
 use crate::roles::{self, Permission};
 use crate::users::{self, User};
@@ -24,14 +24,14 @@ use crate::users::{self, User};
 const FADING_MICROS: i64 = 60_000_000;
 
 /// An object that the caller may read, with the rows behind it.
-enum Readable {
+pub(super) enum Readable {
     Conversation(Box<Conversation>),
     /// Deleted a moment ago: readable once more, empty, but nothing to subscribe to.
     Fading(Box<Conversation>),
     User(Box<User>),
 }
 
-fn not_found(object: Option<Object>) -> Error {
+pub(super) fn not_found(object: Option<Object>) -> Error {
     let code = match object {
         Some(Object::Document(_)) => Code::DocumentNotFound,
         Some(Object::Messages(_)) => Code::ListNotFound,
@@ -40,7 +40,7 @@ fn not_found(object: Option<Object>) -> Error {
     Error::plain(code)
 }
 
-async fn readable(cx: &mut Cx<'_, '_>, object: Object) -> Outcome<Readable> {
+pub(super) async fn readable(cx: &mut Cx<'_, '_>, object: Object) -> Outcome<Readable> {
     let found = match object {
         Object::Document(sid) => conversation(cx, sid, true).await?,
         Object::Messages(sid) | Object::Roster(sid) => conversation(cx, sid, false).await?,
@@ -158,211 +158,6 @@ async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> O
     }
 }
 
-/// Which side of an item a page lies on, in the direction of the listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edge {
-    /// The page begins at the collection's beginning.
-    Beginning,
-    /// The page begins with this index or key.
-    From(String),
-    /// The page ends before this index or key.
-    Before(String),
-}
-
-/// Which items are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemsQuery {
-    /// Exactly this one.
-    pub only: Option<String>,
-    /// Where the page lies.
-    pub edge: Edge,
-    /// Which way the listing goes; pages before a page keep it.
-    pub direction: Direction,
-    /// How many at most.
-    pub size: i64,
-}
-
-impl ItemsQuery {
-    /// Reads the parameters. A page token, which the old SDK sends alone, carries all of them.
-    pub fn read(query: &Form) -> Outcome<Self> {
-        if let Some(token) = query.text("PageToken").filter(|token| !token.is_empty()) {
-            return Self::from_token(token).ok_or_else(|| Error::parameter("Invalid PageToken."));
-        }
-        let size = match query.text("PageSize") {
-            None => 50,
-            Some(text) => {
-                let size = text.parse::<i64>().ok().filter(|size| *size >= 1);
-                size.ok_or_else(|| Error::parameter("Invalid PageSize."))?.min(100)
-            }
-        };
-        let direction = match query.text("Order") {
-            Some("desc") => Direction::Down,
-            _ => Direction::Up,
-        };
-        let only = query.owned("Key").or_else(|| query.owned("Index"));
-        let edge = query.owned("From").map_or(Edge::Beginning, Edge::From);
-        Ok(Self { only, edge, direction, size })
-    }
-
-    fn from_token(token: &str) -> Option<Self> {
-        let cursor = Cursor::parse(token)?;
-        let direction = if cursor.text(0)? == "desc" { Direction::Down } else { Direction::Up };
-        let size = cursor.number(1).filter(|size| (1..=100).contains(size))?;
-        let key = cursor.text(3)?.to_owned();
-        let edge = if cursor.text(2)? == "before" { Edge::Before(key) } else { Edge::From(key) };
-        Some(Self { only: None, edge, direction, size })
-    }
-
-    fn token(&self, side: &str, key: &str) -> String {
-        let order = if self.direction == Direction::Down { "desc" } else { "asc" };
-        Cursor::new([order, &self.size.to_string(), side, key].map(str::to_owned)).token()
-    }
-}
-
-fn key_text(key: &ItemKey) -> String {
-    match key {
-        ItemKey::Index(index) => index.to_string(),
-        ItemKey::Key(key) => key.clone(),
-    }
-}
-
-/// Reads items of a list or map.
-pub struct ListItems {
-    /// SID or name of the object.
-    pub key: String,
-    /// Which items.
-    pub query: ItemsQuery,
-}
-
-impl Question for ListItems {
-    type Out = (Vec<Item>, PageEnds);
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        let object = Object::parse(&self.key).ok_or_else(|| not_found(None))?;
-        let readable = readable(cx, object).await?;
-        let query = &self.query;
-        if let Some(only) = &query.only {
-            let found = items(cx, object, &readable, Some(only), Direction::Up, 1).await?;
-            let found = found.into_iter().filter(|item| key_text(&item.key) == *only).collect();
-            return Ok((found, PageEnds::default()));
-        }
-        match &query.edge {
-            Edge::Beginning => query.page(cx, object, &readable, None).await,
-            Edge::From(key) => query.page(cx, object, &readable, Some(key)).await,
-            Edge::Before(key) => query.page_before(cx, object, &readable, key).await,
-        }
-    }
-}
-
-impl ItemsQuery {
-    /// The page that begins at `from`. The client takes the absence of `previous_token` for the
-    /// collection's beginning, and what lies before would be out of its reach for the whole session
-    /// (Sync facts §2.2).
-    async fn page(
-        &self,
-        cx: &mut Cx<'_, '_>,
-        object: Object,
-        readable: &Readable,
-        from: Option<&str>,
-    ) -> Outcome<(Vec<Item>, PageEnds)> {
-        let mut found = items(cx, object, readable, from, self.direction, self.size + 1).await?;
-        let next_token = if found.len() as i64 > self.size {
-            found.pop().map(|item| self.token("from", &key_text(&item.key)))
-        } else {
-            None
-        };
-        let previous_token = match from {
-            None => None,
-            Some(from) => {
-                let before = before(cx, object, readable, from, self.direction, 1).await?;
-                (!before.is_empty()).then(|| self.token("before", from))
-            }
-        };
-        Ok((found, PageEnds { previous_token, next_token }))
-    }
-
-    /// The page that ends before `key`, in the order of the listing.
-    async fn page_before(
-        &self,
-        cx: &mut Cx<'_, '_>,
-        object: Object,
-        readable: &Readable,
-        key: &str,
-    ) -> Outcome<(Vec<Item>, PageEnds)> {
-        let mut found = before(cx, object, readable, key, self.direction, self.size + 1).await?;
-        let more = found.len() as i64 > self.size;
-        found.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
-        found.reverse();
-        let first = found.first().map(|item| key_text(&item.key));
-        let previous_token = first.filter(|_| more).map(|first| self.token("before", &first));
-        Ok((found, PageEnds { previous_token, next_token: Some(self.token("from", key)) }))
-    }
-}
-
-/// Up to `limit` items before `key` in a listing that goes `direction`, the nearest first.
-async fn before(
-    cx: &mut Cx<'_, '_>,
-    object: Object,
-    readable: &Readable,
-    key: &str,
-    direction: Direction,
-    limit: i64,
-) -> Outcome<Vec<Item>> {
-    let back = if direction == Direction::Up { Direction::Down } else { Direction::Up };
-    // The item itself, if it is still there, comes first and is left out.
-    let mut around = items(cx, object, readable, Some(key), back, limit + 1).await?;
-    around.retain(|item| key_text(&item.key) != key);
-    around.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(around)
-}
-
-async fn items(
-    cx: &mut Cx<'_, '_>,
-    object: Object,
-    readable: &Readable,
-    from: Option<&str>,
-    direction: Direction,
-    limit: i64,
-) -> Outcome<Vec<Item>> {
-    let account = cx.caller.account;
-    if let Readable::Fading(_) = readable {
-        return Ok(Vec::new());
-    }
-    match (object, readable) {
-        (Object::Messages(sid), _) => {
-            let wrong = || Error::parameter("From and Index must be message indexes");
-            let from = from.map(|from| from.parse().map_err(|_| wrong())).transpose()?;
-            let rows = messages::queries::from_index(cx.tx, account, sid, from, direction, limit).await?;
-            Ok(rows.iter().map(messages::events::item).collect())
-        }
-        (Object::Roster(sid), _) => {
-            let rows = participants::queries::by_sid(cx.tx, account, sid, from, direction, limit).await?;
-            Ok(rows.iter().map(participants::events::roster_item).collect())
-        }
-        (Object::MyConversations(sid), _) => {
-            let rows = participants::queries::of_user(cx.tx, account, sid, from, direction, limit).await?;
-            Ok(rows.iter().map(participants::events::mine_item).collect())
-        }
-        (Object::UserInfo(_), Readable::User(user)) => Ok(info_items(user, from, direction, limit)),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn info_items(user: &User, from: Option<&str>, direction: Direction, limit: i64) -> Vec<Item> {
-    let mut items = users::events::items(user);
-    items.sort_by_key(|item| key_text(&item.key));
-    if direction == Direction::Down {
-        items.reverse();
-    }
-    let reached = |item: &Item| match (from, direction) {
-        (None, _) => true,
-        (Some(from), Direction::Up) => key_text(&item.key).as_str() >= from,
-        (Some(from), Direction::Down) => key_text(&item.key).as_str() <= from,
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    items.into_iter().filter(reached).take(limit).collect()
-}
-
 /// One object of a subscription, as the store sees it.
 pub struct Standing {
     /// The object.
@@ -371,12 +166,16 @@ pub struct Standing {
     pub position: i64,
     /// What happened after the position that the client has, in order.
     pub missed: Vec<Event>,
+    /// The last position in `missed`, when more happened than is replayed at once.
+    pub cut_at: Option<i64>,
 }
 
 /// Where the objects of a subscription request stand, all in one snapshot.
 pub struct Snapshot {
     /// Each object with the last position that the client has; `None` there means "from now on".
     pub entries: Vec<(Option<Object>, Option<i64>)>,
+    /// Events of one list that are replayed at most.
+    pub events_max: usize,
 }
 
 impl Question for Snapshot {
@@ -388,7 +187,7 @@ impl Question for Snapshot {
         for (object, after) in &self.entries {
             answers.push(match object {
                 None => Err(Code::MapNotFound),
-                Some(object) => match standing(cx, *object, *after).await {
+                Some(object) => match standing(cx, *object, *after, self.events_max).await {
                     Ok(standing) => Ok(standing),
                     Err(Error::Refused(refusal)) => Err(refusal.code),
                     Err(failure) => return Err(failure),
@@ -406,29 +205,38 @@ impl Question for Snapshot {
     }
 }
 
-async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>) -> Outcome<Standing> {
+async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>, events_max: usize) -> Outcome<Standing> {
     let readable = readable(cx, object).await?;
     if let Readable::Fading(_) = readable {
         return Err(not_found(Some(object)));
     }
     let position = position(cx, object, &readable).await?;
-    let missed = match after {
-        Some(after) if after < position => missed(cx, object, &readable, after).await?,
-        _ => Vec::new(),
+    let (missed, cut_at) = match after {
+        Some(after) if after < position => missed(cx, object, &readable, after, events_max).await?,
+        _ => (Vec::new(), None),
     };
-    Ok(Standing { object, position, missed })
+    Ok(Standing { object, position, missed, cut_at })
 }
 
-async fn missed(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable, after: i64) -> Outcome<Vec<Event>> {
+/// Only lists of messages are long enough to be cut; the rest is bounded by participants and their comings
+/// and goings.
+async fn missed(
+    cx: &mut Cx<'_, '_>,
+    object: Object,
+    readable: &Readable,
+    after: i64,
+    events_max: usize,
+) -> Outcome<(Vec<Event>, Option<i64>)> {
     let account = cx.caller.account;
-    Ok(match (object, readable) {
+    let whole = match (object, readable) {
+        (Object::Messages(sid), _) => {
+            let changed = messages::queries::changed(cx.tx, account, sid, after, events_max).await?;
+            return Ok((messages::events::replay(&changed.messages, after, changed.cut_at), changed.cut_at));
+        }
         (Object::Document(_), Readable::Conversation(conversation)) => match conversation.removed {
             None => vec![conversations::events::document_updated(conversation)],
             Some(at) => vec![Event { object, id: conversation.position, at, change: ObjectChange::Gone }],
         },
-        (Object::Messages(sid), _) => {
-            messages::events::replay(&messages::queries::changed(cx.tx, account, sid, after).await?, after)
-        }
         (Object::Roster(sid), _) => {
             let rows = participants::queries::roster_changed(cx.tx, account, sid, after).await?;
             participants::events::roster_replay(&rows, after)
@@ -439,7 +247,8 @@ async fn missed(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable, after:
         }
         (Object::UserInfo(_), Readable::User(user)) => users::events::changed_after(user, after),
         _ => Vec::new(),
-    })
+    };
+    Ok((whole, None))
 }
 
 /// Everything that happened in a stream after a position: for topics that missed news. Asked by the
@@ -452,16 +261,17 @@ pub struct ReplayStream {
 }
 
 impl Question for ReplayStream {
-    /// The stream's position, and each event with its own, ready to be told.
-    type Out = (i64, Vec<(i64, Told)>);
+    type Out = Replayed;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let mut upto = self.after;
+        let mut cut_at = i64::MAX;
         let mut happened = Vec::new();
         for object in objects_of(self.stream) {
-            match standing(cx, object, Some(self.after)).await {
+            match standing(cx, object, Some(self.after), REPLAY_MAX).await {
                 Ok(standing) => {
                     upto = upto.max(standing.position);
+                    cut_at = cut_at.min(standing.cut_at.unwrap_or(i64::MAX));
                     happened.extend(standing.missed);
                 }
                 // Its rows are gone for good; whoever watched it was told by the user's own list.
@@ -469,14 +279,32 @@ impl Question for ReplayStream {
                 Err(failure) => return Err(failure),
             }
         }
+        if cut_at < upto {
+            // The document shows the newest state already; it comes with the last part.
+            upto = cut_at;
+            happened.retain(|event| event.id <= cut_at);
+        }
         happened.sort_by_key(|event| event.id);
-        Ok((upto, happened.iter().flat_map(told).collect()))
+        Ok(Replayed { upto, is_cut: cut_at < i64::MAX, told: happened.iter().flat_map(told).collect() })
     }
 }
 
-fn told(event: &Event) -> Vec<(i64, Told)> {
+/// What happened in a stream, ready to be told.
+pub struct Replayed {
+    /// The stream's position, or as far as was read.
+    pub upto: i64,
+    /// Whether more happened than was read.
+    pub is_cut: bool,
+    /// The events.
+    pub told: Vec<Told>,
+}
+
+/// Events that a topic reads at once.
+const REPLAY_MAX: usize = 2000;
+
+fn told(event: &Event) -> Vec<Told> {
     let news = news(stream_of(event.object), event.id - 1, event.id, std::slice::from_ref(event));
-    decode(&news.events).into_iter().flatten().map(|told| (event.id, told)).collect()
+    decode(&news.events).unwrap_or_default()
 }
 
 fn objects_of(stream: StreamId) -> Vec<Object> {

@@ -7,7 +7,7 @@
 //! A refusal of `init` ends the connection; a request is never refused for the packet around it. Expiry is
 //! a plain close, after which the client's next `init` is told 20104 (decisions 14–17).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use tertulia_protocol::realtime::{
@@ -113,7 +113,8 @@ enum State {
 #[derive(Debug)]
 pub struct Session {
     state: State,
-    subscribed: HashSet<(StreamId, Part)>,
+    /// With each object the position of the user's own list at which the right to read it was found.
+    subscribed: HashMap<(StreamId, Part), i64>,
     installation: String,
     /// A seed for ids, drawn by the driver.
     continuation: String,
@@ -124,7 +125,7 @@ impl Session {
     /// `continuation` the token by which this session will be known again.
     pub fn new(now: Timestamp, installation: String, continuation: String) -> Self {
         let state = State::Fresh { since: now };
-        Self { state, subscribed: HashSet::new(), installation, continuation }
+        Self { state, subscribed: HashMap::new(), installation, continuation }
     }
 
     /// Who it is, once it is in.
@@ -143,11 +144,6 @@ impl Session {
             State::Live { admission, warned: true } => Some(admission.dies),
             State::Admitting { .. } | State::Ended => None,
         }
-    }
-
-    /// What it is subscribed to.
-    pub fn subscribed(&self) -> impl Iterator<Item = (StreamId, Part)> + '_ {
-        self.subscribed.iter().copied()
     }
 
     /// Takes an input in. The effects are to be performed in order.
@@ -264,23 +260,27 @@ impl Session {
 
     fn post(&mut self, post: Post) -> Vec<Effect> {
         match post {
-            Post::Packet { stream, part, packet } if self.subscribed.contains(&(stream, part)) => {
+            Post::Packet { stream, part, packet } if self.subscribed.contains_key(&(stream, part)) => {
                 vec![Effect::Send(packet)]
             }
             Post::Packet { .. } | Post::Own { ended: None, .. } => Vec::new(),
             Post::Typing(packet) => vec![Effect::Send(packet)],
-            Post::Own { ended: Some(conversation), .. } => {
+            Post::Own { upto, ended: Some(conversation) } => {
                 let lost = [
                     (super::news::talk(conversation), Part::Document),
                     (super::news::talk(conversation), Part::Messages),
                     (super::news::roster(conversation), Part::Whole),
                 ];
-                let held = lost.into_iter().filter(|object| self.subscribed.remove(object));
+                // A removal that comes late says nothing of a right that was found after it.
+                let held = lost.into_iter().filter(|object| match self.subscribed.get(object) {
+                    Some(own) if *own < upto => self.subscribed.remove(object).is_some(),
+                    _ => false,
+                });
                 held.map(|(stream, part)| Effect::Detach(stream, part)).collect()
             }
             Post::Answer(packet) => vec![Effect::Send(packet)],
-            Post::Subscribed(stream, part) => {
-                self.subscribed.insert((stream, part));
+            Post::Subscribed { stream, part, own } => {
+                self.subscribed.insert((stream, part), own);
                 Vec::new()
             }
         }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::hub::Watch;
 use super::mailbox::{Bounds, Mailbox, Overflow};
-use super::news::{mine, part_of, stream_of};
+use super::news::{part_of, stream_of};
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
@@ -67,6 +67,7 @@ struct Connection {
     mailbox: Option<Arc<Mailbox>>,
     answering: Option<Answering>,
     last_sign_of_life: Instant,
+    next_ping: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -96,8 +97,15 @@ impl Connection {
             mailbox: None,
             answering: None,
             last_sign_of_life: now(),
+            next_ping: now(),
             _permit: permit,
         }
+        .with_next_ping()
+    }
+
+    fn with_next_ping(mut self) -> Self {
+        self.next_ping = now() + self.ping_every();
+        self
     }
 
     async fn run(mut self) {
@@ -109,7 +117,8 @@ impl Connection {
                 post = received(self.mailbox.as_deref()) => Woken::Post(post),
                 answered = answered(&mut self.answering) => Woken::Answered(answered),
                 () = sleep_until(wake_at) => Woken::Time,
-                _ = draining.wait_for(|draining| *draining) => Woken::ShutDown,
+                // What is being answered is answered first: it may be committed already.
+                _ = draining.wait_for(|draining| *draining), if self.answering.is_none() => Woken::ShutDown,
             };
             if self.take(woken).await.is_err() {
                 break;
@@ -170,6 +179,7 @@ impl Connection {
                 Effect::Detach(stream, part) => {
                     if let Some(mailbox) = &self.mailbox {
                         self.app.hub().detach(stream, Watch::Part(part), mailbox);
+                        mailbox.detached(stream, Watch::Part(part));
                     }
                 }
                 Effect::Close(reason) => return self.close(reason).await,
@@ -232,7 +242,8 @@ impl Connection {
         if self.last_sign_of_life.elapsed() > self.silence_max() {
             return Err(());
         }
-        if self.last_sign_of_life.elapsed() >= self.ping_every() {
+        if now() >= self.next_ping {
+            self.next_ping = now() + self.ping_every();
             let sent = tokio::time::timeout(CLOSE_PATIENCE, self.socket.send(Message::Ping(Bytes::new()))).await;
             sent.map_err(drop)?.map_err(drop)?;
         }
@@ -248,11 +259,10 @@ impl Connection {
     }
 
     fn wake_at(&self) -> Instant {
-        let ping = now() + self.ping_every();
-        let Some(due) = self.session.due() else { return ping };
+        let Some(due) = self.session.due() else { return self.next_ping };
         let wait = due.micros().saturating_sub(self.now().micros());
         let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
-        (now() + wait).min(ping)
+        (now() + wait).min(self.next_ping)
     }
 
     /// The time of the connection's account; a token lives by it.
@@ -305,16 +315,13 @@ impl Connection {
         if let Some(recorder) = &self.app.recorder {
             recorder.note(self.app.clock.machine(), self.number, "close");
         }
-        let (Some(mailbox), Some(user)) = (&self.mailbox, self.app_user()) else { return };
+        // A subscription that is just being made ends with its answer.
+        self.answering = None;
+        let Some(mailbox) = &self.mailbox else { return };
         let mut hub = self.app.hub();
-        for (stream, part) in self.session.subscribed() {
-            hub.detach(stream, Watch::Part(part), mailbox);
+        for (stream, watch) in mailbox.take_attached() {
+            hub.detach(stream, watch, mailbox);
         }
-        hub.detach(mine(user), Watch::Own, mailbox);
-    }
-
-    fn app_user(&self) -> Option<tertulia_protocol::Sid<tertulia_protocol::sid::User>> {
-        self.mailbox.as_ref().map(|mailbox| mailbox.user())
     }
 
     fn record(&self, direction: Direction, bytes: &[u8]) {

@@ -5,7 +5,7 @@
 //! only if the topic can continue from that position, the replay, `subscription_established` and the
 //! watcher go into place in one step. A right that may be out of date is read again.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Number;
@@ -14,9 +14,10 @@ use tertulia_protocol::sync::{
     self, Object, SUBSCRIPTION_BATCH_MAX, SubscriptionAction, SubscriptionAnswer, SubscriptionEntry,
     SubscriptionRequest,
 };
+use tertulia_store::StreamId;
 
 use super::bus::follow;
-use super::hub::{Attached, Hub, Mail, Post, Watch};
+use super::hub::{Attached, Mail, Post, Watch};
 use super::mailbox::Mailbox;
 use super::news::{mine, part_of, stream_of};
 use super::objects::{Snapshot, Standing};
@@ -38,7 +39,32 @@ pub struct Subscriber {
     pub mailbox: Arc<Mailbox>,
 }
 
-type Locked<'a> = MutexGuard<'a, Hub<Arc<Mailbox>>>;
+/// Topics that are kept open while a subscription is being made, however that ends.
+struct Opened {
+    app: Arc<App>,
+    streams: Vec<StreamId>,
+}
+
+impl Opened {
+    fn new(app: &Arc<App>, streams: Vec<StreamId>) -> Self {
+        let mut hub = app.hub();
+        streams.iter().for_each(|stream| hub.open(*stream));
+        drop(hub);
+        Self { app: Arc::clone(app), streams }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let mut hub = self.app.hub();
+        self.streams.iter().for_each(|stream| hub.close(*stream));
+    }
+}
+
+/// Events that one request replays at most, over all its entries; whoever missed more asks again.
+const REPLAY_EVENTS_MAX: usize = 2000;
+/// Events of one entry that are replayed in any case.
+const ENTRY_EVENTS_MIN: usize = 20;
 
 impl Subscriber {
     /// Answers a subscription request. The real answers go through the mailbox, each before the events
@@ -65,8 +91,7 @@ impl Subscriber {
         let mut cancelled = Vec::new();
         for entry in &request.requests {
             if let Some(object) = Object::parse(&entry.object_sid) {
-                let watch = Watch::Part(part_of(object));
-                self.app.hub().detach(stream_of(object), watch, &self.mailbox);
+                self.detach(object);
                 cancelled.push(object);
             }
             self.say(&SubscriptionAnswer::Canceled, &request.correlation_id, entry);
@@ -74,27 +99,26 @@ impl Subscriber {
         cancelled
     }
 
+    fn detach(&self, object: Object) {
+        let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
+        self.app.hub().detach(stream, watch, &self.mailbox);
+        self.mailbox.detached(stream, watch);
+    }
+
     async fn establish(&self, request: &SubscriptionRequest) -> Outcome<()> {
         let objects: Vec<Option<Object>> =
             request.requests.iter().map(|entry| Object::parse(&entry.object_sid)).collect();
-        for object in objects.iter().flatten() {
-            self.app.hub().open(stream_of(*object), self.caller.account);
-        }
-        let outcome = self.establish_open(request, &objects).await;
-        for object in objects.iter().flatten() {
-            self.app.hub().close(stream_of(*object));
-        }
-        outcome
-    }
-
-    async fn establish_open(&self, request: &SubscriptionRequest, objects: &[Option<Object>]) -> Outcome<()> {
+        let _opened = Opened::new(&self.app, objects.iter().flatten().map(|object| stream_of(*object)).collect());
+        // Asked for again, an object is replayed again: nothing may go on beside that.
+        objects.iter().flatten().for_each(|object| self.detach(*object));
+        let events_max = (REPLAY_EVENTS_MAX / objects.len().max(1)).max(ENTRY_EVENTS_MIN);
         let mut waiting: Vec<usize> = (0..objects.len()).collect();
         for _ in 0..TRIES_MAX {
             if waiting.is_empty() {
                 return Ok(());
             }
             let entries = waiting.iter().map(|at| (objects[*at], request.requests[*at].last_event_id)).collect();
-            let (answers, own) = self.app.ask(&self.caller, Snapshot { entries }).await?;
+            let (answers, own) = self.app.ask(&self.caller, Snapshot { entries, events_max }).await?;
             let mut overtaken = Vec::new();
             for (at, answer) in waiting.into_iter().zip(answers) {
                 if !self.settle(&request.requests[at], &request.correlation_id, answer, own) {
@@ -104,7 +128,10 @@ impl Subscriber {
             waiting = overtaken;
         }
         for at in waiting {
-            self.fail(&request.requests[at], &request.correlation_id, Code::Unavailable);
+            // A stream that moves faster than it is read: the client comes again at once.
+            let entry = &request.requests[at];
+            let answer = SubscriptionAnswer::Interrupted(entry.last_event_id.unwrap_or(0));
+            self.say(&answer, &request.correlation_id, entry);
         }
         Ok(())
     }
@@ -124,36 +151,30 @@ impl Subscriber {
                 return true;
             }
         };
-        let stream = stream_of(standing.object);
-        let need = {
+        // Encoded before the lock is taken, which everybody on this node waits for.
+        let replay = replay(&standing, correlation);
+        if let Some(position) = standing.cut_at {
+            replay.for_each(|post| self.mailbox.post(post));
+            self.say(&SubscriptionAnswer::Interrupted(position), correlation, entry);
+            return true;
+        }
+        let replay: Vec<Post> = replay.collect();
+        let (stream, part) = (stream_of(standing.object), part_of(standing.object));
+        let attached = {
             let mut hub = self.app.hub();
             if self.mailbox.own_position() > own || !hub.reaches(stream, standing.position) {
                 return false;
             }
-            self.go_live(&mut hub, entry, correlation, &standing)
+            replay.into_iter().for_each(|post| self.mailbox.post(post));
+            self.say(&SubscriptionAnswer::Established(standing.position), correlation, entry);
+            self.mailbox.post(Post::Subscribed { stream, part, own });
+            self.mailbox.attached(stream, Watch::Part(part));
+            hub.attach(stream, self.caller.account, Watch::Part(part), &self.mailbox, standing.position)
         };
-        match need {
-            Attached::Live(need) => follow(&self.app, need),
-            Attached::Behind => return false,
+        if let Attached::Live(need) = attached {
+            follow(&self.app, need);
         }
         true
-    }
-
-    fn go_live(
-        &self,
-        hub: &mut Locked<'_>,
-        entry: &SubscriptionEntry,
-        correlation: &Number,
-        standing: &Standing,
-    ) -> Attached {
-        let (stream, part) = (stream_of(standing.object), part_of(standing.object));
-        for event in &standing.missed {
-            let packet = event.replay_packet(&format!("TMr{:x}", event.id), correlation);
-            self.mailbox.post(Post::Answer(packet.into()));
-        }
-        self.say(&SubscriptionAnswer::Established(standing.position), correlation, entry);
-        self.mailbox.post(Post::Subscribed(stream, part));
-        hub.attach(stream, Watch::Part(part), &self.mailbox, standing.position)
     }
 
     fn fail(&self, entry: &SubscriptionEntry, correlation: &Number, code: Code) {
@@ -172,27 +193,26 @@ impl Subscriber {
     pub async fn watch_own(&self) -> Outcome<()> {
         let Some(user) = self.caller.user() else { return Ok(()) };
         let stream = mine(user.sid);
-        self.app.hub().open(stream, self.caller.account);
-        let mut outcome = Err(Error::plain(Code::Unavailable));
+        let _opened = Opened::new(&self.app, vec![stream]);
         for _ in 0..TRIES_MAX {
-            match self.app.ask(&self.caller, OwnPosition).await {
-                Ok(position) => {
-                    let attached = self.app.hub().attach(stream, Watch::Own, &self.mailbox, position);
-                    if let Attached::Live(need) = attached {
-                        follow(&self.app, need);
-                        outcome = Ok(());
-                        break;
-                    }
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
+            let position = self.app.ask(&self.caller, OwnPosition).await?;
+            let account = self.caller.account;
+            self.mailbox.attached(stream, Watch::Own);
+            let attached = self.app.hub().attach(stream, account, Watch::Own, &self.mailbox, position);
+            if let Attached::Live(need) = attached {
+                follow(&self.app, need);
+                return Ok(());
             }
         }
-        self.app.hub().close(stream);
-        outcome
+        Err(Error::plain(Code::Unavailable))
     }
+}
+
+fn replay<'a>(standing: &'a Standing, correlation: &'a Number) -> impl Iterator<Item = Post> + 'a {
+    standing.missed.iter().map(move |event| {
+        let packet = event.replay_packet(&format!("TMr{:x}", event.id), correlation);
+        Post::Answer(packet.into())
+    })
 }
 
 struct OwnPosition;

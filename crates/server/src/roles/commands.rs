@@ -5,6 +5,7 @@ use tertulia_protocol::sid::{Role as RoleKind, Service};
 
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
+use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::services::queries::DefaultRoles;
 use crate::{participants, services, users};
@@ -163,8 +164,8 @@ impl Question for ListRoles {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Role>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
-        queries::list(cx.tx, service.account, service.sid, after, self.page.limit()).await
+        let span = self.page.created_span(OLDEST)?;
+        queries::list(cx.tx, service.account, service.sid, span).await
     }
 }
 

@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Permissions, Role, Scope};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -27,6 +28,11 @@ static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM roles WHERE account = $1 AND service_sid = $2 AND (created, sid) > ($3, $4) ORDER BY created, sid LIMIT $5"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM roles WHERE account = $1 AND service_sid = $2 AND (created, sid) < ($3, $4) ORDER BY created DESC, sid DESC LIMIT $5"
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO roles (account, sid, service_sid, friendly_name, kind, permissions, created, updated) ",
@@ -69,16 +75,15 @@ pub async fn lock(tx: &mut Tx<'_>, role: &Role) -> Outcome<Option<Role>> {
     tx.query_opt(&FIND_LOCKED, &[role.account.into(), role.sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
-/// A service's roles in the order of their creation, after `(created, sid)`.
+/// A service's roles in the order of their creation; the span says which.
 pub async fn list(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
-    after: (i64, &str),
-    limit: i64,
+    span: Span<Created<'_>>,
 ) -> Outcome<Vec<Role>> {
-    let values = [account.into(), service.as_str().into(), after.0.into(), after.1.into(), limit.into()];
-    tx.query(&LIST, &values).await?.iter().map(read).collect()
+    let values = [account.into(), service.as_str().into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
+    tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
 }
 
 /// A new role's row.

@@ -5,6 +5,7 @@ use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind,
 
 use super::{Refusal, Service, queries};
 use crate::conversations::queries::Lock;
+use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::roles::Scope;
 use crate::{accounts, conversations, participants, roles, users};
@@ -66,8 +67,8 @@ impl Question for ListServices {
     type Out = Vec<Service>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Service>> {
-        let after = self.0.created_after()?.unwrap_or((i64::MIN, ""));
-        queries::list(cx.tx, cx.caller.account, after, self.0.limit()).await
+        let span = self.0.created_span(OLDEST)?;
+        queries::list(cx.tx, cx.caller.account, span).await
     }
 }
 

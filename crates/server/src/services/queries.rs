@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::Service;
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -27,6 +28,11 @@ static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM services WHERE account = $1 AND removed IS NULL AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM services WHERE account = $1 AND removed IS NULL AND (created, sid) < ($2, $3) ORDER BY created DESC, sid DESC LIMIT $4"
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO services (account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, ",
@@ -70,9 +76,14 @@ pub async fn lock(tx: &mut Tx<'_>, service: &Service) -> Outcome<Option<Service>
     tx.query_opt(&FIND_LOCKED, &values).await?.as_ref().map(read).transpose()
 }
 
-/// An account's services in the order of their creation, after `(created, sid)`.
-pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, after: (i64, &str), limit: i64) -> Outcome<Vec<Service>> {
-    let rows = tx.query(&LIST, &[account.into(), after.0.into(), after.1.into(), limit.into()]).await?;
+/// An account's services in the order of their creation; the span says which.
+pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, span: Span<Created<'_>>) -> Outcome<Vec<Service>> {
+    let rows = tx
+        .query(
+            if span.backwards { &LIST_BACK } else { &LIST },
+            &[account.into(), span.key.0.into(), span.key.1.into(), span.limit.into()],
+        )
+        .await?;
     rows.iter().map(read).collect()
 }
 

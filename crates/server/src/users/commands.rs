@@ -13,6 +13,7 @@ use crate::conversations::commands::{PurgeConversation, enter, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
 use crate::participants::commands::{take_out, with_conversations};
 use crate::participants::{self, Participant};
+use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
 use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
@@ -102,8 +103,8 @@ impl Question for ListUsers {
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<User>> {
         let service = services::commands::resolve(cx, self.service).await?;
-        let after = self.page.created_after()?.unwrap_or((i64::MIN, ""));
-        queries::list(cx.tx, service.account, service.sid, after, self.page.limit()).await
+        let span = self.page.created_span(OLDEST)?;
+        queries::list(cx.tx, service.account, service.sid, span).await
     }
 }
 
@@ -266,8 +267,7 @@ impl Question for ListOwn {
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let service = services::commands::resolve(cx, self.service).await?;
         let user = get(cx, &service, &self.user).await?;
-        let (after, limit) = (self.page.text_after(), self.page.limit());
-        let rows = participants::queries::after(cx.tx, user.account, user.sid, after, limit).await?;
+        let rows = participants::queries::list_of_user(cx.tx, user.account, user.sid, self.page.text_span()?).await?;
         let mut owns = Vec::with_capacity(rows.len());
         for pair in with_conversations(cx, rows).await? {
             owns.push(own(cx, user.sid, pair).await?);

@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::User;
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -33,6 +34,12 @@ static LIST: Sql = Sql::new(concat!(
     columns!(),
     " FROM users WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM users WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
+    "ORDER BY created DESC, sid DESC LIMIT $5"
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO users (account, sid, service_sid, identity, friendly_name, attributes, role_sid, created, updated, ",
@@ -105,16 +112,15 @@ pub async fn find_by_identity(
     tx.query_opt(&BY_IDENTITY, &values).await?.as_ref().map(read).transpose()
 }
 
-/// A service's users in the order of their creation, after `(created, sid)`.
+/// A service's users in the order of their creation; the span says which.
 pub async fn list(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     service: Sid<Service>,
-    after: (i64, &str),
-    limit: i64,
+    span: Span<Created<'_>>,
 ) -> Outcome<Vec<User>> {
-    let values = [account.into(), service.as_str().into(), after.0.into(), after.1.into(), limit.into()];
-    tx.query(&LIST, &values).await?.iter().map(read).collect()
+    let values = [account.into(), service.as_str().into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
+    tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
 }
 
 /// A new user's row.

@@ -12,3 +12,4 @@ mod errors;
 mod routes;
 mod sdk;
 mod races;
+mod together;

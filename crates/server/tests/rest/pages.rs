@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Actor, World, on_both_engines, on_sqlite, path_of, sid};
 
-on_both_engines! { pages_are_whole_while_rows_are_inserted, messages_are_paged_in_both_orders }
+on_both_engines! {
+    pages_are_whole_while_rows_are_inserted,
+    messages_are_paged_in_both_orders,
+    every_list_leads_back_as_it_led_on,
+}
 on_sqlite! {
     meta_has_seven_fields,
     a_page_size_is_clamped_to_the_lists_maximum,
@@ -68,6 +72,67 @@ fn messages_are_paged_in_both_orders(world: &World) {
     assert!(next.contains("/Messages?Order=desc&PageSize=2&Page=1&PageToken=PT"), "{next}");
 }
 
+fn every_list_leads_back_as_it_led_on(world: &World) {
+    let room = format!("/v1/Conversations/{}", sid(&world.conversation(&[])));
+    for number in 0..5 {
+        // Some within one moment, some not.
+        world.pass(number % 2);
+        let identity = format!("user {number}");
+        world.owner.post("/v1/Services", &[("FriendlyName", "x")]).is(201);
+        world.owner.post(&format!("{room}/Messages"), &[("Body", "x")]).is(201);
+        world.owner.post(&format!("{room}/Participants"), &[("Identity", &identity)]).is(201);
+        let other = format!("/v1/Conversations/{}/Participants", sid(&world.conversation(&[])));
+        world.owner.post(&other, &[("Identity", "ana")]).is(201);
+        let binding = [("MessagingBinding.Address", "+1"), ("MessagingBinding.ProxyAddress", &*format!("+2{number}"))];
+        world.owner.post(&other, &binding).is(201);
+        world.owner.post(&format!("/2010-04-01/Accounts/{}/Keys.json", world.account), &[]).is(201);
+    }
+    for path in [
+        "/v1/Services?".to_owned(),
+        "/v1/Conversations?".to_owned(),
+        "/v1/Conversations?StartDate=2020-01-01&".to_owned(),
+        format!("{room}/Messages?"),
+        format!("{room}/Messages?Order=desc&"),
+        format!("{room}/Participants?"),
+        "/v1/Users?".to_owned(),
+        "/v1/Users/ana/Conversations?".to_owned(),
+        "/v1/ParticipantConversations?Identity=ana&".to_owned(),
+        "/v1/ParticipantConversations?Address=%2B1&".to_owned(),
+        "/v1/Roles?".to_owned(),
+        format!("/2010-04-01/Accounts/{}/Keys.json?", world.account),
+    ] {
+        leads_back(&world.owner, &format!("{path}PageSize=2"));
+    }
+}
+
+/// Follows a list to its end and back to its beginning: the pages are the same.
+fn leads_back(actor: &Actor, path: &str) {
+    let page = |path: &str| {
+        let body = actor.get(path).is(200);
+        let key = body["meta"]["key"].as_str().unwrap_or("keys").to_owned();
+        let link =
+            |v1: &str, v2010: &str| body["meta"][v1].as_str().map(path_of).or(body[v2010].as_str()).map(str::to_owned);
+        (body[&key].clone(), link("next_page_url", "next_page_uri"), link("previous_page_url", "previous_page_uri"))
+    };
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    let (mut next, mut last) = (Some(path.to_owned()), String::new());
+    while let Some(path) = next {
+        let (rows, following, previous) = page(&path);
+        assert_eq!(previous.is_none(), there.is_empty(), "{path}: only the first page has none before it");
+        there.push(rows);
+        (next, last) = (following, path);
+    }
+    let mut previous = Some(last);
+    while let Some(path) = previous {
+        let (rows, _, before) = page(&path);
+        back.push(rows);
+        previous = before;
+    }
+    back.reverse();
+    assert!(there.len() >= 2, "{path}: {there:?}");
+    assert_eq!(back, there, "{path}");
+}
+
 fn meta_has_seven_fields(world: &World) {
     let page = world.owner.get("/v1/Users").is(200);
     let url = format!("{}/v1/Users?PageSize=50&Page=0", world.origin);
@@ -108,7 +173,7 @@ fn a_page_size_that_is_no_number_is_refused(world: &World) {
 
 fn a_page_token_that_is_nonsense_is_refused(world: &World) {
     world.conversation(&[]);
-    for token in ["x", "PT0", "PTzz", "PT31"] {
+    for token in ["x", "PT0", "PTzz", "PT31", "PB31"] {
         world.owner.get(&format!("/v1/Conversations?PageToken={token}")).refuses(400, 20001);
     }
 }
@@ -118,8 +183,10 @@ fn numbers_at_the_edge_do_no_harm(world: &World) {
     for number in [i64::MAX, i64::MIN] {
         let token: String = number.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         for order in ["asc", "desc"] {
-            let path = format!("{list}?Order={order}&Page={number}&PageToken=PT{token}");
-            assert_eq!(world.owner.get(&path).is(200)["messages"], json!([]), "{path}");
+            for prefix in ["PT", "PB"] {
+                let path = format!("{list}?Order={order}&Page={number}&PageToken={prefix}{token}");
+                assert_eq!(world.owner.get(&path).is(200)["messages"], json!([]), "{path}");
+            }
         }
         let keys = format!("/2010-04-01/Accounts/{}/Keys.json?Page={number}&PageSize=1", world.account);
         assert_eq!(world.owner.get(&keys).is(200)["page"], 0);

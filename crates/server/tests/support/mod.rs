@@ -8,16 +8,18 @@ mod fields;
 mod inside;
 mod sdk;
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
+use tertulia_client::Client;
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
 use tertulia_server::conversations::commands::ConversationsToPurge;
 use tertulia_server::dev::DevCredentials;
-use tertulia_server::platform::{Clock, Config, ids};
+use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
 use tertulia_server::seal::SealKey;
-use tertulia_server::services::commands::ServicesToPurge;
+use tertulia_server::services::commands::{DeleteService, ServicesToPurge};
 use tertulia_server::store::Engine;
 use tertulia_server::{App, Options, Server};
 use tokio::runtime::Runtime;
@@ -65,6 +67,7 @@ pub(crate) const BEGIN: &str = "2026-01-02T03:04:05Z";
 pub(crate) struct World {
     server: Option<Server>,
     clock: Clock,
+    dev: DevCredentials,
     /// The account's own credentials.
     pub(crate) owner: Actor,
     /// A Standard API key of the account.
@@ -96,9 +99,16 @@ impl World {
         Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, |_| {}))
     }
 
+    /// On a database that outlives the world.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self::on(Engine::Sqlite { folder: folder.to_owned() }, |_| {})
+    }
+
     fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
+        // A connection looks at its account's clock at least this often.
+        config.realtime.ping_seconds = 1;
         set(&mut config);
         RUNTIME.block_on(Self::open(engine, config))
     }
@@ -110,7 +120,7 @@ impl World {
         let options = Options {
             engine,
             clock: clock.clone(),
-            seal_keys: vec![SealKey::new(ids::fresh_seed())],
+            seal_keys: vec![SealKey::new([7; 32])],
             dev: Some(dev.clone()),
             record: None,
         };
@@ -137,8 +147,39 @@ impl World {
             service: dev.service.to_string(),
             origin: format!("http://{address}"),
             clock,
+            dev,
             server: Some(server),
         }
+    }
+
+    /// The service itself, for what cannot be seen from outside.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        self.server.as_ref().expect("a running server").app()
+    }
+
+    /// An Access Token for an identity, as young as the world.
+    pub(crate) fn token(&self, identity: &str) -> String {
+        self.dev.mint(identity, self.clock.machine().seconds()).expect("a token")
+    }
+
+    /// Where clients connect.
+    pub(crate) fn uri(&self) -> String {
+        format!("{}{}", self.origin.replace("http", "ws"), tertulia_server::http::REALTIME_PATH)
+    }
+
+    /// A connected client.
+    pub(crate) async fn client(&self, identity: &str) -> Client {
+        Client::connect(&self.uri(), self.token(identity)).await.expect("the door is open")
+    }
+
+    /// Plays an asynchronous story.
+    pub(crate) fn play<T>(&self, story: impl Future<Output = T>) -> T {
+        RUNTIME.block_on(story)
+    }
+
+    /// The server goes away, as it does on a signal.
+    pub(crate) async fn stop(&mut self) {
+        self.server.take().expect("a running server").stop().await;
     }
 
     /// Moves the clock.
@@ -151,10 +192,6 @@ impl World {
         self.stranger.with_credentials(user, secret)
     }
 
-    fn app(&self) -> &Arc<App> {
-        self.server.as_ref().expect("a running server").app()
-    }
-
     /// A conversation of the default service.
     pub(crate) fn conversation(&self, form: &[(&str, &str)]) -> Value {
         self.owner.post("/v1/Conversations", form).is(201)
@@ -163,6 +200,15 @@ impl World {
     /// A second chat service.
     pub(crate) fn second_service(&self) -> String {
         sid(&self.owner.post("/v1/Services", &[("FriendlyName", "second")]).is(201))
+    }
+
+    /// Deletes a chat service without purging it, as a server does that is killed at the worst moment.
+    pub(crate) fn mark_service_deleted(&self, service: &str) {
+        let app = Arc::clone(self.server.as_ref().expect("a running server").app());
+        let account = Sid::parse(&self.account).expect("a SID");
+        let caller = Caller::system(AccountNumber(1), account);
+        let delete = DeleteService(Sid::parse(service).expect("a SID"));
+        RUNTIME.block_on(app.perform(&caller, delete)).expect("the service is deleted");
     }
 
     /// Waits until nothing of what was deleted is left to be purged.
@@ -188,6 +234,11 @@ impl Drop for World {
             RUNTIME.block_on(server.stop());
         }
     }
+}
+
+/// Plays an asynchronous story without a world of its own.
+pub(crate) fn play<T>(story: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(story)
 }
 
 /// The SID of a body.

@@ -50,8 +50,8 @@ fn piece(id: i64) -> News {
     news(stream(), id - 1, id, &[event(id)])
 }
 
-fn told(id: i64) -> (i64, Told) {
-    (id, decode(&piece(id).events).unwrap().remove(0))
+fn told(id: i64) -> Told {
+    decode(&piece(id).events).unwrap().remove(0)
 }
 
 const WATCH: Watch = Watch::Part(Part::Messages);
@@ -59,8 +59,8 @@ const WATCH: Watch = Watch::Part(Part::Messages);
 fn watched(position: i64) -> (Hub<Box>, Box) {
     let mut hub = Hub::default();
     let mail = Box::default();
-    hub.open(stream(), AccountNumber(1));
-    assert_eq!(hub.attach(stream(), WATCH, &mail, position), Attached::Live(None));
+    hub.open(stream());
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position), Attached::Live(None));
     hub.close(stream());
     (hub, mail)
 }
@@ -94,21 +94,21 @@ fn a_hole_is_parked_and_closes_by_itself_or_from_the_store() {
 fn who_subscribes_meanwhile_misses_nothing_and_hears_nothing_twice() {
     let mut hub = Hub::default();
     let (early, late) = (Box::default(), Box::default());
-    hub.open(stream(), AccountNumber(1));
+    hub.open(stream());
     hub.news(&piece(4));
     hub.news(&piece(5));
     // The snapshot stood at 4: 4 is known, 5 was published before anybody was attached.
-    assert_eq!(hub.attach(stream(), WATCH, &early, 4), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &early, 4), Attached::Live(None));
     assert_eq!(early.heard(), [5]);
     // A second snapshot is older than what the topic holds: the ring closes the gap.
     hub.news(&piece(6));
-    assert_eq!(hub.attach(stream(), WATCH, &late, 5), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &late, 5), Attached::Live(None));
     assert_eq!(late.heard(), [6]);
     // And one that the ring does not reach back to must read again.
-    assert_eq!(hub.attach(stream(), WATCH, &Box::default(), 1), Attached::Behind);
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &Box::default(), 1), Attached::Behind);
     // A snapshot ahead of publication: what it has seen is skipped when it comes.
     let ahead = Box::default();
-    assert_eq!(hub.attach(stream(), WATCH, &ahead, 7), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7), Attached::Live(None));
     hub.news(&piece(7));
     hub.news(&piece(8));
     assert_eq!(ahead.heard(), [8]);
@@ -130,4 +130,33 @@ fn foreign_bytes_on_the_bus_make_the_hub_read_the_store() {
     let garbage = News { stream: stream(), after: 0, upto: 1, events: Bytes::from_static(b"?") };
     assert_eq!(hub.news(&garbage), Some(Need::ReadNow(stream())));
     assert_eq!(hub.begin_read(stream(), true), Some((AccountNumber(1), 0)));
+}
+
+#[test]
+fn what_a_snapshot_held_is_not_told_again_by_a_merged_piece() {
+    let (mut hub, early) = watched(5);
+    // 6 and 7 are committed, their news are lost, and somebody subscribes from a snapshot that has them.
+    let ahead = Box::default();
+    hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7);
+    assert_eq!(hub.news(&piece(9)), Some(Need::ReadSoon(stream())));
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
+    assert_eq!(hub.fill(stream(), 8, vec![told(6), told(7), told(8)]), None);
+    assert_eq!(ahead.heard(), [8, 9]);
+    assert_eq!(early.heard(), [6, 7, 8, 9]);
+    // The same from the ring.
+    let late = Box::default();
+    hub.attach(stream(), AccountNumber(1), WATCH, &late, 7);
+    assert_eq!(late.heard(), [8, 9]);
+}
+
+#[test]
+fn what_is_dropped_while_the_store_is_read_is_read_again() {
+    let (mut hub, mail) = watched(0);
+    assert_eq!(hub.doubt(stream()), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 0)));
+    assert_eq!(hub.doubt(stream()), None, "the running read is followed by another");
+    assert_eq!(hub.fill(stream(), 1, vec![told(1)]), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 1)));
+    assert_eq!(hub.fill(stream(), 2, vec![told(2)]), None);
+    assert_eq!(mail.heard(), [1, 2]);
 }

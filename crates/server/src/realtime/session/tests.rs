@@ -161,9 +161,11 @@ fn events_go_out_from_subscribed_to_the_loss_of_the_right() {
     let event = || Input::Post(Post::Packet { stream, part, packet: Bytes::from_static(b"event") });
     let mut session = live();
     assert_eq!(session.input(at(1), event()), [], "not subscribed yet");
-    session.input(at(1), Input::Post(Post::Subscribed(stream, part)));
-    session.input(at(1), Input::Post(Post::Subscribed(roster(conversation), Part::Whole)));
+    session.input(at(1), Input::Post(Post::Subscribed { stream, part, own: 2 }));
+    session.input(at(1), Input::Post(Post::Subscribed { stream: roster(conversation), part: Part::Whole, own: 2 }));
     assert_eq!(session.input(at(1), event()), [Effect::Send(Bytes::from_static(b"event"))]);
+    let late = session.input(at(1), Input::Post(Post::Own { upto: 2, ended: Some(conversation) }));
+    assert_eq!(late, [], "left before, and back since: the right is younger than that removal");
     let lost = session.input(at(1), Input::Post(Post::Own { upto: 3, ended: Some(conversation) }));
     assert_eq!(lost, [Effect::Detach(stream, part), Effect::Detach(roster(conversation), Part::Whole)]);
     assert_eq!(session.input(at(1), event()), [], "what was on its way is held back");
