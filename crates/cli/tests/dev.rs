@@ -298,3 +298,32 @@ fn one_node_runs_on_postgres_too() {
     let (_, sentence) = fails(&mut postgres(&["dev", "--ephemeral", "--port", "0"]));
     assert!(sentence.contains("--ephemeral"), "{sentence}");
 }
+
+#[test]
+fn a_recording_holds_every_frame_with_tokens_cut() {
+    let folder = temp_dir();
+    let record = folder.join("frames");
+    let server = Running::start(&["dev", "--ephemeral", "--port", "0", "--record", record.to_str().unwrap()]);
+    let (uri, token) = (server.value("Realtime").to_owned(), server.value("alice").to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let alice = tertulia_client::Client::connect(&uri, token.clone()).await.unwrap();
+        alice.conversations().await.unwrap();
+        alice.close().await;
+    });
+    assert_eq!(server.end(15), 0);
+
+    let file = std::fs::read_dir(&record).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(!text.contains(&token), "no token is recorded whole");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let directions: Vec<&str> = lines.iter().map(|line| line["dir"].as_str().unwrap()).collect();
+    assert_eq!((directions[0], directions[1], directions[2]), ("open", "c2s", "s2c"));
+    assert_eq!(directions.last(), Some(&"close"));
+    assert_eq!(lines[1]["header"]["method"], "init");
+    assert!(lines[1]["header"]["token"].as_str().unwrap().starts_with("eyJhbGciOiJI…("));
+    assert_eq!(lines[2]["header"]["status"]["code"], 200);
+    assert_eq!(lines[2]["client"], "alice");
+    let asked = lines.iter().find(|line| line["header"]["method"] == "message").unwrap();
+    assert_eq!(asked["header"]["http_request"]["method"], "GET");
+}
