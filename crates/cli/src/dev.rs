@@ -149,7 +149,10 @@ impl Dev {
     }
 
     fn kept_in(&self) -> String {
-        if self.ephemeral { "nowhere (--ephemeral)".to_owned() } else { self.data.display().to_string() }
+        if self.ephemeral {
+            return "Nothing is kept (--ephemeral).".to_owned();
+        }
+        format!("Data are kept in {}", self.data.display())
     }
 }
 
@@ -196,7 +199,7 @@ fn block(facts: &Facts, dev: &DevCredentials, now: i64, kept_in: &str) -> anyhow
         facts;
     Ok(format!(
         "
-  Tertulia is ready. Data are kept in {kept_in}
+  Tertulia is ready. {kept_in}
 
   REST          {url}
   Realtime      {twilsock_uri}
