@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use testkit::{TempDir, temp_dir};
@@ -16,10 +17,15 @@ fn tertulia(args: &[&str]) -> Command {
     command
 }
 
+/// The documented account SID and auth token, as Basic credentials.
+const DOCUMENTED: &str =
+    "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
+
 /// A server that has printed its block.
 struct Running {
     child: Child,
     block: String,
+    log: Option<JoinHandle<String>>,
 }
 
 impl Running {
@@ -35,9 +41,9 @@ impl Running {
             assert_ne!(out.read_line(&mut block).unwrap(), 0, "ended early: {}", rest(child.stderr.take()));
         }
         // Logs are read, so that a full pipe never stops the server.
-        let mut errors = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Self { child, block }
+        let errors = child.stderr.take();
+        let log = Some(std::thread::spawn(move || rest(errors)));
+        Self { child, block, log }
     }
 
     /// The value behind a label of the block.
@@ -59,6 +65,15 @@ impl Running {
     fn end(mut self, signal: i32) -> i32 {
         self.signal(signal);
         self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Running {
+    /// Ends it; what it has logged from first to last.
+    fn end_for_log(mut self) -> String {
+        self.signal(15);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.log.take().unwrap().join().unwrap()
     }
 }
 
@@ -197,8 +212,6 @@ fn data_and_random_credentials_outlive_a_restart() {
 
 #[test]
 fn the_documented_credentials_work_on_loopback_only_whatever_the_folder_holds() {
-    // The fixed account SID and auth token, as Basic credentials.
-    const DOCUMENTED: &str = "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
     let folder = temp_dir();
     let data = data(&folder);
     let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
@@ -326,4 +339,39 @@ fn a_recording_holds_every_frame_with_tokens_cut() {
     assert_eq!(lines[2]["client"], "alice");
     let asked = lines.iter().find(|line| line["header"]["method"] == "message").unwrap();
     assert_eq!(asked["header"]["http_request"]["method"], "GET");
+}
+
+#[test]
+fn a_request_is_one_line_as_documented_and_no_secret_is_logged() {
+    let mut command = tertulia(&["dev", "--ephemeral", "--port", "0"]);
+    let command = command.env("TERTULIA__LOG__FORMAT", "json").env("TERTULIA__LOG__LEVEL", "trace");
+    let server = Running::of(command);
+    let (rest, uri, token) = ["REST", "Realtime", "bob"].map(|label| server.value(label).to_owned()).into();
+    assert_eq!(get_with(&rest, "/v1/Conversations/a-private-name", DOCUMENTED).0, 404);
+    assert_eq!(get_with(&rest, "/v1/Conversations", DOCUMENTED).0, 200);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bob = tertulia_client::Client::connect(&uri, token.clone()).await.unwrap();
+        let sid = bob.create_conversation(&tertulia_client::NewConversation::named("a-private-name")).await.unwrap();
+        bob.join(sid).await.unwrap();
+        bob.send(sid, "a-private-body").await.unwrap();
+        let refused = tertulia_client::Client::connect(&uri, format!("{token}x")).await;
+        assert!(refused.is_err());
+    });
+    let log = server.end_for_log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let request = |operation: &str| {
+        let found = lines.iter().find(|line| line["target"] == "request" && line["operation"] == operation);
+        found.unwrap_or_else(|| panic!("no line of {operation} in:\n{log}"))
+    };
+    let (missed, sent) = (request("FetchConversation"), request("CreateClientMessage"));
+    assert_eq!((&missed["status"], &missed["method"], &missed["source"]), (&404.into(), &"GET".into(), &"rest".into()));
+    assert_eq!((&sent["status"], &sent["source"]), (&201.into(), &"sdk".into()));
+    assert!(sent["duration_us"].is_u64() || sent["duration_us"].is_i64());
+    assert!(missed["request_id"].as_str().unwrap().starts_with("RQ") && missed["account"] != "");
+    let refused = lines.iter().find(|line| line["target"] == "token").expect("a refused token has a line");
+    assert_eq!(refused["code"], 20107);
+    for secret in ["a-private", "tertulia-dev-secret", "de000000000000000000000000000de0", &token[token.len() - 20..]] {
+        assert!(!log.contains(secret), "the log holds {secret}:\n{log}");
+    }
 }
