@@ -106,6 +106,7 @@ CREATE TABLE conversations (
     closed_timer TEXT COLLATE "C",
     bindings TEXT COLLATE "C",                           -- JSON, such as an e-mail address
     created_by TEXT COLLATE "C" NOT NULL,                -- identity, or system
+    created_by_user TEXT COLLATE "C",                   -- the SDK user behind that identity; NULL: REST, or removed
     created BIGINT NOT NULL,
     updated BIGINT NOT NULL,
     position BIGINT NOT NULL,               -- counter of the stream `talk`

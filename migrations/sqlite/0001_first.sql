@@ -106,6 +106,7 @@ CREATE TABLE conversations (
     closed_timer TEXT,
     bindings TEXT,                           -- JSON, such as an e-mail address
     created_by TEXT NOT NULL,                -- identity, or system
+    created_by_user TEXT,                   -- the SDK user behind that identity; NULL: REST, or removed
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL,
     position INTEGER NOT NULL,               -- counter of the stream `talk`

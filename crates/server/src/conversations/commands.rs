@@ -105,7 +105,9 @@ impl Room {
 /// Whether the caller is the creator and has not come and gone: who left, or was removed, is a stranger
 /// to the conversation like everybody else (docs/decisions/0009-creator.md).
 pub async fn is_creator(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<bool> {
-    let Some(user) = cx.caller.user().filter(|user| user.identity == conversation.created_by) else { return Ok(false) };
+    let Some(user) = cx.caller.user().filter(|user| Some(user.sid) == conversation.created_by_user) else {
+        return Ok(false);
+    };
     let (account, sid) = (conversation.account, conversation.sid);
     Ok(!participants::queries::was_there(cx.tx, account, sid, user.sid).await?)
 }
@@ -167,6 +169,7 @@ fn blank(cx: &mut Cx<'_, '_>, service: &Service) -> Conversation {
         closed_timer: None,
         bindings: None,
         created_by: cx.caller.author().to_owned(),
+        created_by_user: cx.caller.user().map(|user| user.sid),
         created: cx.now,
         updated: cx.now,
         position: 0,

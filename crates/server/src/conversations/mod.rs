@@ -9,7 +9,7 @@ pub mod http;
 pub mod sdk;
 pub mod events;
 
-use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service};
+use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service, User};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
 use crate::platform::{AccountNumber, Error, Limits, Outcome, text};
@@ -70,6 +70,8 @@ pub struct Conversation {
     pub bindings: Option<String>,
     /// Identity of the creator, or `system`.
     pub created_by: String,
+    /// The user behind that identity, if it was one. An identity may be given to somebody new; a SID is not.
+    pub created_by_user: Option<Sid<User>>,
     /// When it was created.
     pub created: Timestamp,
     /// When it last changed.

@@ -11,7 +11,7 @@ use crate::platform::{AccountNumber, Columns, Outcome};
 macro_rules! columns {
     () => {
         "account, sid, service_sid, friendly_name, unique_name, attributes, messaging_service_sid, state, state_since, \
-         inactive_timer, closed_timer, bindings, created_by, created, updated, position, last_index, last_message_at, \
+         inactive_timer, closed_timer, bindings, created_by, created_by_user, created, updated, position, last_index, last_message_at, \
          active_at, messages_count, removed"
     };
 }
@@ -63,9 +63,9 @@ static LIST_BETWEEN_BACK: Sql = Sql::new(concat!(
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
-    "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created, updated, ",
-    "active_at, position, last_index, messages_count, purged) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, -1, 0, 0) ",
+    "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created_by_user, ",
+    "created, updated, active_at, position, last_index, messages_count, purged) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, -1, 0, 0) ",
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
@@ -91,7 +91,7 @@ static TAKE_POSITION: Sql = Sql::new(concat!(
     columns!()
 ));
 static MARK_REMOVED: Sql = Sql::new(concat!(
-    "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, created_by = '', ",
+    "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, created_by = '', created_by_user = NULL, ",
     "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
@@ -130,6 +130,7 @@ fn read(row: &Row) -> Outcome<Conversation> {
         closed_timer: columns.take()?,
         bindings: columns.take()?,
         created_by: columns.take()?,
+        created_by_user: columns.opt_sid()?,
         created: columns.time()?,
         updated: columns.time()?,
         position: columns.take()?,
@@ -230,6 +231,7 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conve
         new.closed_timer.as_deref().into(),
         new.bindings.as_deref().into(),
         new.created_by.as_str().into(),
+        new.created_by_user.as_ref().map(Sid::as_str).into(),
         new.created.micros().into(),
         new.updated.micros().into(),
         new.active_at.micros().into(),

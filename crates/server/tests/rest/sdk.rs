@@ -12,6 +12,7 @@ on_sqlite! {
     subjects_and_empty_updates_change_nobody_elses_message,
     an_empty_update_of_a_conversation_changes_nothing,
     a_creator_who_left_joins_like_everybody_else,
+    a_creators_identity_does_not_inherit_its_rights,
     a_service_role_counts_without_taking_part,
     a_stranger_does_not_learn_who_takes_part,
     an_update_by_unique_name_may_rename,
@@ -95,6 +96,13 @@ fn a_creator_who_left_joins_like_everybody_else(world: &World) {
     alice.delete(&format!("{path}/Participants/alice")).is(204);
     let back = alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).is(201);
     assert_eq!(back["role_sid"], role(world, "default_conversation_role_sid"));
+}
+
+fn a_creators_identity_does_not_inherit_its_rights(world: &World) {
+    nobody_just_joins(world);
+    let path = created_by(&world.user("alice"));
+    world.owner.delete("/v1/Users/alice").is(204);
+    world.user("alice").get(&path).refuses(403, 50430);
 }
 
 fn a_service_role_counts_without_taking_part(world: &World) {
