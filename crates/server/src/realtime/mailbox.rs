@@ -49,6 +49,20 @@ struct Inner {
     waker: Option<Waker>,
 }
 
+impl Inner {
+    fn pop(&mut self) -> Option<Post> {
+        let post = self.queue.pop_front()?;
+        let (packets, bytes) = weight(&post);
+        self.packets -= packets;
+        self.bytes -= bytes;
+        if self.queue.is_empty() {
+            // An idle connection keeps no buffer from its busiest moment.
+            self.queue = VecDeque::new();
+        }
+        Some(post)
+    }
+}
+
 /// The mailbox overflowed; what was in it is gone, and the connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
@@ -71,17 +85,8 @@ impl Mailbox {
             if inner.is_given_up {
                 return Poll::Ready(Err(Overflow));
             }
-            match inner.queue.pop_front() {
-                Some(post) => {
-                    let (packets, bytes) = weight(&post);
-                    inner.packets -= packets;
-                    inner.bytes -= bytes;
-                    if inner.queue.is_empty() {
-                        // An idle connection keeps no buffer from its busiest moment.
-                        inner.queue = VecDeque::new();
-                    }
-                    Poll::Ready(Ok(post))
-                }
+            match inner.pop() {
+                Some(post) => Poll::Ready(Ok(post)),
                 None => {
                     inner.waker = Some(context.waker().clone());
                     Poll::Pending
@@ -89,6 +94,11 @@ impl Mailbox {
             }
         })
         .await
+    }
+
+    /// The next post, if one is waiting.
+    pub fn take_waiting(&self) -> Option<Post> {
+        self.lock().pop()
     }
 
     /// The position of the user's own list that has been posted up to: rights read in an older snapshot

@@ -14,6 +14,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::SinkExt;
 use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -32,7 +33,11 @@ use crate::platform::{Caller, Ids, Reply, Surface, ids};
 /// A larger message ends the connection with 1009 (decision 23).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+const READ_BUFFER_BYTES: usize = 1024;
+/// Bytes that are gathered before they are written without waiting for more.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Posts that are taken at once, so that a burst is written in one piece.
+const POSTS_AT_ONCE: usize = 64;
 /// How long a last packet may take on its way out.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -46,8 +51,8 @@ pub async fn upgrade(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: W
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .on_upgrade(move |socket| Connection::new(app, socket, origin, permit).run())
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .on_upgrade(move |socket| Box::new(Connection::new(app, socket, origin, permit)).run())
 }
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -68,6 +73,8 @@ struct Connection {
     answering: Option<Answering>,
     last_sign_of_life: Instant,
     next_ping: Instant,
+    /// Something was handed to the websocket and not flushed.
+    is_dirty: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -98,6 +105,7 @@ impl Connection {
             answering: None,
             last_sign_of_life: now(),
             next_ping: now(),
+            is_dirty: false,
             _permit: permit,
         }
         .with_next_ping()
@@ -108,7 +116,8 @@ impl Connection {
         self
     }
 
-    async fn run(mut self) {
+    /// Boxed, because a future holds what it moves twice, and this is what every idle phone costs.
+    async fn run(mut self: Box<Self>) {
         let mut draining = self.app.draining();
         loop {
             let wake_at = self.wake_at();
@@ -120,7 +129,7 @@ impl Connection {
                 // What is being answered is answered first: it may be committed already.
                 _ = draining.wait_for(|draining| *draining), if self.answering.is_none() => Woken::ShutDown,
             };
-            if self.take(woken).await.is_err() {
+            if self.take(woken).await.is_err() || self.flush().await.is_err() {
                 break;
             }
         }
@@ -144,7 +153,7 @@ impl Connection {
                     Message::Close(_) => return Err(()),
                 }
             }
-            Woken::Post(Ok(post)) => Input::Post(post),
+            Woken::Post(Ok(post)) => return self.posts(post).await,
             Woken::Post(Err(Overflow)) => {
                 let effects = self.session.overflow();
                 return self.perform(effects).await;
@@ -157,6 +166,16 @@ impl Connection {
             Woken::ShutDown => Input::ShutDown,
         };
         self.input(input).await
+    }
+
+    /// Takes a post, and those that wait behind it.
+    async fn posts(&mut self, first: super::hub::Post) -> Result<(), ()> {
+        self.input(Input::Post(first)).await?;
+        for _ in 1..POSTS_AT_ONCE {
+            let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) else { break };
+            self.input(Input::Post(post)).await?;
+        }
+        Ok(())
     }
 
     async fn input(&mut self, input: Input) -> Result<(), ()> {
@@ -231,11 +250,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.
     async fn send(&mut self, packet: Bytes) -> Result<(), ()> {
         self.record(Direction::Out, &packet);
+        self.is_dirty = true;
         // A reader that takes nothing for as long as a ping may be unanswered is gone.
-        let sent = tokio::time::timeout(self.silence_max(), self.socket.send(Message::Binary(packet))).await;
-        sent.map_err(drop)?.map_err(drop)
+        let fed = tokio::time::timeout(self.silence_max(), self.socket.feed(Message::Binary(packet))).await;
+        fed.map_err(drop)?.map_err(drop)
+    }
+
+    async fn flush(&mut self) -> Result<(), ()> {
+        if !std::mem::take(&mut self.is_dirty) {
+            return Ok(());
+        }
+        let flushed = tokio::time::timeout(self.silence_max(), SinkExt::flush(&mut self.socket)).await;
+        flushed.map_err(drop)?.map_err(drop)
     }
 
     async fn ping(&mut self) -> Result<(), ()> {
