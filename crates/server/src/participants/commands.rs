@@ -141,7 +141,7 @@ async fn take_in(cx: &mut Cx<'_, '_>, room: &Room, identity: &str) -> Outcome<(S
     Ok((user.sid, position))
 }
 
-/// Who creates a conversation through the SDK has its creator's role once joined (decision 24).
+/// Who creates a conversation through the SDK has its creator's role once joined (docs/decisions/0009).
 async fn default_role(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Option<Sid<RoleKind>>> {
     let Some(identity) = &new.identity else { return Ok(None) };
     let joins = cx.caller.user().is_some_and(|caller| *identity == caller.identity);

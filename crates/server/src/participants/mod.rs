@@ -1,7 +1,7 @@
 //! Participants: who is in a conversation.
 //!
 //! A chat participant has an identity and stands for a user; one of another messenger has a messaging
-//! binding instead (decision 38). One row serves the roster, which everybody in the conversation sees,
+//! binding instead. One row serves the roster, which everybody in the conversation sees,
 //! and the user's own list. Here are its facts and refusals; nothing in this file does IO.
 
 pub mod queries;

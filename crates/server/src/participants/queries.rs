@@ -77,6 +77,10 @@ static REMOVE: Sql = Sql::new(
      role_sid = NULL, attributes = '{}', last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
      WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
 );
+static USERS: Sql = Sql::new(
+    "SELECT user_sid FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL \
+     AND user_sid IS NOT NULL",
+);
 static OPEN_ROSTER: Sql =
     Sql::new("INSERT INTO rosters (account, conversation_sid, position, participants_count) VALUES ($1, $2, 0, 0)");
 static BUMP_ROSTER: Sql = Sql::new(
@@ -305,6 +309,16 @@ pub async fn mine_changed(
     after: i64,
 ) -> Outcome<Vec<Participant>> {
     tx.query(&MINE_CHANGED, &[account.into(), user.as_str().into(), after.into()]).await?.iter().map(read).collect()
+}
+
+/// The users who take part in a conversation; a conversation's participants are bounded, so they are.
+pub async fn users_of(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+) -> Outcome<Vec<Sid<User>>> {
+    let rows = tx.query(&USERS, &[account.into(), conversation.as_str().into()]).await?;
+    rows.iter().map(|row| Columns::of("participants", row).sid()).collect()
 }
 
 /// Inserts a participant, unless the identity is there already: then `None`.

@@ -2,19 +2,19 @@
 //! for that this server has none of yet.
 
 use bytes::Bytes;
-use tertulia_protocol::Code;
 use tertulia_protocol::realtime::{typing_conversation, typing_notification};
 use tertulia_protocol::sdk::{self, Options};
+use tertulia_protocol::sid::{Conversation as ConversationKind, User};
 use tertulia_protocol::sync::{self, ObjectType};
+use tertulia_protocol::{Code, Sid};
 
 use super::items::{ItemsQuery, ListItems};
-use super::news::talk;
 use super::objects::OpenObject;
 use crate::conversations::commands::enter;
 use crate::conversations::queries::Lock;
 use crate::platform::{Call, Cx, Error, Ids, Outcome, Question, Reply, Route, ids};
 use crate::services::{self, Service};
-use crate::{conversations, routes};
+use crate::{conversations, participants, routes};
 
 /// The routes.
 pub const ROUTES: &[Route] = routes![
@@ -57,24 +57,26 @@ async fn content_templates(_: Call) -> Outcome<Reply> {
 struct TypeIn(String);
 
 impl Question for TypeIn {
-    type Out = tertulia_protocol::Sid<tertulia_protocol::sid::Conversation>;
+    /// The conversation, and who takes part in it.
+    type Out = (Sid<ConversationKind>, Vec<Sid<User>>);
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         let room = enter(cx, None, &self.0, Lock::None).await?;
         room.must_take_part(cx)?;
-        Ok(room.conversation.sid)
+        let (account, sid) = (room.conversation.account, room.conversation.sid);
+        Ok((sid, participants::queries::users_of(cx.tx, account, sid).await?))
     }
 }
 
 /// Typing travels to the participants that are connected, and is stored nowhere.
 async fn typing(call: Call) -> Outcome<Reply> {
     let named = typing_conversation(&call.body).ok_or(conversations::Refusal::NotFound)?;
-    let conversation = call.app.ask(&call.caller, TypeIn(named.to_owned())).await?;
+    let (conversation, users) = call.app.ask(&call.caller, TypeIn(named.to_owned())).await?;
     let seconds = call.app.config.realtime.typing_seconds;
     if let Some(user) = call.caller.user() {
         let id = format!("TM{}", Ids::from_seed(ids::fresh_seed()).hex(16));
         let packet = Bytes::from(typing_notification(&id, conversation.as_str(), &user.identity, seconds));
-        call.app.hub().typing(talk(conversation), user.sid, &packet);
+        call.app.hub().typing(&users, user.sid, &packet);
     }
     Ok(Reply::ok(&serde_json::json!({"typing_timeout": seconds})))
 }

@@ -15,7 +15,7 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::{News, StreamId};
 
-use super::news::{Part, Told, decode};
+use super::news::{Part, Told, decode, mine};
 use crate::platform::AccountNumber;
 
 /// Something for one connection.
@@ -263,11 +263,12 @@ impl<M: Mail> Hub<M> {
         }
     }
 
-    /// Tells the others who read a conversation that a user is typing.
-    pub fn typing(&self, talk: StreamId, user: Sid<User>, packet: &Bytes) {
-        let Some(topic) = self.topics.get(&talk) else { return };
-        let readers = topic.watchers.iter().filter(|watcher| watcher.watch == Watch::Part(Part::Messages));
-        for reader in readers.filter(|reader| reader.mail.hears_typing_of(user)) {
+    /// Tells the connections of these users that one of them is typing, but for the typist's own. Every
+    /// connection has a watcher of its own on its user's list, whatever it has subscribed to.
+    pub fn typing(&self, users: &[Sid<User>], typist: Sid<User>, packet: &Bytes) {
+        let topics = users.iter().filter_map(|user| self.topics.get(&mine(*user)));
+        let own = topics.flat_map(|topic| &topic.watchers).filter(|watcher| watcher.watch == Watch::Own);
+        for reader in own.filter(|reader| reader.mail.hears_typing_of(typist)) {
             reader.mail.post(Post::Typing(packet.clone()));
         }
     }

@@ -19,7 +19,7 @@ use crate::roles::commands::standing_in_service;
 use crate::roles::{self, Permission};
 use crate::users::{self, User};
 
-/// How long a deleted conversation can still be opened by who was in it (decision 7): a client that is
+/// How long a deleted conversation can still be opened by who was in it: a client that is
 /// just being added fetches it during the deletion, and a 404 would be an unhandled rejection there.
 const FADING_MICROS: i64 = 60_000_000;
 

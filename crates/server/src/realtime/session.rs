@@ -5,7 +5,7 @@
 //! and gives the time with every input. So it can be tested, fuzzed and simulated as it is.
 //!
 //! A refusal of `init` ends the connection; a request is never refused for the packet around it. Expiry is
-//! a plain close, after which the client's next `init` is told 20104 (decisions 14–17).
+//! a plain close, after which the client's next `init` is told 20104.
 
 use std::collections::HashMap;
 
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    /// A new token for the same user of the same service; its role counts at once (decision 17).
+    /// A new token for the same user of the same service; its role counts at once.
     fn update(&mut self, id: &str, current: &Admission, next: Box<Admission>) -> Vec<Effect> {
         let same = current.user.sid == next.user.sid && current.caller.account == next.caller.account;
         if !same {

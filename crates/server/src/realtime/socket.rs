@@ -30,7 +30,7 @@ use crate::App;
 use crate::http::{origin, refuse};
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
 
-/// A larger message ends the connection with 1009 (decision 23).
+/// A larger message ends the connection with 1009 (docs/decisions/0005).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
 const READ_BUFFER_BYTES: usize = 1024;

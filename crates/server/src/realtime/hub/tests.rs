@@ -160,3 +160,17 @@ fn what_is_dropped_while_the_store_is_read_is_read_again() {
     assert_eq!(hub.fill(stream(), 2, vec![told(2)]), None);
     assert_eq!(mail.heard(), [1, 2]);
 }
+
+#[test]
+fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
+    let mut hub = Hub::default();
+    let (bob, stranger) = (Box::default(), Box::default());
+    for (number, mail) in [(1, &bob), (2, &stranger)] {
+        let own = super::super::news::mine(Sid::from_number(number));
+        hub.open(own);
+        hub.attach(own, AccountNumber(1), Watch::Own, mail, 0);
+    }
+    hub.typing(&[Sid::from_number(1), Sid::from_number(3)], Sid::from_number(3), &Bytes::from_static(b"typing"));
+    assert_eq!(*bob.0.borrow(), [Post::Typing(Bytes::from_static(b"typing"))]);
+    assert_eq!(*stranger.0.borrow(), []);
+}
