@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> Result<(), tertulia_token::MintError> {
 //! # let now = 1_700_000_000;
-//! let secret = Secret::new("what `tertulia key create` showed");
+//! let secret = Secret::new("the secret of your API key");
 //! let minted = Mint::new("AC00000000000000000000000000000001", "SK00000000000000000000000000000001", &secret)
 //!     .identity("alice")
 //!     .grant(ChatGrant::new("IS00000000000000000000000000000001"))

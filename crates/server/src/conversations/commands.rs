@@ -66,7 +66,7 @@ impl Room {
     }
 
     /// Refuses unless the caller may know the conversation's shared facts: who takes part, its creator,
-    /// and who may join (decision 24).
+    /// and who may join (docs/decisions/0009).
     pub async fn must_see(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         if cx.caller.user().is_none() || self.participant.is_some() || is_creator(cx, &self.conversation).await? {
             return Ok(());
@@ -360,7 +360,7 @@ pub async fn see(cx: &mut Cx<'_, '_>, room: Room) -> Outcome<Seen> {
     Ok(Seen { room, roster, unread })
 }
 
-/// Messages above a participant's read horizon (decision 12).
+/// Messages above a participant's read horizon.
 pub async fn unread(
     cx: &mut Cx<'_, '_>,
     conversation: &Conversation,

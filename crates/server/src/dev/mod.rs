@@ -2,7 +2,7 @@
 //! that asks for one password. Nothing of it exists outside `tertulia dev`.
 //!
 //! On loopback the credentials are fixed and documented, so that scripts and apps keep working over a
-//! restart and a wiped folder; beyond loopback they are random (decision 30).
+//! restart and a wiped folder; beyond loopback they are random.
 
 pub mod seed;
 pub mod token;

@@ -1,7 +1,7 @@
 //! The log line of a request, which is a contract (docs/operations.md).
 //!
 //! One line a request, at `info` for what was answered or refused, at `error` for status 500 and above.
-//! Fields: `operation` (the contract's name), `method`, `status`, `code` (when refused), `duration_us`,
+//! Fields: `operation` (the contract's name), `method`, `status`, `duration_us`,
 //! `account`, `request_id`, `source` (`rest` or `sdk`). Never a token, a body, a name or an identity.
 
 use tertulia_protocol::Sid;

@@ -30,7 +30,7 @@ pub enum Source {
 /// Whom a call speaks for.
 #[derive(Clone, Debug)]
 pub enum Who {
-    /// The account itself, by its auth token or an API key; roles do not bind it (decision 6).
+    /// The account itself, by its auth token or an API key; roles do not bind it.
     Account {
         /// The API key it used, if it was one.
         key: Option<Sid<Key>>,
@@ -48,7 +48,7 @@ pub struct UserRef {
     pub sid: Sid<User>,
     /// The app's own name for the user.
     pub identity: String,
-    /// The token's `deployment_role_sid`: the service role of this connection only (decision 17).
+    /// The token's `deployment_role_sid`: the service role of this connection only.
     pub role: Option<Sid<Role>>,
 }
 

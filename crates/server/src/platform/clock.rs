@@ -1,4 +1,4 @@
-//! The clock, passed in: frozen, set and advanced by tests, and per account in dev mode (decision 35).
+//! The clock, passed in: frozen, set and advanced by tests, and per account in dev mode.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -97,7 +97,7 @@ pub struct Call {
     pub app: Arc<App>,
     /// Who asks.
     pub caller: Caller,
-    /// Scheme and host that absolute URLs begin with (decision 39).
+    /// Scheme and host that absolute URLs begin with.
     pub origin: String,
     /// The path below the mount point as it was asked for, decoded.
     pub path: String,

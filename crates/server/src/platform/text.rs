@@ -4,7 +4,7 @@ use tertulia_protocol::{Code, Timestamp};
 
 use super::{Error, Outcome};
 
-/// Refuses a NUL, which PostgreSQL cannot store (decision 11); everything else comes back byte for byte.
+/// Refuses a NUL, which PostgreSQL cannot store; everything else comes back byte for byte.
 pub fn storable(name: &str, text: &str) -> Outcome<()> {
     if text.contains('\0') {
         return Err(Error::parameter(format!("{name} holds a NUL character, which cannot be stored")));

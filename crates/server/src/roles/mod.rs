@@ -1,7 +1,7 @@
 //! Roles: named sets of permissions, and the one place that says what a user may do.
 //!
 //! A role is of service or of conversation scope. [`may`] decides for REST and SDK alike; callers with
-//! the account's credentials are not bound by roles (decision 6). Nothing in this file does IO.
+//! the account's credentials are not bound by roles. Nothing in this file does IO.
 
 pub mod queries;
 pub mod commands;

@@ -47,7 +47,7 @@ impl App {
     }
 
     /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
-    /// on loopback only (decision 30), whatever the store holds.
+    /// on loopback only, whatever the store holds.
     pub async fn find_credentials(&self, credentials: Credentials) -> Outcome<Option<StoredCredentials>> {
         let may_be_fixed = self.dev.as_ref().is_some_and(|dev| dev.are_fixed);
         if crate::dev::are_fixed(&credentials) && !may_be_fixed {
