@@ -61,25 +61,37 @@ pub fn item(message: &Message) -> Item {
 
 /// The list's events of messages that changed after `position`, which are in order.
 ///
-/// A message that is new to the reader is told as it stands, in its place among the others: under the
-/// position at which it came, even if it was edited since. So messages come in the order of their
-/// indexes, and a replay that is cut leaves what happened after the cut to the next one.
+/// A message that is new to the reader is told in its place among the others, under the position at which
+/// it came, so that messages come in the order of their indexes. If it was edited since, the edit is told
+/// as well, under its own position: a reader who has the message from a page ignores the first and would
+/// miss the second. What lies beyond the cut is left to the next replay.
 pub fn replay(messages: &[Message], position: i64, cut_at: Option<i64>) -> Vec<Event> {
     let cut_at = cut_at.unwrap_or(i64::MAX);
-    let replay = |message: &Message| {
-        let item = item(message);
-        let (id, change) = match message.removed {
-            Some(_) if message.changed_pos > cut_at => return None,
-            Some(_) => (message.changed_pos, ObjectChange::Removed(item.key)),
-            None if message.created_pos > position => (message.created_pos, ObjectChange::Added(item.key, item.data)),
-            None => (message.changed_pos, ObjectChange::Updated(item.key, item.data)),
-        };
-        let object = Object::Messages(message.conversation);
-        Some(Event { object, id, at: message.removed.unwrap_or(message.updated), change })
-    };
-    let mut events: Vec<Event> = messages.iter().filter_map(replay).collect();
+    let mut events: Vec<Event> = messages.iter().flat_map(|message| told(message, position)).collect();
+    events.retain(|event| event.id <= cut_at);
     events.sort_by_key(|event| event.id);
     events
+}
+
+fn told(message: &Message, position: i64) -> impl Iterator<Item = Event> + use<> {
+    let item = item(message);
+    let object = Object::Messages(message.conversation);
+    let at = message.removed.unwrap_or(message.updated);
+    let event = move |id, change| Event { object, id, at, change };
+    let is_new = message.created_pos > position;
+    let is_edited = message.changed_pos > message.created_pos;
+    let (came, changed) = match message.removed {
+        Some(_) => (None, Some(ObjectChange::Removed(item.key))),
+        None if is_new && is_edited => {
+            let added = ObjectChange::Added(item.key.clone(), item.data.clone());
+            (Some(added), Some(ObjectChange::Updated(item.key, item.data)))
+        }
+        None if is_new => (Some(ObjectChange::Added(item.key, item.data)), None),
+        None => (None, Some(ObjectChange::Updated(item.key, item.data))),
+    };
+    let came = came.map(|change| event(message.created_pos, change));
+    let changed = changed.map(|change| event(message.changed_pos, change));
+    came.into_iter().chain(changed)
 }
 
 impl DomainEvent for MessageEvent {

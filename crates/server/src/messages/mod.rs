@@ -8,6 +8,8 @@ pub mod commands;
 pub mod http;
 pub mod sdk;
 pub mod events;
+#[cfg(test)]
+mod tests;
 
 use tertulia_protocol::sid::{Conversation, Message as MessageKind, Participant};
 use tertulia_protocol::{Code, Sid, Timestamp};
