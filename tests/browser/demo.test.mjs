@@ -76,6 +76,8 @@ test("markup stays text, Shift+Enter is a line, a message is edited and removed"
   await arrived.waitFor();
   assert.equal(await arrived.textContent(), "<img src=x onerror=alert(1)>\nsecond line");
 
+  // Only a message that has come back to its author can be edited: before that, this would send another.
+  await carol.own("second line").waitFor();
   await carol.field.press("ArrowUp");
   await carol.field.fill("Corrected");
   await carol.field.press("Enter");
