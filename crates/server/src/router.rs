@@ -120,7 +120,7 @@ fn find(table: &'static Table, method: Method, path: &str) -> Found {
     for (name, value) in matched.params.iter() {
         // One round of decoding; `+` stays a plus sign in a path.
         let Ok(value) = percent_decode_str(value).decode_utf8() else { return Found::Nothing };
-        // Nothing has a NUL in its name (decision 11); PostgreSQL would not even take it as a parameter.
+        // Nothing has a NUL in its name; PostgreSQL would not even take it as a parameter.
         if value.contains('\0') {
             return Found::Nothing;
         }

@@ -8,7 +8,7 @@ use crate::platform::{Error, Reply, Surface};
 /// caller hears no more than that it happened. `path` is the path below the mount point.
 pub fn refuse(error: &Error, surface: Surface, path: &str) -> Reply {
     let own = error.code();
-    // REST knows one code for all that is not there; the SDK has its own for conversations (decision 21)
+    // REST knows one code for all that is not there; the SDK has its own for conversations
     // and for Sync objects (Sync facts §2.1).
     let code = match (surface, own) {
         (
