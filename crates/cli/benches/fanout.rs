@@ -6,8 +6,8 @@
 //! *delivery* is one message at one participant, the document's event beside it. Clients and server share
 //! the machine, so rates say little; CPU per delivery and memory per connection are what to compare
 //! (bench/BASELINE.md).
-#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
-#![allow(clippy::print_stdout, reason = "a bench prints its result")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,5 +1,5 @@
 //! The client against a real server in the same process: stories of a few people, over real sockets.
-#![allow(clippy::disallowed_methods, reason = "tests wait for what happens on real sockets")]
+#![expect(clippy::disallowed_methods, reason = "tests wait for what happens on real sockets")]
 
 #[path = "all/house.rs"]
 mod house;

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p tertulia-store` runs everything in one go on this machine's disk and prints
 //! ratios; only they can be compared between machines. `APPENDS` changes how many are made.
-#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
-#![allow(clippy::print_stdout, reason = "a bench prints its result")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tertulia_client::{Client, Conversation, NewConversation, Sid, sid};
 use tertulia_server::dev::{DevCredentials, TOKEN_TTL_SECONDS};
-use tertulia_server::platform::{Clock, Config, ids};
+use tertulia_server::platform::{AccountNumber, Clock, Config, ids};
 use tertulia_server::{App, Options, Server, seal, store};
 
 pub(crate) struct House {
@@ -37,6 +37,11 @@ impl House {
 
     pub(crate) fn token(&self, identity: &str) -> String {
         self.dev.mint(identity, now()).unwrap()
+    }
+
+    /// Moves the time of the one account there is.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.server.app().clock.advance(AccountNumber(1), seconds * 1_000_000);
     }
 
     pub(crate) async fn enter(&self, identity: &str) -> Client {
