@@ -1,7 +1,7 @@
 /** Where one writes: Enter sends, Shift+Enter begins a line, Escape ends editing. */
 
 import type { Message } from "@twilio/conversations";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Chat } from "../model/chat";
 import { useDoing } from "./hooks";
 import { Failure, Icon } from "./parts";
@@ -17,7 +17,8 @@ export function Composer({ chat, edited, onEdit }: Props) {
   const field = useRef<HTMLTextAreaElement>(null);
   const doing = useDoing();
   useGrowing(field, text);
-  useEffect(() => {
+  // Before anything else can be typed: an effect after the paint would overwrite what a quick hand has written.
+  useLayoutEffect(() => {
     setText(edited ? (edited.body ?? "") : chat.draft);
     if (edited) field.current?.focus();
   }, [edited]);
