@@ -15,7 +15,7 @@ use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
-use crate::realtime::hub::Hub;
+use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
@@ -113,6 +113,7 @@ impl App {
         let app = Arc::new(app);
         tokio::spawn(bus::feed(Arc::clone(&app), feed));
         tokio::spawn(bus::sweep(Arc::clone(&app)));
+        tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
         Ok(app)
     }
@@ -199,6 +200,19 @@ impl App {
                     return false;
                 }
             }
+        }
+    }
+
+    /// Wakes every connection when the clock was moved; by itself it comes to what is due.
+    async fn tick(app: Arc<Self>) {
+        let mut changes = app.clock.changes();
+        let mut draining = app.draining();
+        loop {
+            tokio::select! {
+                _ = draining.wait_for(|draining| *draining) => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+            app.hub().post(Whose::Everybody, &Post::Tick);
         }
     }
 

@@ -317,6 +317,7 @@ impl Connection {
             CloseReason::ShutDown => (1001, "the server is going away"),
             CloseReason::Malformed => (1002, "not a packet"),
             CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
+            CloseReason::Cut => return Err(()),
         };
         tracing::debug!(connection = self.number, ?reason, "closing a connection");
         self.close_with(code, text.to_owned()).await;

@@ -107,8 +107,6 @@ impl World {
     fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
-        // A connection looks at its account's clock at least this often.
-        config.realtime.ping_seconds = 1;
         set(&mut config);
         RUNTIME.block_on(Self::open(engine, config))
     }
