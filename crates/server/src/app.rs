@@ -20,6 +20,7 @@ use crate::realtime::mailbox::Mailbox;
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
+use crate::timers;
 
 /// The running service.
 pub struct App {
@@ -115,6 +116,7 @@ impl App {
         tokio::spawn(bus::sweep(Arc::clone(&app)));
         tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
+        tokio::spawn(timers::run(Arc::clone(&app)));
         Ok(app)
     }
 

@@ -27,6 +27,7 @@ pub mod pages;
 
 mod app;
 mod serve;
+mod timers;
 
 pub use app::{App, OpenError, Options};
 pub use serve::{Server, StartError};

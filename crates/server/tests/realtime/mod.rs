@@ -1,5 +1,7 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
+mod timers;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
