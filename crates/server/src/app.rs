@@ -17,6 +17,7 @@ use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
+use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
@@ -40,6 +41,8 @@ pub struct App {
     pub dev: Option<DevCredentials>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
+    /// Who is connected to this node.
+    pub presence: Arc<Presence>,
     hub: SharedHub,
     connections: Arc<Semaphore>,
     connection_numbers: AtomicU64,
@@ -95,6 +98,7 @@ impl App {
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
+            presence: Presence::new(options.clock.clone()),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
@@ -117,6 +121,7 @@ impl App {
         tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
         tokio::spawn(timers::run(Arc::clone(&app)));
+        tokio::spawn(presence::run(Arc::clone(&app)));
         Ok(app)
     }
 

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod services;
 pub mod roles;
 pub mod users;
+pub mod presence;
 pub mod conversations;
 pub mod participants;
 pub mod messages;
