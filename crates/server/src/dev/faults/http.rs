@@ -176,7 +176,10 @@ impl Change for Skip {
     type Out = ();
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
-        let room = enter(cx, None, self.conversation.as_str(), Lock::Row).await?;
+        let room = enter(cx, None, self.conversation.as_str(), Lock::Row).await.map_err(|error| match error {
+            Error::Refused(_) => Error::parameter(format!("There is no conversation {}", self.conversation)),
+            failure => failure,
+        })?;
         let conversation = &room.conversation;
         for _ in 0..self.positions {
             match self.stream {
