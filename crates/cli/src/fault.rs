@@ -1,6 +1,5 @@
 //! `tertulia fault`: what a dev server is to do wrong.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -155,15 +154,12 @@ impl Add {
 }
 
 fn line(fault: &Value) -> String {
-    let mut line = format!("{:>3}  {:<16}", fault["id"], fault["kind"].as_str().unwrap_or_default());
-    if let Some(identity) = fault["identity"].as_str() {
-        let _ = write!(line, " of {identity}");
-    }
     let left = match fault["times_left"].as_u64() {
         Some(0) => "over".to_owned(),
         Some(times) => format!("{times} more"),
         None => "until it is deleted".to_owned(),
     };
-    let _ = writeln!(line, "  struck {}, {left}", fault["hits"]);
-    line
+    let (id, kind) = (fault["id"].as_u64().unwrap_or_default(), fault["kind"].as_str().unwrap_or_default());
+    let whose = fault["identity"].as_str().map(|identity| format!(", {identity}'s")).unwrap_or_default();
+    format!("{id:>3}  {kind:<15}  struck {}, {left}{whose}\n", fault["hits"])
 }
