@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod clock;
 mod dev;
 mod env;
 mod facts;
+mod fault;
 mod logging;
+mod running;
 mod token;
 
 /// A self-hosted chat service for the Conversations SDKs, and its Access Tokens.
@@ -23,6 +26,8 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Clock(clock::Clock),
+    Fault(fault::Fault),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Clock(command) => clock::run(&command),
+        Command::Fault(command) => fault::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)

@@ -7,12 +7,13 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealKey, Sealer};
-use tertulia_store::{Engine, Settings, Store};
+use tertulia_store::{Engine, Publish, Settings, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::accounts::commands::Install;
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
+use crate::dev::faults::{Faults, FaultyBus};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::hub::{Hub, Post, Whose};
@@ -39,6 +40,8 @@ pub struct App {
     pub installation: String,
     /// The credentials of dev mode, in dev mode.
     pub dev: Option<DevCredentials>,
+    /// What the developer wants to go wrong, in dev mode.
+    pub faults: Option<Arc<Faults>>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
     /// Who is connected to this node.
@@ -95,6 +98,11 @@ impl App {
             }
         };
         let (bus, feed) = bus::local();
+        let faults = options.dev.as_ref().map(|_| Arc::new(Faults::default()));
+        let bus: Arc<dyn Publish> = match &faults {
+            Some(faults) => FaultyBus::new(bus, Arc::clone(faults)),
+            None => bus,
+        };
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
@@ -104,6 +112,7 @@ impl App {
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
             installation: String::new(),
             dev: options.dev,
+            faults,
             recorder,
             hub: SharedHub::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),

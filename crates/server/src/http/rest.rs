@@ -85,7 +85,14 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         body: Vec::new(),
         service,
     };
-    (mounted.route.handler)(call).await
+    let faults = app.faults.as_ref().filter(|_| mounted.route.surface != Surface::Own);
+    let Some(faults) = faults else { return (mounted.route.handler)(call).await };
+    let caller = call.caller.clone();
+    let perform = async {
+        let outcome = (mounted.route.handler)(call).await;
+        outcome.unwrap_or_else(|error| refuse(&error, Surface::V1, below_mount(path)))
+    };
+    Ok(faults.around(&caller, parts.method.as_str(), path, perform).await)
 }
 
 fn header_bytes<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
@@ -122,7 +129,8 @@ pub fn origin(app: &App, headers: &HeaderMap) -> String {
 }
 
 fn below_mount(path: &str) -> &str {
-    path.strip_prefix("/v1").or_else(|| path.strip_prefix("/2010-04-01")).unwrap_or(path)
+    let mounts = ["/v1", "/2010-04-01", router::OWN_MOUNT];
+    mounts.iter().find_map(|mount| path.strip_prefix(mount)).unwrap_or(path)
 }
 
 fn respond(reply: Reply, request_id: &str) -> Response<Body> {

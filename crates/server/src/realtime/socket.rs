@@ -45,6 +45,10 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens a websocket, unless the server is full or going away: then 503, which clients try again.
 pub async fn upgrade(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if let Some(status) = app.faults.as_ref().and_then(|faults| faults.refuses_upgrade()) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        return (status, "a fault that was asked for\n").into_response();
+    }
     let Some(permit) = app.enter_connection() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no more connections; try again\n").into_response();
     };
@@ -215,15 +219,19 @@ impl Connection {
         let subscriber = self.subscriber()?;
         let origin = self.origin.clone();
         Some(Box::pin(async move {
-            if request.path == "/v4/Subscriptions" && request.method == "POST" {
-                let (reply, cancelled) = match subscriber.answer(&request.body).await {
-                    Ok(answer) => answer,
-                    Err(error) => (refuse(&error, Surface::Sdk, &request.path), Vec::new()),
-                };
+            let Some(faults) = &subscriber.app.faults else {
+                let (reply, cancelled) = perform(&subscriber, &origin, request).await;
                 return Answered { id, reply, cancelled };
-            }
-            let reply = tunnel::answer(&subscriber.app, &subscriber.caller, &origin, request).await;
-            Answered { id, reply, cancelled: Vec::new() }
+            };
+            let (method, path) = (request.method.clone(), request.path.clone());
+            let mut cancelled = Vec::new();
+            let perform = async {
+                let (reply, objects) = perform(&subscriber, &origin, request).await;
+                cancelled = objects;
+                reply
+            };
+            let reply = faults.around(&subscriber.caller, &method, &path, perform).await;
+            Answered { id, reply, cancelled }
         }))
     }
 
@@ -259,11 +267,20 @@ impl Connection {
 
     /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.
     async fn send(&mut self, packet: Bytes) -> Result<(), ()> {
+        if self.is_cut() {
+            return Err(());
+        }
         self.record(Direction::Out, &packet);
         self.is_dirty = true;
         // A reader that takes nothing for as long as a ping may be unanswered is gone.
         let fed = tokio::time::timeout(self.silence_max(), self.socket.feed(Message::Binary(packet))).await;
         fed.map_err(drop)?.map_err(drop)
+    }
+
+    /// Whether the developer wants the connection to break here.
+    fn is_cut(&self) -> bool {
+        let Some((faults, admission)) = self.app.faults.as_ref().zip(self.session.admission()) else { return false };
+        faults.cuts(admission.caller.account, &admission.user.identity)
     }
 
     async fn flush(&mut self) -> Result<(), ()> {
@@ -368,6 +385,19 @@ impl Connection {
             recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
         }
     }
+}
+
+/// The answer to a request, and what it cancelled.
+async fn perform(
+    subscriber: &Subscriber,
+    origin: &str,
+    request: TunnelledRequest,
+) -> (Reply, Vec<tertulia_protocol::sync::Object>) {
+    if request.path == "/v4/Subscriptions" && request.method == "POST" {
+        let answer = subscriber.answer(&request.body).await;
+        return answer.unwrap_or_else(|error| (refuse(&error, Surface::Sdk, &request.path), Vec::new()));
+    }
+    (tunnel::answer(&subscriber.app, &subscriber.caller, origin, request).await, Vec::new())
 }
 
 async fn received(mailbox: Option<&Mailbox>) -> Result<super::hub::Post, Overflow> {

@@ -114,10 +114,17 @@ impl World {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
         set(&mut config);
-        RUNTIME.block_on(Self::open(engine, config))
+        RUNTIME.block_on(Self::open(engine, config, true))
     }
 
-    async fn open(engine: Engine, config: Config) -> Self {
+    /// Without dev mode: the owner does not exist, the other account does.
+    pub(crate) fn without_dev_mode() -> Self {
+        let mut config = Config::defaults();
+        config.http.listen.set_port(0);
+        RUNTIME.block_on(Self::open(Engine::SqliteMemory, config, false))
+    }
+
+    async fn open(engine: Engine, config: Config, is_dev: bool) -> Self {
         let begin = Timestamp::parse(BEGIN).expect("a date").plus_micros(678_901);
         let clock = Clock::frozen(begin);
         let dev = DevCredentials::fixed();
@@ -125,7 +132,7 @@ impl World {
             engine,
             clock: clock.clone(),
             seal_keys: vec![SealKey::new([7; 32])],
-            dev: Some(dev.clone()),
+            dev: is_dev.then(|| dev.clone()),
             record: None,
         };
         let app = App::open(config, options).await.expect("the service opens");
