@@ -41,7 +41,8 @@ impl World {
     fn leases(&self, but: &str) -> Vec<(String, bool)> {
         let app = self.app();
         let question = StaleLeases { own: but.into(), now: Timestamp::from_micros(i64::MAX) };
-        let asked = app.ask(&app.nobody(), question);
+        let nobody = app.nobody();
+        let asked = app.ask(&nobody, question);
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(asked)).unwrap()
     }
 
