@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::User;
+use tertulia_protocol::{Sid, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
@@ -31,6 +31,8 @@ const CLEAN_UP_BATCHES: usize = 10;
 /// Who is connected to this node, and its lease.
 pub struct Presence {
     clock: Clock,
+    /// When this node began, by the machine's clock.
+    began: Timestamp,
     here: Mutex<Here>,
     lease: Mutex<Lease>,
     /// Something is to be done.
@@ -59,6 +61,7 @@ impl Presence {
     /// Nobody yet, on a node with a name of its own.
     pub fn new(clock: Clock) -> Arc<Self> {
         Arc::new(Self {
+            began: clock.machine(),
             clock,
             here: Mutex::default(),
             lease: Mutex::new(fresh_lease()),
@@ -101,7 +104,7 @@ impl Presence {
         self.here().lost();
     }
 
-    fn now(&self, account: AccountNumber) -> tertulia_protocol::Timestamp {
+    fn now(&self, account: AccountNumber) -> Timestamp {
         self.clock.now(account)
     }
 }
@@ -166,7 +169,7 @@ impl App {
         Ok(())
     }
 
-    fn lease_expires(&self) -> tertulia_protocol::Timestamp {
+    fn lease_expires(&self) -> Timestamp {
         self.clock.machine().plus_micros(self.config.realtime.lease_seconds * 1_000_000)
     }
 
@@ -174,6 +177,10 @@ impl App {
     /// at once.
     async fn clean_up(&self) -> Outcome<()> {
         let (own, now) = (Arc::clone(&self.presence.lease().node), self.clock.machine());
+        // After a restart, however long it took, everybody has the flicker time to come back.
+        if now < self.presence.began.plus_micros(self.flicker_micros()) {
+            return Ok(());
+        }
         let mut stale = self.ask(&self.nobody(), StaleLeases { own: Arc::clone(&own), now }).await?;
         if stale.iter().any(|(_, is_ended)| !is_ended) {
             self.perform(&self.nobody(), EndLapsed { own: Arc::clone(&own), now }).await?;
@@ -244,7 +251,7 @@ impl App {
     /// Takes back the presences of those who have been away for the flicker time; gives the time until the
     /// next one.
     async fn take_back(&self) -> Duration {
-        let away = self.config.realtime.offline_after_seconds * 1_000_000;
+        let away = self.flicker_micros();
         loop {
             let (gone, wait) = self.presence.here().due(away, BATCH, |account| self.presence.now(account));
             if gone.is_empty() {
@@ -276,11 +283,15 @@ impl App {
         if !lease.is_taken {
             return;
         }
-        let expires = self.clock.machine().plus_micros(self.config.realtime.offline_after_seconds * 1_000_000);
+        let expires = self.clock.machine().plus_micros(self.flicker_micros());
         let renew = RenewLease { node: lease.node, expires };
         if let Err(error) = self.perform(&self.nobody(), renew).await {
             tracing::warn!(cause = %error, "this node's lease could not be given back; it lapses later");
         }
+    }
+
+    fn flicker_micros(&self) -> i64 {
+        self.config.realtime.offline_after_seconds * 1_000_000
     }
 
     /// The server itself, acting for an account.

@@ -251,7 +251,7 @@ fn a_node_that_was_taken_for_dead_begins_anew_without_a_flicker(world: &World) {
         let end = EndLapsed { own: "another".into(), now: Timestamp::from_micros(i64::MAX) };
         app.perform(&app.nobody(), end).await.unwrap();
         let [(old, true)] = &world.leases("")[..] else { panic!("one ended lease") };
-        world.pass(1);
+        world.pass(10);
         until(|| world.leases(old).len() == 1 && world.leases("").len() == 1).await;
         let [(new, false)] = &world.leases("")[..] else { panic!("one live lease") };
         assert_eq!(app.ask(&app.nobody(), PresencesOf(new.clone())).await.unwrap().len(), 1);
