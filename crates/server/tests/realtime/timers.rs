@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tertulia_client::{Client, ObjectType, Sid, Subscription};
+use tertulia_server::conversations::State;
 use tertulia_server::conversations::commands::RunTimer;
+use tertulia_server::migrations::MIGRATIONS;
 use tertulia_server::platform::AccountNumber;
+use tertulia_server::store::{Command, Engine, Failure, Settings, Silence, Sql, Store, Tx};
 
 use super::{room, soon};
 use crate::support::{World, on_both_engines, on_sqlite, sid};
@@ -21,6 +24,7 @@ on_sqlite!(
     timers_run_by_their_own_accounts_clock,
     default_timers_run_too,
     a_timer_that_was_taken_away_never_runs_out,
+    timers_from_before_they_ran_are_taken_up,
 );
 
 /// A conversation with these timers that a client has joined, and what the client hears of its document.
@@ -163,4 +167,41 @@ fn a_timer_that_was_taken_away_never_runs_out(world: &World) {
     world.pass(60);
     world.play(becomes(world, &runs, "inactive"));
     assert_eq!(world.owner.get(&path).is(200)["state"], "active");
+}
+
+/// A conversation as the first version of the schema had it.
+struct Old(&'static str);
+
+impl Command for Old {
+    type Out = ();
+    type Refusal = Failure;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        static INSERT: Sql = Sql::new(
+            "INSERT INTO conversations (account, sid, service_sid, attributes, state, state_since, inactive_timer, \
+             closed_timer, created_by, created, updated, position, last_index, active_at, messages_count, purged) \
+             VALUES (1, $1, 'IS00000000000000000000000000000001', '{}', 'active', 0, $2, NULL, 'system', 0, 0, 0, -1, 0, 0, 0)",
+        );
+        tx.execute(&INSERT, &["CH00000000000000000000000000000001".into(), self.0.into()]).await?;
+        Ok(())
+    }
+}
+
+fn timers_from_before_they_ran_are_taken_up(_: &World) {
+    let folder = testkit::temp_dir();
+    crate::support::play(async {
+        let engine = Engine::Sqlite { folder: folder.path().to_owned() };
+        let store = Store::open(Settings::new(engine, &MIGRATIONS[..1], Arc::new(Silence), 0)).await.unwrap();
+        store.write(Old("PT1M")).await.unwrap();
+        store.close().await;
+    });
+    let world = World::in_folder(folder.path());
+    let is_taken_up = || world.row("/CH00000000000000000000000000000001").state == State::Inactive;
+    for _ in 0..500 {
+        if is_taken_up() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("an old timer did not run within five seconds");
 }
