@@ -20,9 +20,11 @@ use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
+use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
+use crate::timers;
 
 /// The running service.
 pub struct App {
@@ -44,6 +46,8 @@ pub struct App {
     pub faults: Option<Arc<Faults>>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
+    /// Who is connected to this node.
+    pub presence: Arc<Presence>,
     hub: SharedHub,
     places: Arc<Places>,
     connections: Arc<Semaphore>,
@@ -105,6 +109,7 @@ impl App {
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
+            presence: Presence::new(options.clock.clone()),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
@@ -128,6 +133,8 @@ impl App {
         tokio::spawn(bus::sweep(Arc::clone(&app)));
         tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
+        tokio::spawn(timers::run(Arc::clone(&app)));
+        tokio::spawn(presence::run(Arc::clone(&app)));
         Ok(app)
     }
 

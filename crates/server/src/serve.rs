@@ -87,6 +87,7 @@ impl Server {
         let connections = async {
             let _ = (&mut serving).await;
             self.app.connections_ended().await;
+            self.app.give_lease_back().await;
         };
         if timeout(DRAIN_PATIENCE, connections).await.is_err() {
             serving.abort();

@@ -111,6 +111,10 @@ pub struct Realtime {
     pub mailbox_packets_max: usize,
     /// Bytes that wait for a slow reader.
     pub mailbox_bytes_max: usize,
+    /// Seconds that a user may be away and still be shown as online.
+    pub offline_after_seconds: i64,
+    /// Seconds that a node may be silent before its users are taken for gone.
+    pub lease_seconds: i64,
 }
 
 /// What is allowed at most.
@@ -213,6 +217,22 @@ impl Config {
                 return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
             }
         }
+        let realtime = &self.realtime;
+        if !(0..=300).contains(&realtime.offline_after_seconds) {
+            let message = format!(
+                "realtime.offline_after_seconds is {}; it must be between 0 and 300",
+                realtime.offline_after_seconds
+            );
+            return Err(ConfigError(message));
+        }
+        let least = realtime.offline_after_seconds.max(3);
+        if !(least..=600).contains(&realtime.lease_seconds) {
+            let message = format!(
+                "realtime.lease_seconds is {}; it must be between {least} and 600, and no less than realtime.offline_after_seconds",
+                realtime.lease_seconds
+            );
+            return Err(ConfigError(message));
+        }
         let counts = [
             ("http.body_bytes_max", self.http.body_bytes_max),
             ("http.connections_max", self.http.connections_max),
@@ -307,5 +327,8 @@ mod tests {
         assert_eq!(config.tokens.grace_seconds, 0);
         assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "soon")]).unwrap_err().contains("not a number"));
         assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "301")]).unwrap_err().contains("between 0 and 300"));
+        let offline = ("TERTULIA__REALTIME__OFFLINE_AFTER_SECONDS", "40");
+        assert!(load("", &[offline]).unwrap_err().contains("lease_seconds is 30; it must be between 40 and 600"));
+        assert!(load("", &[offline, ("TERTULIA__REALTIME__LEASE_SECONDS", "40")]).is_ok());
     }
 }

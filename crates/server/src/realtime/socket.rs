@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use super::hub::Watch;
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
+use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
@@ -30,6 +31,7 @@ use crate::App;
 use crate::http::peer::{From, Peer, Place};
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
+use crate::presence::Visitor;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -96,6 +98,7 @@ struct Connection {
     origin: String,
     session: Session,
     mailbox: Option<Arc<Mailbox>>,
+    counted: Option<Counted>,
     answering: Option<Answering>,
     last_sign_of_life: Instant,
     next_ping: Instant,
@@ -134,6 +137,7 @@ impl Connection {
             origin,
             session,
             mailbox: None,
+            counted: None,
             answering: None,
             last_sign_of_life: now(),
             next_ping: now(),
@@ -283,6 +287,9 @@ impl Connection {
             refuse(&error, Surface::Sdk, "");
             return Err(());
         }
+        let (account, user) = (subscriber.caller.account, subscriber.caller.user());
+        self.counted =
+            user.map(|user| self.app.presence.enter(Visitor { account, user: user.sid, service: user.service }));
         Ok(())
     }
 
@@ -392,6 +399,7 @@ impl Connection {
         }
         // A subscription that is just being made ends with its answer.
         self.answering = None;
+        self.counted = None;
         let Some(mailbox) = &self.mailbox else { return };
         let mut hub = self.app.hub();
         for (stream, watch) in mailbox.take_attached() {
