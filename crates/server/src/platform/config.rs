@@ -16,6 +16,8 @@ pub const DEFAULTS: &str = include_str!("../../../../config.default.toml");
 pub struct Config {
     /// The listening port.
     pub http: Http,
+    /// TLS on the listening port.
+    pub tls: TlsConfig,
     /// Where data is kept.
     pub store: StoreConfig,
     /// How Access Tokens are checked.
@@ -38,8 +40,29 @@ pub struct Http {
     pub public_url: String,
     /// Largest REST body, bytes.
     pub body_bytes_max: usize,
-    /// Connections at the same time.
+    /// Websockets at the same time.
     pub connections_max: usize,
+    /// Connections that are no websocket, or not yet, at the same time.
+    pub plain_connections_max: usize,
+    /// Connections of one address at the same time; 0: no bound.
+    pub connections_per_address_max: usize,
+    /// Seconds in which something must come of a connection that is no websocket.
+    pub idle_seconds: u32,
+    /// Seconds that a body may take.
+    pub body_seconds: u32,
+    /// Proxies whose `X-Forwarded-…` headers are believed.
+    #[serde(deserialize_with = "crate::http::peer::networks")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// TLS on the listening port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// File with the chain of certificates, PEM; empty: no TLS.
+    pub certificate: String,
+    /// File with the private key, PEM.
+    pub key: String,
 }
 
 /// Which engine.
@@ -80,6 +103,8 @@ pub struct Tokens {
 pub struct Realtime {
     /// Seconds between pings.
     pub ping_seconds: u32,
+    /// Origins of pages that may connect; `*` is any.
+    pub allowed_origins: Vec<String>,
     /// Seconds that typing lasts.
     pub typing_seconds: u32,
     /// Packets that wait for a slow reader.
@@ -211,6 +236,9 @@ impl Config {
         let counts = [
             ("http.body_bytes_max", self.http.body_bytes_max),
             ("http.connections_max", self.http.connections_max),
+            ("http.plain_connections_max", self.http.plain_connections_max),
+            ("http.idle_seconds", self.http.idle_seconds as usize),
+            ("http.body_seconds", self.http.body_seconds as usize),
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
         ];
@@ -261,6 +289,10 @@ fn set(table: &mut Table, name: &str, text: &str) -> Result<(), ConfigError> {
         Value::Integer(_) => {
             let wrong = |_| ConfigError(format!("{place}: \"{text}\" is not a number"));
             Value::Integer(text.parse().map_err(wrong)?)
+        }
+        Value::Array(_) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
         }
         _ => Value::String(text.to_owned()),
     };

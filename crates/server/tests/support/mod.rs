@@ -118,9 +118,10 @@ impl World {
     }
 
     /// Without dev mode: the owner does not exist, the other account does.
-    pub(crate) fn without_dev_mode() -> Self {
+    pub(crate) fn without_dev_mode(set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
+        set(&mut config);
         RUNTIME.block_on(Self::open(Engine::SqliteMemory, config, false))
     }
 
