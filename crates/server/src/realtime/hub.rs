@@ -9,13 +9,14 @@
 //! Reading order: [`Hub::open`] and [`Hub::attach`], [`Hub::news`], [`Hub::fill`].
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::{News, StreamId};
 
-use super::news::{Part, Told, decode, mine};
+use super::news::{Part, Replayed, Told, decode, mine};
 use crate::platform::AccountNumber;
 
 /// Something for one connection.
@@ -106,14 +107,54 @@ struct Topic<M> {
 const RING_MAX: usize = 8;
 /// Pieces that may wait for a hole to close; more, and the store is read in any case.
 const PARKED_MAX: usize = 64;
+/// How long a hole may close by itself: commits of two connections may be published in either order.
+const HOLE_PATIENCE: Duration = Duration::from_millis(20);
+/// How long other nodes may take to learn that somebody here watches a stream.
+const INTEREST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How soon news of a stream come once somebody watches it: what the bus of this node is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interest {
+    /// From the moment the topic is made: everything is published in this process.
+    #[default]
+    AtOnce,
+    /// Other nodes learn of it with a delay, and what they publish meanwhile does not come: a new topic
+    /// is compared with the store once more a little later.
+    Spreads,
+}
 
 /// What the hub needs done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Read what happened in the stream after this position, soon: what is missing may be on its way.
+    /// Read what happened in the stream, soon: what is missing may be on its way.
     ReadSoon(StreamId),
     /// The same, at once.
     ReadNow(StreamId),
+    /// The topic is new and interest in it spreads: read it in any case, once that is over.
+    ReadLater(StreamId),
+}
+
+impl Need {
+    /// Of which stream.
+    pub const fn stream(self) -> StreamId {
+        match self {
+            Self::ReadSoon(stream) | Self::ReadNow(stream) | Self::ReadLater(stream) => stream,
+        }
+    }
+
+    /// How long to wait first.
+    pub const fn patience(self) -> Duration {
+        match self {
+            Self::ReadSoon(_) => HOLE_PATIENCE,
+            Self::ReadNow(_) => Duration::ZERO,
+            Self::ReadLater(_) => INTEREST_PATIENCE,
+        }
+    }
+
+    /// Whether the store is read even if the topic seems whole by then.
+    pub const fn in_any_case(self) -> bool {
+        matches!(self, Self::ReadLater(_))
+    }
 }
 
 /// What came of attaching.
@@ -129,19 +170,33 @@ pub enum Attached {
 #[derive(Debug)]
 pub struct Hub<M> {
     topics: HashMap<StreamId, Topic<M>>,
+    interest: Interest,
 }
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { topics: HashMap::new() }
+        Self::new(Interest::default())
+    }
+}
+
+impl<M> Hub<M> {
+    /// A hub that nobody watches anything on.
+    pub fn new(interest: Interest) -> Self {
+        Self { topics: HashMap::new(), interest }
     }
 }
 
 impl<M: Mail> Hub<M> {
     /// Announces a watcher: from now on news of the stream are kept for it. Must come before the
     /// snapshot is read, and be followed by [`Hub::close`] once the watcher is attached or given up.
-    pub fn open(&mut self, stream: StreamId) {
-        self.topics.entry(stream).or_insert_with(Topic::new).openers += 1;
+    pub fn open(&mut self, stream: StreamId) -> Option<Need> {
+        let mut is_new = false;
+        let topic = self.topics.entry(stream).or_insert_with(|| {
+            is_new = true;
+            Topic::new()
+        });
+        topic.openers += 1;
+        (is_new && self.interest == Interest::Spreads).then_some(Need::ReadLater(stream))
     }
 
     /// Ends an [`Hub::open`].
@@ -222,6 +277,12 @@ impl<M: Mail> Hub<M> {
         self.topics.get_mut(&stream)?.doubt(stream)
     }
 
+    /// News of any stream may have been dropped: the bus was away, it calls this node a slow consumer, or
+    /// another node died, perhaps between a commit and its news. The last news of a burst leave no hole.
+    pub fn doubt_all(&mut self) -> Vec<Need> {
+        self.topics.iter_mut().filter_map(|(stream, topic)| topic.doubt(*stream)).collect()
+    }
+
     /// The position after which the store must be read, and for which account, if a hole is open or
     /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
     /// until [`Hub::fill`] or [`Hub::give_up`].
@@ -238,19 +299,19 @@ impl<M: Mail> Hub<M> {
         Some((account, held))
     }
 
-    /// Takes in what the store said: the stream stands at `upto`, and these happened after the position
-    /// that [`Hub::begin_read`] gave. What was delivered meanwhile is skipped.
-    /// A hole that is open still is returned.
-    pub fn fill(&mut self, stream: StreamId, upto: i64, happened: Vec<Told>) -> Option<Need> {
+    /// Takes in what the store said of the time after the position that [`Hub::begin_read`] gave. What was
+    /// delivered meanwhile is skipped. A hole that is open still is returned.
+    pub fn fill(&mut self, stream: StreamId, replayed: Replayed) -> Option<Need> {
         let topic = self.topics.get_mut(&stream)?;
         topic.is_reading = false;
+        topic.is_uncertain |= replayed.is_cut;
         let held = topic.held?;
-        if upto <= held {
+        if replayed.upto <= held {
             // The store knows of nothing new: a hole that it cannot close is not asked for at once again.
             return topic.is_uncertain.then_some(Need::ReadNow(stream));
         }
-        let told = happened.into_iter().filter(|told| told.position > held).collect();
-        topic.deliver(stream, Piece { after: held, upto, told });
+        let told = replayed.told.into_iter().filter(|told| told.position > held).collect();
+        topic.deliver(stream, Piece { after: held, upto: replayed.upto, told });
         topic.drain_parked(stream);
         topic.hole(stream)
     }
@@ -276,6 +337,11 @@ impl<M: Mail> Hub<M> {
     /// Streams that somebody watches; a sweep compares their positions with the store.
     pub fn streams(&self) -> Vec<StreamId> {
         self.topics.iter().filter(|(_, topic)| !topic.watchers.is_empty()).map(|(stream, _)| *stream).collect()
+    }
+
+    /// The position up to which everything has been delivered, for whoever looks into a hub.
+    pub fn position(&self, stream: StreamId) -> Option<i64> {
+        self.topics.get(&stream)?.held
     }
 
     /// Watchers on this node, and topics.

@@ -19,6 +19,7 @@ use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::establish::leave;
 use super::hub::Watch;
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
@@ -347,10 +348,7 @@ impl Connection {
         // A subscription that is just being made ends with its answer.
         self.answering = None;
         let Some(mailbox) = &self.mailbox else { return };
-        let mut hub = self.app.hub();
-        for (stream, watch) in mailbox.take_attached() {
-            hub.detach(stream, watch, mailbox);
-        }
+        leave(&mut self.app.hub(), mailbox);
     }
 
     fn record(&self, direction: Direction, bytes: &[u8]) {

@@ -54,6 +54,12 @@ fn told(id: i64) -> Told {
     decode(&piece(id).events).unwrap().remove(0)
 }
 
+/// What the store said of these.
+fn read(ids: &[i64]) -> Replayed {
+    let told = ids.iter().map(|id| told(*id)).collect();
+    Replayed { upto: *ids.last().unwrap(), is_cut: false, told }
+}
+
 const WATCH: Watch = Watch::Part(Part::Messages);
 
 fn watched(position: i64) -> (Hub<Box>, Box) {
@@ -86,7 +92,7 @@ fn a_hole_is_parked_and_closes_by_itself_or_from_the_store() {
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 2)));
     assert_eq!(hub.begin_read(stream(), false), None, "one read at a time");
     hub.news(&piece(3));
-    assert_eq!(hub.fill(stream(), 4, vec![told(3), told(4)]), None);
+    assert_eq!(hub.fill(stream(), read(&[3, 4])), None);
     assert_eq!(mail.heard(), [1, 2, 3, 4, 5]);
 }
 
@@ -140,7 +146,7 @@ fn what_a_snapshot_held_is_not_told_again_by_a_merged_piece() {
     hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7);
     assert_eq!(hub.news(&piece(9)), Some(Need::ReadSoon(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
-    assert_eq!(hub.fill(stream(), 8, vec![told(6), told(7), told(8)]), None);
+    assert_eq!(hub.fill(stream(), read(&[6, 7, 8])), None);
     assert_eq!(ahead.heard(), [8, 9]);
     assert_eq!(early.heard(), [6, 7, 8, 9]);
     // The same from the ring.
@@ -155,9 +161,9 @@ fn what_is_dropped_while_the_store_is_read_is_read_again() {
     assert_eq!(hub.doubt(stream()), Some(Need::ReadNow(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 0)));
     assert_eq!(hub.doubt(stream()), None, "the running read is followed by another");
-    assert_eq!(hub.fill(stream(), 1, vec![told(1)]), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.fill(stream(), read(&[1])), Some(Need::ReadNow(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 1)));
-    assert_eq!(hub.fill(stream(), 2, vec![told(2)]), None);
+    assert_eq!(hub.fill(stream(), read(&[2])), None);
     assert_eq!(mail.heard(), [1, 2]);
 }
 
