@@ -56,9 +56,10 @@ pub struct Answered {
 pub struct Encoded {
     at: usize,
     own: i64,
-    posts: Vec<Post>,
+    /// The replay and the answer; last, where it goes live, that it does.
+    pub posts: Vec<Post>,
     /// What goes live with the posts, and from which position on.
-    live: Option<(Object, i64)>,
+    pub live: Option<(Object, i64)>,
 }
 
 impl Establishing {

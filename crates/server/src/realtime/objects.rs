@@ -172,6 +172,7 @@ pub struct Standing {
 }
 
 /// Where the objects of a subscription request stand, all in one snapshot.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Each object with the last position that the client has; `None` there means "from now on".
     pub entries: Vec<(Option<Object>, Option<i64>)>,
