@@ -5,7 +5,7 @@
 //! event with a known id is ignored, but a removal never is. After each `init` everything is subscribed to
 //! again from the last position. It finds fault by itself with what a server must never send.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,7 +45,8 @@ pub struct Opened {
     is_fetched: bool,
     /// By index or key; a document has one, under no key.
     pub items: BTreeMap<String, Known>,
-    removed: HashSet<String>,
+    /// The position of each removal that was told.
+    removed: HashMap<String, i64>,
     told_last: i64,
 }
 
@@ -73,13 +74,18 @@ pub struct Client {
     numbers: u64,
     cancels: Vec<Object>,
     /// Conversations whose end was told on this connection, and not asked for since.
-    ended: BTreeSet<String>,
+    ended: BTreeMap<String, i64>,
+    /// What was established on this connection, by whatever request.
+    seen_live: BTreeSet<String>,
     /// Packets to send.
     pub out: Vec<Vec<u8>>,
     /// Subscriptions wait to be asked for.
     pub wants_flush: bool,
     /// Updates of messages that it does not have: whether it should is for who knows the store.
     pub unknown: Vec<(Sid<Conversation>, i64, i64)>,
+    /// What was told of a conversation after its end was told, with the position of that end: fine only if
+    /// the user is back.
+    pub suspects: Vec<(Sid<Conversation>, i64, String)>,
     /// Messages told as new, for the record.
     pub told: usize,
 }
@@ -98,7 +104,9 @@ impl Client {
             pending: HashMap::new(),
             numbers: 0,
             cancels: Vec::new(),
-            ended: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            seen_live: BTreeSet::new(),
+            suspects: Vec::new(),
             out: Vec::new(),
             wants_flush: false,
             unknown: Vec::new(),
@@ -110,6 +118,7 @@ impl Client {
     pub fn connected(&mut self) {
         self.pending.clear();
         self.ended.clear();
+        self.seen_live.clear();
         self.cancels.clear();
         self.out.clear();
         let id = self.number(Pending::Init);
@@ -229,7 +238,7 @@ impl Client {
             subscription: Subscription::Wanted,
             is_fetched,
             items,
-            removed: HashSet::new(),
+            removed: HashMap::new(),
             told_last: -1,
         };
         self.objects.insert(object.sid(), opened);
@@ -272,6 +281,12 @@ impl Client {
         self.rooms.remove(key);
         for object in objects_of(sid) {
             self.opening.remove(&object.sid());
+            // What was asked for then says nothing of what will be asked for once the user is back.
+            for pending in self.pending.values_mut() {
+                if matches!(pending, Pending::Open(asked) | Pending::Page(asked) if *asked == object) {
+                    *pending = Pending::Other;
+                }
+            }
             let dropped = self.objects.remove(&object.sid());
             if dropped.is_some_and(|dropped| dropped.subscription != Subscription::Wanted) {
                 self.cancels.push(object);
@@ -352,6 +367,9 @@ impl Client {
     }
 
     fn established(&mut self, object: Object, correlation: Option<u64>, entry: &SyncEntry<'_>) {
+        if entry.replay_status.as_deref() == Some("completed") {
+            self.seen_live.insert(object.sid());
+        }
         let Some(opened) = self.objects.get_mut(&object.sid()) else { return };
         if opened.subscription != Subscription::Asked(correlation.unwrap_or(0)) {
             return;
@@ -373,12 +391,17 @@ impl Client {
         entry: &SyncEntry<'_>,
     ) -> Result<(), Fault> {
         if let Object::Document(sid) | Object::Messages(sid) | Object::Roster(sid) = object
-            && self.ended.contains(sid.as_str())
+            && let Some(end) = self.ended.get(sid.as_str())
         {
-            return Err(format!("{object} told {event:?} {} after the right to read it was lost", entry.id));
+            self.suspects.push((sid, *end, format!("{object} told {event:?} {}", entry.id)));
         }
         let Some(opened) = self.objects.get_mut(&object.sid()) else { return Ok(()) };
         if is_live && opened.subscription != Subscription::Established {
+            if self.seen_live.contains(&object.sid()) {
+                // Asked for again while an older request was being answered: the two have crossed, and
+                // what this one lacks will be replayed.
+                return Ok(());
+            }
             return Err(format!("{object} told {event:?} {} live, before it was established", entry.id));
         }
         if !is_live || opened.subscription == Subscription::Established {
@@ -413,7 +436,6 @@ impl Client {
         }
         let is_here = known.is_some_and(|known| known.data.is_some());
         let data = entry.data.map(|data: &RawValue| data.get().to_owned());
-        opened.removed.remove(&key);
         opened.items.insert(key.clone(), Known { id: entry.id, data });
         match (object, event, entry.item_index) {
             (Object::Messages(_), SyncEventType::Added, Some(index)) if !is_here => {
@@ -432,7 +454,8 @@ impl Client {
 
     fn removed(&mut self, object: Object, key: &str, id: i64) -> Result<(), Fault> {
         let Some(opened) = self.objects.get_mut(&object.sid()) else { return Ok(()) };
-        if !opened.removed.insert(key.to_owned()) {
+        // Who left, came back and left again may hear of two removals in a row, but of each one once.
+        if opened.removed.insert(key.to_owned(), id).is_some_and(|told| told >= id) {
             return Err(format!("{object} told the removal of {key} twice, now {id}"));
         }
         if opened.items.get(key).is_none_or(|known| known.id < id) {
@@ -440,7 +463,7 @@ impl Client {
         }
         if let Object::MyConversations(_) = object {
             self.leave(key);
-            self.ended.insert(key.to_owned());
+            self.ended.insert(key.to_owned(), id);
         }
         Ok(())
     }

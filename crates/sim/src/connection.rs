@@ -22,6 +22,7 @@ use tertulia_server::tokens::Admission;
 use tertulia_store::StreamId;
 
 use crate::Plant;
+use crate::client::Fault;
 use crate::rows::{ACCOUNT, at};
 use crate::world::{Event, Place, World};
 
@@ -127,7 +128,7 @@ impl World {
     }
 
     /// A packet is with the client, unless it went elsewhere meanwhile.
-    pub fn to_client(&mut self, place: Place, packet: &Bytes) -> Result<(), String> {
+    pub fn to_client(&mut self, place: Place, packet: &Bytes) -> Result<(), Fault> {
         let client = self.connections[place].client;
         if self.clients[client].1 != Some(place) {
             return Ok(());
@@ -135,22 +136,29 @@ impl World {
         self.note(|_| format!("client {client}: gets {}", describe(packet)));
         let told = self.clients[client].0.packet(packet);
         told.map_err(|fault| format!("client {client} on connection {place}: {fault}"))?;
+        self.judge(client)?;
+        self.send_out(client);
+        Ok(())
+    }
+
+    /// Decides what a client could not, without knowing the store.
+    fn judge(&mut self, client: Place) -> Result<(), Fault> {
+        let user = self.clients[client].0.user;
         for (sid, index, opened_at) in std::mem::take(&mut self.clients[client].0.unknown) {
-            let messages = self.rooms_messages(sid);
+            let messages = self.rows.room(sid).map(|room| &room.messages);
             let came = messages.and_then(|messages| messages.get(usize::try_from(index).unwrap_or(0)));
             if came.is_none_or(|message| message.created_pos > opened_at) {
                 return Err(format!("client {client}: message {index} of {sid} was changed, and never told as new"));
             }
         }
-        self.send_out(client);
+        for (sid, end, told) in std::mem::take(&mut self.clients[client].0.suspects) {
+            let rows = self.rows.room(sid).into_iter().flat_map(|room| &room.participants);
+            let mut later = rows.filter(|row| row.user == Some(user) && row.mine_created_pos > end);
+            if later.next().is_none() {
+                return Err(format!("client {client}: {told}, after the right to read it was lost"));
+            }
+        }
         Ok(())
-    }
-
-    fn rooms_messages(
-        &self,
-        sid: Sid<tertulia_protocol::sid::Conversation>,
-    ) -> Option<&Vec<tertulia_server::messages::Message>> {
-        self.rows.room(sid).map(|room| &room.messages)
     }
 
     /// A connection ends; the client learns of it, and comes back.
