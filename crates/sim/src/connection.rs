@@ -269,11 +269,10 @@ impl World {
                     return self.enter(place, wants_typing);
                 }
                 Effect::Answer { id, request } => self.begin_answer(place, id, request),
-                Effect::Detach(stream, part) => {
+                Effect::Detach(stream, part, upto) => {
                     let connection = &self.connections[place];
                     if let Some(mailbox) = &connection.mailbox {
-                        self.nodes[connection.node].hub.detach(stream, Watch::Part(part), mailbox);
-                        mailbox.detached(stream, Watch::Part(part));
+                        establish::lose(&mut self.nodes[connection.node].hub, mailbox, stream, part, upto);
                     }
                 }
                 Effect::Close(_) => return self.end(place),
@@ -400,12 +399,13 @@ impl World {
     /// A planted fault: the snapshot is held against nothing.
     fn settle_blindly(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
         let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
+        let own = encoded.own;
         encoded.posts.into_iter().for_each(|post| mailbox.post(post));
         let (object, position) = encoded.live?;
         let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
         let position = self.nodes[node].hub.position(stream).unwrap_or(0).max(position);
         mailbox.attached(stream, watch);
-        match self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position) {
+        match self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position, own) {
             Attached::Live(need) => need,
             Attached::Behind => None,
         }
@@ -414,13 +414,13 @@ impl World {
     /// A planted fault: the watcher is in place before the replay and `subscription_established` are.
     fn settle_live(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
         let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
-        let mut posts = encoded.posts;
+        let (mut posts, own) = (encoded.posts, encoded.own);
         let mut need = None;
         if let Some((object, position)) = encoded.live {
             let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
             posts.pop().into_iter().for_each(|subscribed| mailbox.post(subscribed));
             mailbox.attached(stream, watch);
-            if let Attached::Live(hole) = self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position) {
+            if let Attached::Live(hole) = self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position, own) {
                 need = hole;
             }
         }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Number;
-use tertulia_protocol::sid::User;
+use tertulia_protocol::sid::{Conversation, User};
 use tertulia_protocol::sync::{Object, SubscriptionAnswer, SubscriptionEntry, SubscriptionRequest};
 use tertulia_protocol::{Code, Sid};
 use tertulia_store::StreamId;
 
 use super::hub::{Attached, Hub, Mail, Need, Post, Watch};
 use super::mailbox::Mailbox;
-use super::news::{mine, part_of, stream_of};
+use super::news::{Part, ended, mine, part_of, shared_in, stream_of};
 use super::objects::{Snapshot, Standing};
 use crate::platform::AccountNumber;
 
@@ -55,11 +55,14 @@ pub struct Answered {
 #[derive(Debug)]
 pub struct Encoded {
     at: usize,
-    own: i64,
+    /// The position of the user's own list at which the right was found.
+    pub own: i64,
     /// The replay and the answer; last, where it goes live, that it does.
     pub posts: Vec<Post>,
     /// What goes live with the posts, and from which position on.
     pub live: Option<(Object, i64)>,
+    /// Conversations of which the replay tells that they are no longer the user's to read.
+    ended: Vec<Sid<Conversation>>,
 }
 
 impl Establishing {
@@ -126,7 +129,7 @@ impl Establishing {
             Err(code) => {
                 let (status, message) = (code.status(), code.title().to_owned());
                 let failed = SubscriptionAnswer::Failed { status, code: code.number(), message };
-                return Encoded { at, own, posts: vec![self.say(at, &failed)], live: None };
+                return Encoded { at, own, posts: vec![self.say(at, &failed)], live: None, ended: Vec::new() };
             }
         };
         let replayed = standing.missed.iter().map(|event| {
@@ -134,30 +137,35 @@ impl Establishing {
             Post::Answer(packet.into())
         });
         let mut posts: Vec<Post> = replayed.collect();
+        let ended = standing.missed.iter().filter_map(ended).collect();
         if let Some(position) = standing.cut_at {
             posts.push(self.say(at, &SubscriptionAnswer::Interrupted(position)));
-            return Encoded { at, own, posts, live: None };
+            return Encoded { at, own, posts, live: None, ended };
         }
         posts.push(self.say(at, &SubscriptionAnswer::Established(standing.position)));
         let (stream, part) = (stream_of(standing.object), part_of(standing.object));
         posts.push(Post::Subscribed { stream, part, own });
-        Encoded { at, own, posts, live: Some((standing.object, standing.position)) }
+        Encoded { at, own, posts, live: Some((standing.object, standing.position)), ended }
     }
 
     /// Answers one entry. If the snapshot was overtaken, the entry waits for the next one instead.
     pub fn settle(&mut self, hub: &mut MailboxHub, encoded: Encoded) -> Option<Need> {
-        let Encoded { at, own, posts, live } = encoded;
+        let Encoded { at, own, posts, live, ended } = encoded;
         if let Some((object, position)) = live
             && (self.mailbox.own_position() > own || !hub.reaches(stream_of(object), position))
         {
             self.waiting.push(at);
             return None;
         }
+        // The client hears it now, and the server's own look perhaps later: its news may be on their way.
+        for (stream, part) in ended.into_iter().flat_map(shared_in) {
+            lose(hub, &self.mailbox, stream, part, own);
+        }
         posts.into_iter().for_each(|post| self.mailbox.post(post));
         let (object, position) = live?;
         let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
         self.mailbox.attached(stream, watch);
-        match hub.attach(stream, self.account, watch, &self.mailbox, position) {
+        match hub.attach(stream, self.account, watch, &self.mailbox, position, own) {
             Attached::Live(need) => need,
             // It reaches, as was just asked.
             Attached::Behind => None,
@@ -209,7 +217,14 @@ pub fn attach_own(
 ) -> Attached {
     let stream = mine(user);
     mailbox.attached(stream, Watch::Own);
-    hub.attach(stream, account, Watch::Own, mailbox, position)
+    hub.attach(stream, account, Watch::Own, mailbox, position, position)
+}
+
+/// Ends a subscription whose right is older than this position of the user's own list.
+pub fn lose(hub: &mut MailboxHub, mailbox: &Arc<Mailbox>, stream: StreamId, part: Part, own: i64) {
+    if hub.detach_older(stream, Watch::Part(part), mailbox, own) {
+        mailbox.detached(stream, Watch::Part(part));
+    }
 }
 
 /// Takes a connection that has ended out of the hub.

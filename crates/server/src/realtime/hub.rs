@@ -76,6 +76,8 @@ pub enum Watch {
 struct Watcher<M> {
     watch: Watch,
     at: i64,
+    /// The position of the user's own list at which the right to watch was found.
+    own: i64,
     mail: M,
 }
 
@@ -215,8 +217,8 @@ impl<M: Mail> Hub<M> {
         })
     }
 
-    /// Attaches a watcher that has seen everything up to `position`. From then on it gets what comes
-    /// after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
+    /// Attaches a watcher that has seen everything up to `position`, by a right that was found when the user's
+    /// own list stood at `own`. From then on it gets what comes after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
     pub fn attach(
         &mut self,
         stream: StreamId,
@@ -224,11 +226,12 @@ impl<M: Mail> Hub<M> {
         watch: Watch,
         mail: &M,
         position: i64,
+        own: i64,
     ) -> Attached {
         let Some(topic) = self.topics.get_mut(&stream) else { return Attached::Behind };
         topic.account = Some(account);
         let held = *topic.held.get_or_insert(position);
-        let mut watcher = Watcher { watch, at: position, mail: mail.clone() };
+        let mut watcher = Watcher { watch, at: position, own, mail: mail.clone() };
         if position < held {
             let Some(missed) = topic.since(position) else { return Attached::Behind };
             for piece in missed {
@@ -247,6 +250,17 @@ impl<M: Mail> Hub<M> {
             topic.watchers.retain(|known| !(known.watch == watch && known.mail.same(mail)));
         }
         self.forget_if_unwatched(stream);
+    }
+
+    /// Takes a watcher away whose right is older than this position of the user's own list; a younger one was
+    /// found after what happened there. Whether there was one to take away.
+    pub fn detach_older(&mut self, stream: StreamId, watch: Watch, mail: &M, own: i64) -> bool {
+        let Some(topic) = self.topics.get_mut(&stream) else { return false };
+        let before = topic.watchers.len();
+        topic.watchers.retain(|known| !(known.watch == watch && known.own < own && known.mail.same(mail)));
+        let is_taken = topic.watchers.len() < before;
+        self.forget_if_unwatched(stream);
+        is_taken
     }
 
     /// Takes news in, from this node or from the bus.

@@ -62,6 +62,12 @@ pub fn objects_of(stream: StreamId) -> Vec<Object> {
     }
 }
 
+/// The objects that nobody may read but who takes part in the conversation.
+pub fn shared_in(conversation: Sid<Conversation>) -> [(StreamId, Part); 3] {
+    let (talk, roster) = (talk(conversation), roster(conversation));
+    [(talk, Part::Document), (talk, Part::Messages), (roster, Part::Whole)]
+}
+
 /// Which of a stream's objects; with the stream it names the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -140,7 +146,8 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
     News { stream, after, upto, events: bytes.into() }
 }
 
-fn ended(event: &Event) -> Option<Sid<Conversation>> {
+/// The conversation that its user can no longer read, when an event of the own list tells that.
+pub fn ended(event: &Event) -> Option<Sid<Conversation>> {
     match (event.object, &event.change) {
         (Object::MyConversations(_), ObjectChange::Removed(ItemKey::Key(key))) => Sid::parse(key).ok(),
         _ => None,

@@ -19,8 +19,7 @@ use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
-use super::establish::leave;
-use super::hub::Watch;
+use super::establish::{leave, lose};
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
 use super::record::Direction;
@@ -196,10 +195,9 @@ impl Connection {
                 }
                 Effect::Enter { wants_typing } => self.enter(wants_typing).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
-                Effect::Detach(stream, part) => {
+                Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
-                        self.app.hub().detach(stream, Watch::Part(part), mailbox);
-                        mailbox.detached(stream, Watch::Part(part));
+                        lose(&mut self.app.hub(), mailbox, stream, part, upto);
                     }
                 }
                 Effect::Close(reason) => return self.close(reason).await,

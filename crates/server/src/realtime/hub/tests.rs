@@ -66,7 +66,7 @@ fn watched(position: i64) -> (Hub<Box>, Box) {
     let mut hub = Hub::default();
     let mail = Box::default();
     hub.open(stream());
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position, 0), Attached::Live(None));
     hub.close(stream());
     (hub, mail)
 }
@@ -104,17 +104,17 @@ fn who_subscribes_meanwhile_misses_nothing_and_hears_nothing_twice() {
     hub.news(&piece(4));
     hub.news(&piece(5));
     // The snapshot stood at 4: 4 is known, 5 was published before anybody was attached.
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &early, 4), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &early, 4, 0), Attached::Live(None));
     assert_eq!(early.heard(), [5]);
     // A second snapshot is older than what the topic holds: the ring closes the gap.
     hub.news(&piece(6));
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &late, 5), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &late, 5, 0), Attached::Live(None));
     assert_eq!(late.heard(), [6]);
     // And one that the ring does not reach back to must read again.
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &Box::default(), 1), Attached::Behind);
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &Box::default(), 1, 0), Attached::Behind);
     // A snapshot ahead of publication: what it has seen is skipped when it comes.
     let ahead = Box::default();
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7, 0), Attached::Live(None));
     hub.news(&piece(7));
     hub.news(&piece(8));
     assert_eq!(ahead.heard(), [8]);
@@ -143,7 +143,7 @@ fn what_a_snapshot_held_is_not_told_again_by_a_merged_piece() {
     let (mut hub, early) = watched(5);
     // 6 and 7 are committed, their news are lost, and somebody subscribes from a snapshot that has them.
     let ahead = Box::default();
-    hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7);
+    hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7, 0);
     assert_eq!(hub.news(&piece(9)), Some(Need::ReadSoon(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
     assert_eq!(hub.fill(stream(), read(&[6, 7, 8])), None);
@@ -151,7 +151,7 @@ fn what_a_snapshot_held_is_not_told_again_by_a_merged_piece() {
     assert_eq!(early.heard(), [6, 7, 8, 9]);
     // The same from the ring.
     let late = Box::default();
-    hub.attach(stream(), AccountNumber(1), WATCH, &late, 7);
+    hub.attach(stream(), AccountNumber(1), WATCH, &late, 7, 0);
     assert_eq!(late.heard(), [8, 9]);
 }
 
@@ -174,7 +174,7 @@ fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
     for (number, mail) in [(1, &bob), (2, &stranger)] {
         let own = super::super::news::mine(Sid::from_number(number));
         hub.open(own);
-        hub.attach(own, AccountNumber(1), Watch::Own, mail, 0);
+        hub.attach(own, AccountNumber(1), Watch::Own, mail, 0, 0);
     }
     hub.typing(&[Sid::from_number(1), Sid::from_number(3)], Sid::from_number(3), &Bytes::from_static(b"typing"));
     assert_eq!(*bob.0.borrow(), [Post::Typing(Bytes::from_static(b"typing"))]);

@@ -167,7 +167,7 @@ fn events_go_out_from_subscribed_to_the_loss_of_the_right() {
     let late = session.input(at(1), Input::Post(Post::Own { upto: 2, ended: Some(conversation) }));
     assert_eq!(late, [], "left before, and back since: the right is younger than that removal");
     let lost = session.input(at(1), Input::Post(Post::Own { upto: 3, ended: Some(conversation) }));
-    assert_eq!(lost, [Effect::Detach(stream, part), Effect::Detach(roster(conversation), Part::Whole)]);
+    assert_eq!(lost, [Effect::Detach(stream, part, 3), Effect::Detach(roster(conversation), Part::Whole, 3)]);
     assert_eq!(session.input(at(1), event()), [], "what was on its way is held back");
 }
 
