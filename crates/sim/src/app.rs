@@ -33,7 +33,7 @@ impl World {
                 let rises = self.chance.between(10_000, 1_500_000);
                 self.later(dies + rises, Event::Rise(node));
             }
-            if self.weather.loss > 0 && self.chance.happens(500) {
+            while self.weather.loss > 0 && self.chance.happens(700) {
                 self.within(3_000_000, Event::Sweep(node));
             }
         }

@@ -45,6 +45,14 @@ impl World {
         }
     }
 
+    /// What a hub knows to be missing, it has read: a sweep is for what it does not know of.
+    pub fn check_holes(&self) -> Result<(), Fault> {
+        match self.nodes.iter().position(|node| node.hub.holes() > 0) {
+            None => Ok(()),
+            Some(node) => Err(format!("node {node}: a hole is left open, and nobody reads it")),
+        }
+    }
+
     /// Nothing is left in the hubs once everybody has gone.
     pub fn check_empty(&self) -> Result<(), Fault> {
         for (place, node) in self.nodes.iter().enumerate() {

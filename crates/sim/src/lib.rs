@@ -78,6 +78,7 @@ pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> Outcome {
 fn to_the_end(world: &mut World, steps: &mut usize) -> Result<(), Fault> {
     world.begin();
     *steps += world.run_to_rest()?;
+    world.check_holes()?;
     if world.weather.loss > 0 {
         // What the bus lost in silence, and after which nothing more came, only a sweep can find.
         (0..world.nodes.len()).for_each(|node| world.sweep(node));

@@ -106,8 +106,7 @@ impl World {
             return;
         }
         let Some((_, after)) = self.nodes[node].hub.begin_read(stream, in_any_case) else { return };
-        // With no silent loss there is no sweep that would try again.
-        let fails = !self.is_calm && self.weather.loss > 0 && self.chance.happens(30);
+        let fails = !self.is_calm && self.chance.happens(30);
         let replayed = (!fails).then(|| self.rows.replayed(stream, after));
         let upto = replayed.as_ref().map(|replayed| replayed.upto);
         self.note(|_| format!("node {node}: reads {} after {after}: {upto:?}", name(stream)));
@@ -122,10 +121,7 @@ impl World {
         let hub = &mut self.nodes[node].hub;
         let need = match replayed {
             Some(replayed) => hub.fill(stream, replayed),
-            None => {
-                hub.give_up(stream);
-                None
-            }
+            None => hub.give_up(stream),
         };
         self.note(|_| format!("node {node}: has read {}{}", name(stream), told(need)));
         self.follow(node, need);

@@ -193,7 +193,7 @@ impl World {
             is_calm: false,
             is_over: false,
             is_committing: false,
-            acts: 30 + chance.below(40),
+            acts: 20 + chance.below(35),
             queue: BinaryHeap::new(),
             events: Vec::new(),
             free: Vec::new(),

@@ -113,7 +113,8 @@ async fn read(app: &Arc<App>, stream: StreamId, in_any_case: bool) {
         }
         Err(error) => {
             refuse(&error, Surface::Sdk, "");
-            app.hub().give_up(stream);
+            let need = app.hub().give_up(stream);
+            follow(app, need);
         }
     }
 }

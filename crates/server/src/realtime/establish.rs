@@ -151,9 +151,9 @@ impl Establishing {
     /// Answers one entry. If the snapshot was overtaken, the entry waits for the next one instead.
     pub fn settle(&mut self, hub: &mut MailboxHub, encoded: Encoded) -> Option<Need> {
         let Encoded { at, own, posts, live, ended } = encoded;
-        if let Some((object, position)) = live
-            && (self.mailbox.own_position() > own || !hub.reaches(stream_of(object), position))
-        {
+        // A refusal, too, may be out of date: the client would drop what it has just been let into.
+        let is_overtaken = self.mailbox.own_position() > own;
+        if is_overtaken || live.is_some_and(|(object, position)| !hub.reaches(stream_of(object), position)) {
             self.waiting.push(at);
             return None;
         }

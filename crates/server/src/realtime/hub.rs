@@ -111,8 +111,9 @@ const RING_MAX: usize = 8;
 const PARKED_MAX: usize = 64;
 /// How long a hole may close by itself: commits of two connections may be published in either order.
 const HOLE_PATIENCE: Duration = Duration::from_millis(20);
-/// How long other nodes may take to learn that somebody here watches a stream.
-const INTEREST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long other nodes may take to learn that somebody here watches a stream, and until a store that did
+/// not answer is asked again.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How soon news of a stream come once somebody watches it: what the bus of this node is like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +133,8 @@ pub enum Need {
     ReadSoon(StreamId),
     /// The same, at once.
     ReadNow(StreamId),
-    /// The topic is new and interest in it spreads: read it in any case, once that is over.
+    /// Read it in any case, a while later: the topic is new and interest in it spreads, or the store did not
+    /// answer.
     ReadLater(StreamId),
 }
 
@@ -149,7 +151,7 @@ impl Need {
         match self {
             Self::ReadSoon(_) => HOLE_PATIENCE,
             Self::ReadNow(_) => Duration::ZERO,
-            Self::ReadLater(_) => INTEREST_PATIENCE,
+            Self::ReadLater(_) => LONG_PATIENCE,
         }
     }
 
@@ -330,12 +332,12 @@ impl<M: Mail> Hub<M> {
         topic.hole(stream)
     }
 
-    /// The store could not be read; the next news or sweep tries again.
-    pub fn give_up(&mut self, stream: StreamId) {
-        if let Some(topic) = self.topics.get_mut(&stream) {
-            topic.is_reading = false;
-            topic.is_uncertain = true;
-        }
+    /// The store could not be read; it is tried again.
+    pub fn give_up(&mut self, stream: StreamId) -> Option<Need> {
+        let topic = self.topics.get_mut(&stream)?;
+        topic.is_reading = false;
+        topic.is_uncertain = true;
+        Some(Need::ReadLater(stream))
     }
 
     /// Tells the connections of these users that one of them is typing, but for the typist's own. Every
@@ -356,6 +358,11 @@ impl<M: Mail> Hub<M> {
     /// The position up to which everything has been delivered, for whoever looks into a hub.
     pub fn position(&self, stream: StreamId) -> Option<i64> {
         self.topics.get(&stream)?.held
+    }
+
+    /// Topics that know of something they have not heard: each of them waits for news, or for the store.
+    pub fn holes(&self) -> usize {
+        self.topics.values().filter(|topic| topic.is_uncertain || !topic.parked.is_empty()).count()
     }
 
     /// Watchers on this node, and topics.
