@@ -66,6 +66,7 @@ impl World {
 
 fn check_client(client: &Client, rows: &Rows) -> Result<(), Fault> {
     let rooms = rows.rooms.iter().filter(|room| room.is_for(client.user));
+    let rooms = rooms.filter(|room| !client.unloaded.contains(room.conversation.sid.as_str()));
     let mut wanted: Vec<Object> = rooms
         .flat_map(|room| {
             let sid = room.conversation.sid;

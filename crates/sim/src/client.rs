@@ -77,6 +77,9 @@ pub struct Client {
     ended: BTreeMap<String, i64>,
     /// What was established on this connection, by whatever request.
     seen_live: BTreeSet<String>,
+    /// Conversations that could not be loaded. If the user was out for a moment only, the client does not
+    /// try again, and nothing that a server could send makes up for it.
+    pub unloaded: BTreeSet<String>,
     /// Packets to send.
     pub out: Vec<Vec<u8>>,
     /// Subscriptions wait to be asked for.
@@ -106,6 +109,7 @@ impl Client {
             cancels: Vec::new(),
             ended: BTreeMap::new(),
             seen_live: BTreeSet::new(),
+            unloaded: BTreeSet::new(),
             suspects: Vec::new(),
             out: Vec::new(),
             wants_flush: false,
@@ -170,7 +174,12 @@ impl Client {
             Pending::Init => return Err("a good token was refused".to_owned()),
             Pending::Open(object) if status == 200 => self.opened(object, payload),
             Pending::Page(object) if status == 200 => self.page(object, payload),
-            Pending::Open(object) | Pending::Page(object) => self.not_found(object),
+            Pending::Open(object) | Pending::Page(object) => {
+                self.not_found(object);
+                if let Object::Document(sid) | Object::Messages(sid) | Object::Roster(sid) = object {
+                    self.unloaded.insert(sid.to_string());
+                }
+            }
             Pending::Other => {}
         }
         Ok(())
@@ -271,6 +280,7 @@ impl Client {
     fn enter(&mut self, key: &str) {
         let Ok(sid) = Sid::parse(key) else { return };
         if self.rooms.insert(key.to_owned()) {
+            self.unloaded.remove(key);
             objects_of(sid).into_iter().for_each(|object| self.open(object));
         }
     }

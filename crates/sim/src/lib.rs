@@ -20,6 +20,8 @@ pub mod reads;
 pub mod rows;
 pub mod world;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use client::Fault;
 use world::World;
 
@@ -70,7 +72,9 @@ pub struct Outcome {
 pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> Outcome {
     let mut world = World::new(seed, plant, traced);
     let mut steps = 0;
-    let fault = to_the_end(&mut world, &mut steps).err();
+    // A panic is a fault like others: it must name its seed.
+    let ended = catch_unwind(AssertUnwindSafe(|| to_the_end(&mut world, &mut steps)));
+    let fault = ended.unwrap_or_else(|_| Err("it panicked".to_owned())).err();
     let told = world.clients.iter().map(|(client, _)| client.told).sum();
     Outcome { fault, steps, told, trace: world.take_trace() }
 }

@@ -111,7 +111,7 @@ impl Weather {
             repeats: pick(chance, &[0, 50, 300]) as usize,
             bus_micros: pick(chance, &[1_000, 30_000, 150_000]),
             publish_micros: pick(chance, &[100, 20_000, 100_000]),
-            read_micros: pick(chance, &[2_000, 20_000, 120_000]),
+            read_micros: pick(chance, &[2_000, 20_000, 120_000, 600_000]),
             overflow: pick(chance, &[0, 0, 30]) as usize,
             mailbox_max: pick(chance, &[4, 12, 256, 256]) as usize,
             interest: if chance.happens(500) { Interest::Spreads } else { Interest::AtOnce },

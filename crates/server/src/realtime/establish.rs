@@ -233,3 +233,6 @@ pub fn leave(hub: &mut MailboxHub, mailbox: &Arc<Mailbox>) {
         hub.detach(stream, watch, mailbox);
     }
 }
+
+#[cfg(test)]
+mod tests;

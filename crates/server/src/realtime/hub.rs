@@ -101,6 +101,8 @@ struct Topic<M> {
     openers: u32,
     /// The store is being read for this topic.
     is_reading: bool,
+    /// Somebody wanted it read meanwhile.
+    is_asked_again: bool,
     /// News were dropped, perhaps after the running read had looked: the store must be read again.
     is_uncertain: bool,
 }
@@ -301,14 +303,18 @@ impl<M: Mail> Hub<M> {
 
     /// The position after which the store must be read, and for which account, if a hole is open or
     /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
-    /// until [`Hub::fill`] or [`Hub::give_up`].
+    /// until [`Hub::fill`] or [`Hub::give_up`]. If it is being read already, that is done once more.
     pub fn begin_read(&mut self, stream: StreamId, in_any_case: bool) -> Option<(AccountNumber, i64)> {
         let topic = self.topics.get_mut(&stream)?;
-        let (account, held) = (topic.account?, topic.held?);
-        let is_needed = in_any_case || topic.is_uncertain || !topic.parked.is_empty();
+        // Kept for when it can be read: a read that is running has perhaps looked too early, or nobody is
+        // attached yet who brings a position.
+        topic.is_uncertain |= in_any_case;
+        topic.is_asked_again = topic.is_reading;
+        let is_needed = topic.is_uncertain || !topic.parked.is_empty();
         if topic.is_reading || !is_needed {
             return None;
         }
+        let (account, held) = (topic.account?, topic.held?);
         topic.is_reading = true;
         // What is dropped from now on may be missing from what is read now.
         topic.is_uncertain = false;
@@ -323,8 +329,10 @@ impl<M: Mail> Hub<M> {
         topic.is_uncertain |= replayed.is_cut;
         let held = topic.held?;
         if replayed.upto <= held {
-            // The store knows of nothing new: a hole that it cannot close is not asked for at once again.
-            return topic.is_uncertain.then_some(Need::ReadNow(stream));
+            // The store knew of nothing new: a hole that it cannot close is not asked for again and again, but
+            // one that came while it was being asked is.
+            let need = topic.hole(stream);
+            return need.filter(|_| topic.is_uncertain || topic.is_asked_again);
         }
         let told = replayed.told.into_iter().filter(|told| told.position > held).collect();
         topic.deliver(stream, Piece { after: held, upto: replayed.upto, told });
@@ -389,6 +397,7 @@ impl<M: Mail> Topic<M> {
             watchers: Vec::new(),
             openers: 0,
             is_reading: false,
+            is_asked_again: false,
             is_uncertain: false,
         }
     }

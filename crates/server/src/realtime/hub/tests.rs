@@ -180,3 +180,50 @@ fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
     assert_eq!(*bob.0.borrow(), [Post::Typing(Bytes::from_static(b"typing"))]);
     assert_eq!(*stranger.0.borrow(), []);
 }
+
+#[test]
+fn a_hole_that_comes_while_the_store_is_read_is_read_afterwards() {
+    let (mut hub, mail) = watched(5);
+    assert_eq!(hub.begin_read(stream(), true), Some((AccountNumber(1), 5)));
+    // 6 is lost. The running read has looked already, and knows of neither.
+    assert_eq!(hub.news(&piece(7)), Some(Need::ReadSoon(stream())));
+    assert_eq!(hub.begin_read(stream(), false), None, "one read at a time");
+    let nothing = Replayed { upto: 5, is_cut: false, told: Vec::new() };
+    assert_eq!(hub.fill(stream(), nothing), Some(Need::ReadSoon(stream())));
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
+    assert_eq!(hub.fill(stream(), read(&[6, 7])), None);
+    assert_eq!((mail.heard(), hub.holes()), (vec![6, 7], 0));
+}
+
+#[test]
+fn a_new_topic_is_read_later_only_where_interest_spreads() {
+    assert_eq!(Hub::<Box>::default().open(stream()), None, "no read more for each topic of a reconnect");
+    let mut hub = Hub::new(Interest::Spreads);
+    assert_eq!(hub.open(stream()), Some(Need::ReadLater(stream())));
+    assert_eq!(hub.open(stream()), None, "once a topic");
+    // Its time comes before anybody is attached: whoever is first brings the position to read from.
+    assert_eq!(hub.begin_read(stream(), true), None);
+    let mail = Box::default();
+    let attached = hub.attach(stream(), AccountNumber(1), WATCH, &mail, 3, 0);
+    assert_eq!(attached, Attached::Live(Some(Need::ReadNow(stream()))));
+}
+
+#[test]
+fn when_the_bus_was_away_every_topic_is_read() {
+    let (mut hub, mail) = watched(0);
+    assert_eq!(hub.doubt_all(), [Need::ReadNow(stream())]);
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 0)));
+    assert_eq!(hub.doubt_all(), [], "being read; what it misses is read afterwards");
+    assert_eq!(hub.fill(stream(), read(&[1])), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.give_up(stream()), Some(Need::ReadLater(stream())), "a store that does not answer is asked again");
+    assert_eq!(mail.heard(), [1]);
+}
+
+#[test]
+fn an_older_removal_does_not_take_a_newer_watcher_away() {
+    let (mut hub, mail) = watched(0);
+    hub.attach(stream(), AccountNumber(1), WATCH, &mail, 0, 6);
+    assert!(!hub.detach_older(stream(), WATCH, &mail, 5));
+    assert!(hub.detach_older(stream(), WATCH, &mail, 7));
+    assert_eq!(hub.counts(), (0, 0));
+}

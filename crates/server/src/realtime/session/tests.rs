@@ -188,3 +188,13 @@ fn somebody_who_never_says_who_is_let_go() {
     assert_eq!(session.input(at(19), Input::Tick), []);
     assert_eq!(session.input(at(20), Input::Tick), [Effect::Close(CloseReason::Goodbye)]);
 }
+
+#[test]
+fn after_its_close_a_connection_does_nothing_more() {
+    let mut session = live();
+    assert_eq!(session.overflow(), [Effect::Close(CloseReason::TooSlow)]);
+    for input in [Input::ShutDown, Input::Text, Input::Tick, message("TM5"), Input::Post(Post::Answer(Bytes::new()))] {
+        assert_eq!(session.input(at(5000), input), []);
+    }
+    assert_eq!(session.overflow(), []);
+}
