@@ -19,7 +19,7 @@ use crate::http::peer::{Place, Places};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::hub::{Hub, Post, Whose};
-use crate::realtime::mailbox::Mailbox;
+use crate::realtime::mailbox::{Mailbox, Mailroom};
 use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
@@ -48,6 +48,8 @@ pub struct App {
     pub recorder: Option<Recorder>,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// What waits for slow readers.
+    pub mailroom: Arc<Mailroom>,
     hub: SharedHub,
     places: Arc<Places>,
     connections: Arc<Semaphore>,
@@ -117,6 +119,7 @@ impl App {
             dev: options.dev,
             faults,
             recorder,
+            mailroom: Mailroom::new(config.realtime.mailboxes_bytes_max),
             hub: SharedHub::default(),
             places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),

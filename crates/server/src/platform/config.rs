@@ -111,6 +111,8 @@ pub struct Realtime {
     pub mailbox_packets_max: usize,
     /// Bytes that wait for a slow reader.
     pub mailbox_bytes_max: usize,
+    /// Bytes that wait for all slow readers together.
+    pub mailboxes_bytes_max: usize,
     /// Seconds that a user may be away and still be shown as online.
     pub offline_after_seconds: i64,
     /// Seconds that a node may be silent before its users are taken for gone.
@@ -241,6 +243,7 @@ impl Config {
             ("http.body_seconds", self.http.body_seconds as usize),
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
+            ("realtime.mailboxes_bytes_max", self.realtime.mailboxes_bytes_max),
         ];
         for (key, value) in counts {
             if !(1..=1 << 30).contains(&value) {
