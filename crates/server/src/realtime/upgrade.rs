@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -36,9 +36,6 @@ pub async fn upgrade(
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         return (status, "a fault that was asked for\n").into_response();
     }
-    let Some(permit) = app.enter_connection() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no more connections; try again\n").into_response();
-    };
     if !may_come_from(&app, &headers) {
         let text = "this page may not connect: its origin is not in realtime.allowed_origins\n";
         return (StatusCode::FORBIDDEN, text).into_response();
@@ -51,7 +48,13 @@ pub async fn upgrade(
     };
     let Some(place) = place else {
         let text = "too many connections from this address; try again later\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        return unavailable(text);
+    };
+    if !let_in(&app).await {
+        return unavailable("too many come at once; try again\n");
+    }
+    let Some(permit) = app.enter_connection() else {
+        return unavailable("no more connections; try again\n");
     };
     let origin = from.origin;
     upgrade
@@ -64,6 +67,22 @@ pub async fn upgrade(
             // A task of its own: the library's holds room for everything that an upgrade once needed.
             tokio::spawn(Box::new(Connection::new(app, socket, origin, seat)).run());
         })
+}
+
+/// Waits for the upgrade's turn. A server that goes away lets nobody in and nobody wait. When the other side
+/// goes away meanwhile, the request is dropped, and with it the place.
+async fn let_in(app: &App) -> bool {
+    let mut draining = app.draining();
+    tokio::select! {
+        biased;
+        _ = draining.wait_for(|draining| *draining) => false,
+        entered = app.gate.enter() => entered.is_ok(),
+    }
+}
+
+/// What clients try again.
+fn unavailable(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], text).into_response()
 }
 
 /// Browsers say which page opens a websocket; a page that is not listed stays out. Apps say nothing, and a
