@@ -46,6 +46,8 @@ pub struct Http {
     pub plain_connections_max: usize,
     /// Connections of one address at the same time; 0: no bound.
     pub connections_per_address_max: usize,
+    /// Bytes that the kernel takes for a connection that does not read; 0: as many as it likes.
+    pub send_buffer_bytes: u32,
     /// Websockets that are let in a second, after a burst of as many; 0: no bound.
     pub upgrades_per_second: u32,
     /// Seconds that one waits to be let in.

@@ -116,6 +116,9 @@ impl<T> Queue<T> {
     }
 }
 
+/// A server that has just begun has a whole burst: its clients are waiting for it.
+const HEAD_START: Duration = Duration::from_secs(1);
+
 /// The gate before the upgrade.
 #[derive(Debug)]
 pub struct Gate(Option<Arc<Held>>);
@@ -203,12 +206,12 @@ impl Held {
                     }
                 }
             };
-            sleep_until(self.began + due).await;
+            sleep_until(self.began + due.saturating_sub(HEAD_START)).await;
         }
     }
 
     fn now(&self) -> Duration {
-        now().duration_since(self.began)
+        now().duration_since(self.began) + HEAD_START
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
