@@ -80,6 +80,13 @@ pub enum Part {
     Whole = 2,
 }
 
+impl Part {
+    /// The part with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Document, Self::Messages, Self::Whole].into_iter().find(|part| *part as u8 == number)
+    }
+}
+
 /// Which part of its stream an object is.
 pub fn part_of(object: Object) -> Part {
     match object {
@@ -169,12 +176,7 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
             return None;
         }
         let head = rest.split_to(HEAD);
-        let part = match head[0] {
-            0 => Part::Document,
-            1 => Part::Messages,
-            2 => Part::Whole,
-            _ => return None,
-        };
+        let part = Part::from_number(head[0])?;
         let position = i64::from_be_bytes(head[1..9].try_into().ok()?);
         let number = u128::from_be_bytes(head[9..25].try_into().ok()?);
         let length = usize::try_from(u32::from_be_bytes(head[25..].try_into().ok()?)).ok()?;

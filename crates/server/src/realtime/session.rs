@@ -7,8 +7,6 @@
 //! A refusal of `init` ends the connection; a request is never refused for the packet around it. Expiry is
 //! a plain close, after which the client's next `init` is told 20104.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use tertulia_protocol::realtime::{
     ClientPacket, Status, TunnelledRequest, close, init_reply, plain_reply, token_about_to_expire,
@@ -16,6 +14,7 @@ use tertulia_protocol::realtime::{
 use tertulia_protocol::{Code, Timestamp};
 use tertulia_store::StreamId;
 
+use super::attachments::Rights;
 use super::hub::Post;
 use super::news::{Part, shared_in};
 use crate::http::chain;
@@ -117,7 +116,7 @@ enum State {
 pub struct Session {
     state: State,
     /// With each object the position of the user's own list at which the right to read it was found.
-    subscribed: HashMap<(StreamId, Part), i64>,
+    subscribed: Rights,
     installation: String,
     /// A seed for ids, drawn by the driver.
     continuation: String,
@@ -128,7 +127,7 @@ impl Session {
     /// `continuation` the token by which this session will be known again.
     pub fn new(now: Timestamp, installation: String, continuation: String) -> Self {
         let state = State::Fresh { since: now };
-        Self { state, subscribed: HashMap::new(), installation, continuation }
+        Self { state, subscribed: Rights::default(), installation, continuation }
     }
 
     /// Who it is, once it is in.
@@ -269,7 +268,7 @@ impl Session {
 
     fn post(&mut self, post: Post) -> Vec<Effect> {
         match post {
-            Post::Packet { stream, part, packet } if self.subscribed.contains_key(&(stream, part)) => {
+            Post::Packet { stream, part, packet } if self.subscribed.contains(&(stream, part)) => {
                 vec![Effect::Send(packet)]
             }
             // What is due is looked after behind every input.
@@ -279,7 +278,7 @@ impl Session {
             Post::Own { upto, ended: Some(conversation) } => {
                 // A removal that comes late says nothing of a right that was found after it.
                 let held = shared_in(conversation).into_iter().filter(|object| match self.subscribed.get(object) {
-                    Some(own) if *own < upto => self.subscribed.remove(object).is_some(),
+                    Some(own) if own < upto => self.subscribed.remove(object).is_some(),
                     _ => false,
                 });
                 held.map(|(stream, part)| Effect::Detach(stream, part, upto)).collect()
