@@ -8,8 +8,9 @@ use tertulia_protocol::client::{ReceivedDocument, ReceivedMessage, ReceivedPage}
 use tertulia_protocol::sid::{Conversation as ConversationKind, Message as MessageKind, Participant};
 use tertulia_protocol::sync::{Object, ObjectType};
 
-use crate::client::{Client, unintelligible};
+use crate::client::Client;
 use crate::error::Error;
+use crate::link::unintelligible;
 use crate::subscription::{Change, ChangeKind, ItemKey, Opened, Subscription};
 
 /// Messages of a page at most.

@@ -16,34 +16,48 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It is for tests, load, bots and tools, many in one process: one task and a few kilobytes a
-//! connection, and a message is read where it lies until somebody takes it. Every queue has a bound. A
-//! reader that falls behind misses nothing: what did not fit is asked for again from the position that
-//! the reader has reached ([`Subscription`]).
+//! It is for tests, load, bots and tools, many in one process: one task and a few kilobytes a client, and
+//! a message is read where it lies until somebody takes it. Every queue has a bound. A reader that falls
+//! behind misses nothing: what did not fit is asked for again from the position that the reader has reached.
 //!
-//! The client must never tell a message twice, out of order or not at all, keep what nobody waits for,
-//! or decide what a user may do: that is the server's. It does not reconnect: a connection that ends says
-//! why ([`Disconnected`]), and [`Conversation::position`] is where another one goes on. It speaks `ws://`
-//! only; `wss://` is for a proxy beside it.
+//! **Cuts.** A client that was in comes back by itself, whatever ended its connection, until it is closed or
+//! its token is refused for good ([`Disconnected`]). Subscriptions and conversations go on as if nothing had
+//! happened: what was missed comes first, each change once and in order. Calls that only read are repeated;
+//! a change that was on its way fails with [`Error::Cut`], since it may have been made or not, and the
+//! protocol has no way to ask ([`Error::is_outcome_unknown`]). A message that is sent again after that may
+//! be there twice; whoever minds looks first whether it is in the conversation, for example by a mark of its
+//! own in the attributes. [`Client::connection_states`] tells of cuts, for those who want to know.
 //!
-//! Read in this order: [`Client`], [`Conversation`], [`Subscription`]; then `connection.rs`, the task.
+//! The client must never tell a message twice, out of order or not at all, keep what nobody waits for, or
+//! decide what a user may do: that is the server's. It speaks `ws://` only so far; `wss://` is refused with
+//! [`ConnectError::Tls`], and is for a proxy beside it.
+//!
+//! Read in this order: [`Client`], [`Conversation`], [`Subscription`]; then [`core`], the client without a
+//! socket, and `driver.rs`, the task that drives it.
 
 #![forbid(unsafe_code)]
 
 mod client;
 mod conversation;
 mod subscription;
-mod connection;
-mod shared;
-mod queue;
+mod typing;
+mod state;
+mod options;
 mod token;
 mod error;
+pub mod core;
+mod driver;
+mod link;
 
 pub use client::{Client, MyConversation, NewConversation};
 pub use conversation::{Conversation, Event, Facts, Message, Order, Page};
+pub use core::Backoff;
 pub use error::{ConnectError, Disconnected, Error, Refusal};
+pub use options::Options;
+pub use state::{ConnectionState, ConnectionStates};
 pub use subscription::{Change, ChangeKind, ItemKey, Subscription};
 pub use token::{TokenError, TokenProvider};
+pub use typing::{Typing, TypingEvents};
 
 /// SIDs and the kinds of objects, as the protocol has them.
 pub use tertulia_protocol::{Sid, sid, sync::ObjectType};
