@@ -1,4 +1,4 @@
-//! A user's connection, and the calls that need no subscription.
+//! A user's connection; what can be done with it is in the file of each noun.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tertulia_protocol::sync::ObjectType;
 
 use crate::conversation::Conversation;
 use crate::error::{ConnectError, Error};
-use crate::link::{Link, encoded, path_in, unintelligible};
+use crate::link::{Link, path_in, unintelligible};
 use crate::options::Options;
 use crate::state::{ConnectionState, ConnectionStates};
 use crate::subscription::Subscription;
@@ -31,41 +31,11 @@ pub(crate) struct Own {
     /// Paths that requests go to.
     pub(crate) conversations: String,
     pub(crate) my_conversations: String,
+    pub(crate) users: String,
     pub(crate) typing: String,
     /// Names of the user's two maps.
     pub(crate) map: String,
     pub(crate) info: String,
-}
-
-/// One of the user's conversations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MyConversation {
-    /// The conversation.
-    pub sid: Sid<ConversationKind>,
-    /// Its friendly name.
-    pub friendly_name: Option<String>,
-    /// Its unique name.
-    pub unique_name: Option<String>,
-    /// The user's read horizon.
-    pub last_read_message_index: Option<i64>,
-}
-
-/// What a new conversation is made of; everything may be left out.
-#[derive(Clone, Debug, Default)]
-pub struct NewConversation {
-    /// A name to show.
-    pub friendly_name: Option<String>,
-    /// A name to find it by; one conversation a name.
-    pub unique_name: Option<String>,
-    /// Attributes, as JSON text.
-    pub attributes: Option<String>,
-}
-
-impl NewConversation {
-    /// With a name to show.
-    pub fn named(friendly_name: impl Into<String>) -> Self {
-        Self { friendly_name: Some(friendly_name.into()), ..Self::default() }
-    }
 }
 
 impl Client {
@@ -107,47 +77,6 @@ impl Client {
         &self.own.identity
     }
 
-    /// The conversations that the user has joined, all of them.
-    pub async fn conversations(&self) -> Result<Vec<MyConversation>, Error> {
-        let mut all = Vec::new();
-        let mut path = self.own.my_conversations.clone();
-        loop {
-            let page = self.link.json("GET", &path, None).await?;
-            for row in page["conversations"].as_array().into_iter().flatten() {
-                all.push(my_conversation(row).ok_or_else(|| unintelligible("my conversations", "a row has no SID"))?);
-            }
-            match page["meta"]["next_token"].as_str() {
-                Some(next) => path = format!("{}?PageToken={}", self.own.my_conversations, encoded(next)),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    /// Makes a conversation. Its creator is not in it before [`Client::join`].
-    pub async fn create_conversation(&self, new: &NewConversation) -> Result<Sid<ConversationKind>, Error> {
-        let mut body = serde_json::json!({"attributes": new.attributes.as_deref().unwrap_or("{}")});
-        for (name, value) in [("friendly_name", &new.friendly_name), ("unique_name", &new.unique_name)] {
-            if let Some(value) = value {
-                body[name] = value.as_str().into();
-            }
-        }
-        let created = self.link.json("POST", &self.own.conversations, Some(&body)).await?;
-        let sid = created["sid"].as_str().and_then(|sid| sid.parse().ok());
-        sid.ok_or_else(|| unintelligible("the creation of a conversation", "it has no SID"))
-    }
-
-    /// Joins a conversation.
-    pub async fn join(&self, conversation: Sid<ConversationKind>) -> Result<(), Error> {
-        self.add(conversation, &self.own.identity).await
-    }
-
-    /// Adds somebody to a conversation.
-    pub async fn add(&self, conversation: Sid<ConversationKind>, identity: &str) -> Result<(), Error> {
-        let path = format!("{}/Participants", self.path_of(conversation));
-        let body = serde_json::json!({"identity": identity});
-        self.link.call("POST", &path, Some(&body)).await.map(drop)
-    }
-
     /// Opens a conversation and subscribes to its messages: what comes from now on is received.
     pub async fn conversation(&self, conversation: Sid<ConversationKind>) -> Result<Conversation, Error> {
         Conversation::open(self, conversation, None).await
@@ -161,15 +90,6 @@ impl Client {
         position: i64,
     ) -> Result<Conversation, Error> {
         Conversation::open(self, conversation, Some(position)).await
-    }
-
-    /// Sends a message into a conversation, open here or not, and waits until the server keeps it. Gives
-    /// its index.
-    pub async fn send(&self, conversation: Sid<ConversationKind>, body: &str) -> Result<i64, Error> {
-        let path = format!("{}/Messages", self.path_of(conversation));
-        let body = serde_json::json!({"body": body, "attributes": "{}"});
-        let answer = self.link.json("POST", &path, Some(&body)).await?;
-        answer["index"].as_i64().ok_or_else(|| unintelligible(&path, "it has no index"))
     }
 
     /// Subscribes to objects by their names, from where each stands now.
@@ -221,19 +141,10 @@ impl Own {
             identity: text("/identity")?.to_owned(),
             conversations: path_in(text("/links/conversations")?).to_owned(),
             my_conversations: path_in(text("/links/my_conversations")?).to_owned(),
+            users: path_in(text("/links/users")?).to_owned(),
             typing: path_in(text("/links/typing")?).to_owned(),
             map: text("/sync_objects/my_conversations")?.to_owned(),
             info: text("/sync_objects/my_user_info")?.to_owned(),
         })
     }
-}
-
-fn my_conversation(row: &Value) -> Option<MyConversation> {
-    let text = |name: &str| row[name].as_str().map(str::to_owned);
-    Some(MyConversation {
-        sid: row["conversation_sid"].as_str()?.parse().ok()?,
-        friendly_name: text("friendly_name"),
-        unique_name: text("unique_name"),
-        last_read_message_index: row["last_read_message_index"].as_i64(),
-    })
 }

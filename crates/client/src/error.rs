@@ -124,6 +124,11 @@ impl Error {
         }
     }
 
+    /// Whether there is nothing of that name, or nothing that the user may see.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Gone) || matches!(self, Self::Refused(refusal) if refusal.status == 404)
+    }
+
     /// Whether the server may have done what was asked, or not. After any other error it has not.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::TimedOut | Self::Unintelligible { .. })

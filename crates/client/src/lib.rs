@@ -38,9 +38,14 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod conversations;
 mod conversation;
-mod subscription;
+mod message;
+mod participant;
+mod mine;
+mod user;
 mod typing;
+mod subscription;
 mod state;
 mod options;
 mod token;
@@ -49,15 +54,20 @@ pub mod core;
 mod driver;
 mod link;
 
-pub use client::{Client, MyConversation, NewConversation};
-pub use conversation::{Conversation, Event, Facts, Message, Order, Page};
+pub use client::Client;
+pub use conversation::{Conversation, Event, Facts};
+pub use conversations::{ConversationChange, NewConversation};
 pub use core::Backoff;
 pub use error::{ConnectError, Disconnected, Error, Refusal};
+pub use message::{Message, NewMessage, Order, Page};
+pub use mine::{MyConversation, MyEvent, MyEvents};
 pub use options::Options;
+pub use participant::{Participant, Roster, RosterEvent};
 pub use state::{ConnectionState, ConnectionStates};
 pub use subscription::{Change, ChangeKind, ItemKey, Subscription};
 pub use token::{TokenError, TokenProvider};
 pub use typing::{Typing, TypingEvents};
+pub use user::{User, UserChange};
 
 /// SIDs and the kinds of objects, as the protocol has them.
 pub use tertulia_protocol::{Sid, sid, sync::ObjectType};

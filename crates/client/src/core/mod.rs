@@ -41,6 +41,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tertulia_protocol::client::{ServerPacket, acknowledgement, close, init, message};
 use tertulia_protocol::realtime::{ClientDescription, TunnelledRequest, message_type};
+use tertulia_protocol::sync::SUBSCRIPTION_BATCH_MAX;
 
 pub use backoff::Backoff;
 pub use calls::{Call, CallFailure, REPLY_MAX, Reply, WAIT_MAX};
@@ -238,13 +239,7 @@ impl Core {
 
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, now: Duration, subscription: u64) {
-        let entries = self.subscriptions.unwatch(subscription);
-        if self.is_live() {
-            for batch in entries.chunks(tertulia_protocol::sync::SUBSCRIPTION_BATCH_MAX) {
-                let id = self.next_id();
-                self.send_request(id, &request("cancel", id, batch));
-            }
-        }
+        self.subscriptions.unwatch(subscription);
         self.ask(now);
     }
 
@@ -357,10 +352,14 @@ impl Core {
         self.ask(now);
     }
 
-    /// Asks for what is wanted.
+    /// Asks for what is wanted, after saying what no longer is.
     fn ask(&mut self, now: Duration) {
         if !self.is_live() {
             return;
+        }
+        for batch in self.subscriptions.take_dropped().chunks(SUBSCRIPTION_BATCH_MAX) {
+            let id = self.next_id();
+            self.send_request(id, &request("cancel", id, batch));
         }
         if let Some(body) = self.subscriptions.next_request(now, self.last_id + 1) {
             let id = self.next_id();

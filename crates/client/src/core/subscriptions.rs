@@ -40,6 +40,8 @@ pub(super) struct Subscriptions {
     batch: Option<Batch>,
     /// Whether an object may be wanted.
     has_wanted: bool,
+    /// Entries of objects that the server is to be told are wanted no more.
+    dropped: Vec<Value>,
     not_before: Duration,
     pause: Duration,
 }
@@ -102,17 +104,20 @@ impl Subscriptions {
         self.has_wanted = true;
     }
 
-    /// Stops; gives the entries of the request that tells the server.
-    pub(super) fn unwatch(&mut self, owner: u64) -> Vec<Value> {
-        let mut entries = Vec::new();
+    /// Stops.
+    pub(super) fn unwatch(&mut self, owner: u64) {
         for sid in self.owners.remove(&owner).unwrap_or_default() {
             let Some(watched) = self.watched.remove(&sid) else { continue };
             if watched.standing != Standing::Wanted {
-                entries.push(entry(&sid, watched.kind, None));
+                self.dropped.push(entry(&sid, watched.kind, None));
             }
             self.settle(watched.standing);
         }
-        entries
+    }
+
+    /// What the server is to be told of since the last time.
+    pub(super) fn take_dropped(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The owner has emptied its queue: from the positions in it, everything is wanted again.
@@ -130,6 +135,7 @@ impl Subscriptions {
     /// The connection was cut.
     pub(super) fn cut(&mut self) {
         self.batch = None;
+        self.dropped.clear();
         self.not_before = Duration::ZERO;
         self.pause = Duration::ZERO;
         for watched in self.watched.values_mut() {
@@ -199,14 +205,10 @@ impl Subscriptions {
             }
             Err(refusal) => {
                 self.batch = None;
-                self.has_wanted = true;
-                self.watched.retain(|_, watched| {
-                    let is_refused = watched.standing == Standing::Asked(correlation);
-                    if is_refused {
-                        watched.queue.end(End::Refused(refusal.clone()));
-                    }
-                    !is_refused
-                });
+                let asked = self.watched.values().filter(|watched| watched.standing == Standing::Asked(correlation));
+                for owner in asked.map(|watched| watched.owner).collect::<BTreeSet<_>>() {
+                    self.refuse(owner, &refusal);
+                }
             }
         }
     }
@@ -244,6 +246,11 @@ impl Subscriptions {
                 self.watched.remove(sid);
                 return self.settle(was);
             }
+            Next::Refused(refusal) => {
+                let Some(watched) = self.watched.remove(sid) else { return };
+                self.settle(was);
+                return self.refuse(watched.owner, &refusal);
+            }
             Next::Later => {
                 self.pause_from(now);
                 Standing::Wanted
@@ -256,6 +263,15 @@ impl Subscriptions {
         }
         self.has_wanted |= next == Standing::Wanted;
         self.settle(was);
+    }
+
+    /// Without one of its objects a subscription is none, and the rest of it is free for another.
+    fn refuse(&mut self, owner: u64, refusal: &Refusal) {
+        let queue = self.owners.get(&owner).into_iter().flatten().find_map(|sid| self.watched.get(sid));
+        if let Some(watched) = queue {
+            watched.queue.end(End::Refused(refusal.clone()));
+        }
+        self.unwatch(owner);
     }
 
     /// The queue is full: nothing of the whole subscription gets in any more.
@@ -313,6 +329,8 @@ enum Next {
     Later,
     /// Nothing follows.
     Ended,
+    /// The server refuses it.
+    Refused(Refusal),
 }
 
 impl Watched {
@@ -324,8 +342,8 @@ impl Watched {
                 if refusal.may_pass() {
                     return Next::Later;
                 }
-                self.queue.end(End::Refused(refusal));
-                return Next::Ended;
+                self.queue.end(End::Refused(refusal.clone()));
+                return Next::Refused(refusal);
             }
             SyncEventType::SubscriptionCanceled | SyncEventType::Unknown => return Next::Same,
             SyncEventType::Added => ChangeKind::Added,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::sid::{Conversation, Message, Participant, Role, Sid};
+use crate::sid::{Conversation, Message, Participant, Sid};
 
 /// Data of an item of the message list, as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -58,7 +58,6 @@ pub struct ReceivedTyping {
 
 /// Data of an item of a conversation's roster, as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ReceivedParticipant {
     /// Absent for participants from another messenger.
     #[serde(default)]
@@ -66,9 +65,6 @@ pub struct ReceivedParticipant {
     /// The attributes, a JSON string.
     #[serde(default)]
     pub attributes: String,
-    /// Role in the conversation.
-    #[serde(default)]
-    pub role_sid: Option<Sid<Role>>,
     /// Read horizon.
     #[serde(rename = "lastConsumedMessageIndex", default)]
     pub last_read_message_index: Option<i64>,
@@ -76,12 +72,8 @@ pub struct ReceivedParticipant {
 
 /// Data of an item of the user's own list of conversations, as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ReceivedMine {
     /// The user's own read horizon.
     #[serde(rename = "lastConsumedMessageIndex", default)]
     pub last_read_message_index: Option<i64>,
-    /// `default` or `muted`.
-    #[serde(default)]
-    pub notification_level: String,
 }
