@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod chat;
 mod dev;
 mod env;
 mod facts;
@@ -23,6 +24,7 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Chat(Box<chat::Chat>),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)
