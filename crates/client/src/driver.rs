@@ -135,6 +135,12 @@ impl Driver {
             self.take(woken);
             self.perform();
         }
+        // Whoever came too late is told so, too.
+        self.ends.commands.close();
+        while let Ok(command) = self.ends.commands.try_recv() {
+            self.obey(self.now(), command);
+            self.perform();
+        }
         if let Some(leaving) = self.leaving.take() {
             // It ends by itself.
             let _ = leaving.await;

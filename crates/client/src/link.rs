@@ -27,7 +27,7 @@ pub(crate) struct Link {
     commands: mpsc::Sender<Command>,
     notes: mpsc::UnboundedSender<Note>,
     pub(crate) states: watch::Receiver<ConnectionState>,
-    pub(crate) typing: broadcast::Sender<Typing>,
+    typing: broadcast::WeakSender<Typing>,
     last_id: AtomicU64,
 }
 
@@ -38,16 +38,23 @@ impl Link {
         let (notes, notes_end) = mpsc::unbounded_channel();
         let (states_end, mut states) = watch::channel(ConnectionState::Connecting);
         let (typing, _) = broadcast::channel(TYPING_MAX);
-        let ends = Ends { commands: commands_end, notes: notes_end, states: states_end, typing: typing.clone() };
+        let weak = typing.downgrade();
+        let ends = Ends { commands: commands_end, notes: notes_end, states: states_end, typing };
         let core = Core::new(options, options.seed.unwrap_or_else(seed));
         tokio::spawn(Driver::new(core, uri.to_owned(), provider, ends).run());
-        let link = Arc::new(Self { commands, notes, states: states.clone(), typing, last_id: AtomicU64::new(0) });
+        let link = Arc::new(Self { commands, notes, states: states.clone(), typing: weak, last_id: AtomicU64::new(0) });
         let settled = states.wait_for(|state| *state != ConnectionState::Connecting).await;
         match settled.map(|state| state.clone()) {
             Ok(ConnectionState::Ended(why)) => Err(why),
             Ok(_) => Ok(link),
             Err(_) => Err(Disconnected::Closed),
         }
+    }
+
+    /// Who types from now on; nobody, when the task has ended.
+    pub(crate) fn typing(&self) -> broadcast::Receiver<Typing> {
+        let nobody = || broadcast::channel(TYPING_MAX).1;
+        self.typing.upgrade().map_or_else(nobody, |typing| typing.subscribe())
     }
 
     /// A number for a call or a subscription.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tertulia_protocol::client::OpenedObject;
 use tertulia_protocol::sync::ObjectType;
+use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::core::{End, Item, Queue, Watch};
+use crate::core::{End, Item, Queue, REPLY_MAX, Watch};
 use crate::error::Error;
 use crate::link::{encoded, path_in, unintelligible};
 
@@ -116,7 +117,8 @@ impl Subscription {
         };
         let queue = &subscription.queue;
         client.link.subscribe(subscription.id, queue, objects.iter().map(watch).collect()).await?;
-        poll_fn(|context| queue.poll_settled(context)).await;
+        let settled = timeout(REPLY_MAX, poll_fn(|context| queue.poll_settled(context)));
+        settled.await.map_err(|_| Error::TimedOut)?;
         match queue.ended() {
             None | Some(End::Full) => Ok(subscription),
             Some(end) => Err(end.into()),

@@ -54,6 +54,6 @@ impl Client {
 
     /// Who types from now on, in any conversation.
     pub fn typing_events(&self) -> TypingEvents {
-        TypingEvents(self.link.typing.subscribe())
+        TypingEvents(self.link.typing())
     }
 }

@@ -116,8 +116,8 @@ pub enum ServerPacket<'a> {
         status: ReceivedStatus,
         /// How the tunnelled request in it fared.
         http_status: Option<u16>,
-        /// By which a later connection is known again; empty unless it is the answer to `init`.
-        continuation_token: Cow<'a, str>,
+        /// By which a later connection is known again; in the answer to `init`.
+        continuation_token: Option<String>,
         /// The answer's body.
         payload: &'a [u8],
     },
@@ -182,9 +182,9 @@ struct Header<'a> {
     status: Option<ReceivedStatus>,
     #[serde(default)]
     http_status: Option<HttpStatus>,
+    #[serde(default)]
+    continuation_token: Option<String>,
     // Not an `Option`: serde borrows the text of a bare `Cow` only.
-    #[serde(borrow, default)]
-    continuation_token: Cow<'a, str>,
     #[serde(borrow, default)]
     message_type: Cow<'a, str>,
     #[serde(borrow, default)]

@@ -284,7 +284,7 @@ impl Core {
                         self.effects.push_back(Effect::Finish(call, Ok(reply)));
                     }
                     Some(_) => {}
-                    None => self.own_reply(now, own_number(&id), reply, &continuation_token),
+                    None => self.own_reply(now, own_number(&id), reply, continuation_token),
                 }
             }
             ServerPacket::Notification { id, message_type, payload } => {
@@ -316,12 +316,12 @@ impl Core {
     }
 
     /// A reply to one of the core's own packets.
-    fn own_reply(&mut self, now: Duration, id: Option<u64>, reply: Reply, continuation: &str) {
+    fn own_reply(&mut self, now: Duration, id: Option<u64>, reply: Reply, continuation: Option<String>) {
         let Some(id) = id else { return };
         match self.phase {
             Phase::Entering { id: asked, .. } if asked == id => {
                 if reply.status.is_success() {
-                    self.continuation = Some(continuation.to_owned()).filter(|token| !token.is_empty());
+                    self.continuation = continuation;
                     self.enter(now);
                 } else {
                     self.refused_entry(now, reply);

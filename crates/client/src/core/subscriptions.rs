@@ -107,6 +107,10 @@ impl Subscriptions {
     /// Stops.
     pub(super) fn unwatch(&mut self, owner: u64) {
         for sid in self.owners.remove(&owner).unwrap_or_default() {
+            // An object that is gone may be another's by now.
+            if self.watched.get(&sid).is_none_or(|watched| watched.owner != owner) {
+                continue;
+            }
             let Some(watched) = self.watched.remove(&sid) else { continue };
             if watched.standing != Standing::Wanted {
                 self.dropped.push(entry(&sid, watched.kind, None));
@@ -124,7 +128,7 @@ impl Subscriptions {
     pub(super) fn resume(&mut self, owner: u64) {
         for sid in self.owners.get(&owner).into_iter().flatten() {
             if let Some(watched) = self.watched.get_mut(sid)
-                && watched.standing == Standing::Stalled
+                && (watched.owner, watched.standing) == (owner, Standing::Stalled)
             {
                 watched.standing = Standing::Wanted;
                 self.has_wanted = true;
@@ -267,7 +271,12 @@ impl Subscriptions {
 
     /// Without one of its objects a subscription is none, and the rest of it is free for another.
     fn refuse(&mut self, owner: u64, refusal: &Refusal) {
-        let queue = self.owners.get(&owner).into_iter().flatten().find_map(|sid| self.watched.get(sid));
+        let queue = self
+            .owners
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .find_map(|sid| self.watched.get(sid).filter(|watched| watched.owner == owner));
         if let Some(watched) = queue {
             watched.queue.end(End::Refused(refusal.clone()));
         }
@@ -279,7 +288,7 @@ impl Subscriptions {
         let Some(owner) = self.watched.get(sid).map(|watched| watched.owner) else { return };
         let mut asked = Vec::new();
         for sid in self.owners.get(&owner).into_iter().flatten() {
-            if let Some(watched) = self.watched.get_mut(sid) {
+            if let Some(watched) = self.watched.get_mut(sid).filter(|watched| watched.owner == owner) {
                 asked.push(watched.standing);
                 watched.standing = Standing::Stalled;
             }

@@ -127,8 +127,10 @@ async fn typing_is_heard_by_the_others() {
     ana.typing(talk.sid()).await.unwrap();
     let typing = soon(heard.next()).await.unwrap();
     assert_eq!((typing.conversation, typing.identity.as_str()), (talk.sid(), "ana"));
+    let closed = ben.clone();
     ben.close().await;
     assert_eq!(soon(heard.next()).await, None);
+    assert_eq!(soon(closed.typing_events().next()).await, None);
     house.close().await;
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::subscription::{Change, ChangeKind};
 
 fn added(sid: &str, id: i64, correlation: Option<u64>) -> Value {
     let mut payload = json!({"event_type": "list_item_added",
@@ -180,4 +181,24 @@ fn a_dropped_subscription_does_not_hold_up_the_next() {
     let sent = stage.sent();
     let actions: Vec<_> = sent.iter().map(|sent| sent.payload["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["cancel", "establish"]);
+}
+
+#[test]
+fn an_object_that_is_gone_is_free_for_another_and_stays_the_others() {
+    let mut stage = Stage::live();
+    let first = stage.watch(1, &["ES1", "ES2"]);
+    let (id, correlation, _) = stage.asked();
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    stage.sync(&established("ES2", correlation, 0));
+    stage.sync(&json!({"event_type": "list_removed", "events": [{"list_sid": "ES1"}]}));
+    let gone = std::iter::from_fn(|| first.take_now()).last();
+    assert!(matches!(gone, Some(Ok(Item::Change(Change { kind: ChangeKind::Gone, place: 0, .. })))), "{gone:?}");
+    let second = stage.watch(2, &["ES1"]);
+    let (id, correlation, _) = stage.asked();
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    stage.sync(&established("ES1", correlation, 0));
+    stage.core.unsubscribe(stage.now, 1);
+    assert_eq!(stage.sent().len(), 1);
+    stage.sync(&added("ES1", 1, None));
+    assert_eq!(ids(&second), [1]);
 }
