@@ -1,10 +1,22 @@
 //! A lean client of the realtime protocol: connect, find and make conversations, send, receive.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
 //! use tertulia_client::{Client, NewConversation};
 //!
-//! let ana = Client::connect("ws://127.0.0.1:8765/v3/wsconnect", "<an Access Token>").await?;
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # use tertulia_server::{App, Options, Server, dev, platform, seal, store};
+//! # let mut config = platform::Config::defaults();
+//! # config.http.listen.set_port(0);
+//! # let credentials = dev::DevCredentials::fixed();
+//! # let clock = platform::Clock::system();
+//! # let token = credentials.mint("ana", clock.machine().seconds())?;
+//! # let seal_keys = vec![seal::SealKey::new([7; 32])];
+//! # let engine = store::Engine::SqliteMemory;
+//! # let options = Options { engine, clock, seal_keys, dev: Some(credentials), record: None };
+//! # let server = Server::start(App::open(config, options).await?).await?;
+//! # let uri = format!("ws://{}/v3/wsconnect", server.address());
+//! // let (uri, token) = ("ws://127.0.0.1:8765/v3/wsconnect", "<an Access Token>");
+//! let ana = Client::connect(&uri, token).await?;
 //! let sid = ana.create_conversation(&NewConversation::named("Friday")).await?;
 //! ana.join(sid).await?;
 //! ana.add(sid, "ben").await?;
@@ -12,8 +24,10 @@
 //! let mut friday = ana.conversation(sid).await?;
 //! let index = friday.send("Who is in?").await?;
 //! let message = friday.next_message().await?;
-//! assert_eq!(message.index, index);
-//! # Ok(()) }
+//! assert_eq!((message.index, message.body.as_deref()), (index, Some("Who is in?")));
+//! ana.close().await;
+//! # server.stop().await;
+//! # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
 //! It is for tests, load, bots and tools, many in one process: one task and a few kilobytes a client, and

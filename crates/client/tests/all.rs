@@ -15,3 +15,5 @@ mod history;
 mod nouns;
 #[path = "all/cuts.rs"]
 mod cuts;
+#[path = "all/chaos.rs"]
+mod chaos;
