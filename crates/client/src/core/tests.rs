@@ -9,6 +9,9 @@ use super::*;
 use crate::typing::Typing;
 
 mod objects;
+mod world;
+
+use objects::{added, established, failed};
 
 /// A core with a server and a network that are played by hand.
 struct Stage {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::subscription::{Change, ChangeKind};
 
-fn added(sid: &str, id: i64, correlation: Option<u64>) -> Value {
+pub(super) fn added(sid: &str, id: i64, correlation: Option<u64>) -> Value {
     let mut payload = json!({"event_type": "list_item_added",
         "events": [{"id": id, "list_sid": sid, "item_index": id, "item_data": {"n": id}}]});
     if let Some(correlation) = correlation {
@@ -10,12 +10,12 @@ fn added(sid: &str, id: i64, correlation: Option<u64>) -> Value {
     payload
 }
 
-fn established(sid: &str, correlation: u64, position: i64) -> Value {
+pub(super) fn established(sid: &str, correlation: u64, position: i64) -> Value {
     json!({"event_type": "subscription_established", "correlation_id": correlation,
         "events": [{"object_sid": sid, "replay_status": "completed", "last_event_id": position}]})
 }
 
-fn failed(sid: &str, correlation: u64, status: u16) -> Value {
+pub(super) fn failed(sid: &str, correlation: u64, status: u16) -> Value {
     json!({"event_type": "subscription_failed", "correlation_id": correlation,
         "events": [{"object_sid": sid, "error": {"status": status, "code": 1, "message": "no"}}]})
 }
