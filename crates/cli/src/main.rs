@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod clock;
+mod chat;
 mod dev;
 mod env;
 mod facts;
@@ -28,6 +29,7 @@ enum Command {
     Token(token::Token),
     Clock(clock::Clock),
     Fault(fault::Fault),
+    Chat(Box<chat::Chat>),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)
