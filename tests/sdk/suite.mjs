@@ -18,8 +18,8 @@ import users from './features/users.mjs';
 const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart, convergence];
 
 /// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
-/// options for the server of a test; with `only`, just the tests of these titles.
-export function everything({ title, sdk, WebSocket, prepare = async () => ({}), only }) {
+/// options for the server of a test; with `only`, just the tests of these titles. `features`: another list.
+export function everything({ title, sdk, WebSocket, prepare = async () => ({}), only, features = FEATURES }) {
   globalThis.WebSocket = observed(WebSocket);
   const left = new Set(only);
   describe(`${title} (SDK ${sdk.Client.version})`, { concurrency: 4 }, () => {
@@ -32,7 +32,7 @@ export function everything({ title, sdk, WebSocket, prepare = async () => ({}), 
       });
     };
     const plain = (name, body) => testWith({}, name, body);
-    for (const feature of FEATURES) feature({ test: plain, testWith });
+    for (const feature of features) feature({ test: plain, testWith });
     if (left.size > 0) throw new Error(`no such tests: ${[...left].join(', ')}`);
   });
 }
