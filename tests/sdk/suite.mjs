@@ -6,6 +6,7 @@ import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
 import convergence from './features/convergence.mjs';
 import conversations from './features/conversations.mjs';
+import everyone from './features/everyone.mjs';
 import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
 import participants from './features/participants.mjs';
@@ -15,7 +16,9 @@ import tokens from './features/tokens.mjs';
 import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
-const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart, convergence];
+const FEATURES = [
+  start, conversations, messages, participants, horizons, users, typing, everyone, tokens, restart, convergence,
+];
 
 /// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
 /// options for the server of a test; with `only`, just the tests of these titles. `features`: another list.

@@ -70,6 +70,23 @@ export function toldOnce(person, sid) {
   }
 }
 
+/// What somebody was told since they last forgot, by conversation (its friendly name) and stream, in order:
+/// `{ name: { message: ['messageUpdated text body'], participant: [...], conversation: [...] } }`. The reasons of
+/// an update follow, in the order of letters.
+export function toldBy(person) {
+  const told = {};
+  for (const { name, value } of person.happened) {
+    const stream = /^(message|participant|conversation|user)/.exec(name)?.[1];
+    if (!stream) continue;
+    const thing = value[stream] ?? value;
+    const what = stream === 'conversation' ? [] : [thing.body ?? thing.identity];
+    const line = [name, ...what, ...[...(value.updateReasons ?? [])].sort()].join(' ');
+    const group = stream === 'user' ? told : (told[(thing.conversation ?? thing).friendlyName] ??= {});
+    (group[stream] ??= []).push(line);
+  }
+  return told;
+}
+
 /// The whole history as the SDK reads it, newest page first.
 async function history(view) {
   const found = [];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import { toldBy } from '../../support/agreement.mjs';
 import { Gate } from '../../support/gate.mjs';
 
 export default ({ test, testWith }) => {
@@ -173,18 +174,7 @@ export default ({ test, testWith }) => {
     for (const body of ['seven', 'welcome', 'a second word']) await bob.received(body);
     await bob.eventually(() => his.lastMessage?.index === 7, 'the last message');
 
-    // What bob was told, by conversation and stream: `{ after: { message: [...], participant: [...], ... } }`.
-    const told = {};
-    for (const { name, value } of bob.happened) {
-      const stream = /^(message|participant|conversation)/.exec(name)?.[1];
-      if (!stream) continue;
-      const thing = value[stream] ?? value;
-      const what = stream === 'conversation' ? [] : [thing.body ?? thing.identity];
-      const { friendlyName } = stream === 'conversation' ? thing : thing.conversation;
-      const line = [name, ...what, ...[...(value.updateReasons ?? [])].sort()].join(' ');
-      ((told[friendlyName] ??= {})[stream] ??= []).push(line);
-    }
-    assert.deepEqual(told, {
+    assert.deepEqual(toldBy(bob), {
       after: {
         conversation: ['conversationUpdated attributes dateUpdated friendlyName lastMessage', 'conversationUpdated lastMessage'],
         message: [
