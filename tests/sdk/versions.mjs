@@ -1,8 +1,6 @@
-// The versions of the official SDK that must work, for suites that live elsewhere too.
+// All versions at once.
 
-import old from 'conversations-2.4';
-import middle from 'conversations-2.6';
-import current from 'conversations-3.0';
+import { load, NAMES } from './load.mjs';
 
-export { default as WebSocket } from 'ws';
-export const VERSIONS = [current, middle, old];
+export { WebSocket } from './load.mjs';
+export const VERSIONS = await Promise.all(NAMES.map(load));
