@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod chat;
+mod clock;
 mod dev;
 mod env;
 mod facts;
+mod fault;
 mod logging;
+mod running;
 mod token;
 
 /// A self-hosted chat service for the Conversations SDKs, and its Access Tokens.
@@ -25,6 +28,8 @@ enum Command {
     Env(env::Env),
     Token(token::Token),
     Chat(Box<chat::Chat>),
+    Clock(clock::Clock),
+    Fault(fault::Fault),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -35,6 +40,8 @@ fn main() -> ExitCode {
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
         Command::Chat(command) => chat::run(*command),
+        Command::Clock(command) => clock::run(&command),
+        Command::Fault(command) => fault::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)

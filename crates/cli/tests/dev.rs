@@ -375,3 +375,58 @@ fn a_request_is_one_line_as_documented_and_no_secret_is_logged() {
         assert!(!log.contains(secret), "the log holds {secret}:\n{log}");
     }
 }
+
+/// What a command prints on a server's data folder, or its last words.
+fn asked(data: &Path, args: &[&str]) -> Result<String, String> {
+    let output = tertulia(args).args(["--data", data.to_str().unwrap()]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[test]
+fn the_clock_and_faults_of_a_running_server_obey_the_command_line() {
+    let folder = temp_dir();
+    let data = folder.path();
+    let server = Running::start(&["dev", "--data", data.to_str().unwrap(), "--port", "0"]);
+    assert!(asked(data, &["clock", "--advance", "4h", "--freeze"]).unwrap().contains("14400 s ahead of the real time"));
+    assert!(asked(data, &["clock"]).unwrap().contains("standing still"));
+    assert!(asked(data, &["clock", "--advance", "soon"]).unwrap_err().contains("90, 90s, 5m, 4h or 1d"));
+    assert!(!asked(data, &["clock", "--reset"]).unwrap().contains("real time"));
+
+    let added = asked(data, &["fault", "add", "answer", "--path", "*/Services", "--status", "418", "-o", "json"]);
+    assert!(added.unwrap().contains("\"times_left\": 1"));
+    assert_eq!(get_with(server.value("REST"), "/v1/Services", DOCUMENTED).0, 418);
+    assert!(asked(data, &["fault", "list"]).unwrap().contains("answer           struck 1, over"));
+    assert!(asked(data, &["fault", "add", "explode"]).unwrap_err().contains("there are refuse-upgrade"));
+    assert!(asked(data, &["fault", "delete", "7"]).unwrap_err().contains("not found"));
+    asked(data, &["fault", "delete", "1"]).unwrap();
+    assert_eq!(asked(data, &["fault", "list"]).unwrap(), "there are no faults\n");
+
+    // The process dies between a commit and its publication; the next start has what was committed.
+    asked(data, &["fault", "add", "stop"]).unwrap();
+    let url = server.value("REST").to_owned();
+    assert_eq!(post(&url, "/v1/Conversations", "UniqueName=kept"), Some(201), "nobody is told of this");
+    assert_eq!(post(&url, "/v1/Conversations/kept/Participants", "Identity=ana"), None, "and of this nobody hears");
+    drop(server);
+    let again = Running::start(&["dev", "--data", data.to_str().unwrap(), "--port", "0"]);
+    assert_eq!(get_with(again.value("REST"), "/v1/Conversations/kept/Participants/ana", DOCUMENTED).0, 200);
+    again.end(15);
+    assert!(asked(data, &["fault", "list"]).unwrap_err().contains("no server runs on"));
+}
+
+/// The status of a form's answer; none when the server hung up.
+fn post(url: &str, path: &str, form: &str) -> Option<u16> {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = form.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\n{DOCUMENTED}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{form}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    // A reset is no answer either.
+    let _ = stream.read_to_string(&mut answer);
+    answer.get(9..12)?.parse().ok()
+}

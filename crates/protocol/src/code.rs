@@ -112,10 +112,15 @@ codes! {
     MapNotFound = 54200, 404, "Map not found";
 }
 
+/// The page about a number, in the closed list or not.
+pub fn more_info(number: u32) -> String {
+    format!("https://www.twilio.com/docs/errors/{number}")
+}
+
 impl Code {
     /// The page a reply's `more_info` points to.
     pub fn more_info(self) -> String {
-        format!("https://www.twilio.com/docs/errors/{}", self.number())
+        more_info(self.number())
     }
 
     /// The code with this number, for numbers that come from the token crate.

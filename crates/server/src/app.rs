@@ -1,5 +1,6 @@
 //! The running service: what every request and every connection shares.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -7,19 +8,23 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealKey, Sealer};
-use tertulia_store::{Engine, Settings, Store};
+use tertulia_store::{Engine, Publish, Settings, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::accounts::commands::Install;
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
+use crate::dev::faults::{Faults, FaultyBus};
+use crate::http::peer::{Place, Places};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
-use crate::realtime::hub::Hub;
+use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
+use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
+use crate::timers;
 
 /// The running service.
 pub struct App {
@@ -37,9 +42,14 @@ pub struct App {
     pub installation: String,
     /// The credentials of dev mode, in dev mode.
     pub dev: Option<DevCredentials>,
+    /// What the developer wants to go wrong, in dev mode.
+    pub faults: Option<Arc<Faults>>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
+    /// Who is connected to this node.
+    pub presence: Arc<Presence>,
     hub: SharedHub,
+    places: Arc<Places>,
     connections: Arc<Semaphore>,
     connection_numbers: AtomicU64,
     draining: watch::Sender<bool>,
@@ -91,16 +101,24 @@ impl App {
             }
         };
         let (bus, feed) = bus::local();
+        let faults = options.dev.as_ref().map(|_| Arc::new(Faults::default()));
+        let bus: Arc<dyn Publish> = match &faults {
+            Some(faults) => FaultyBus::new(bus, Arc::clone(faults)),
+            None => bus,
+        };
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
+            presence: Presence::new(options.clock.clone()),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
             installation: String::new(),
             dev: options.dev,
+            faults,
             recorder,
             hub: SharedHub::default(),
+            places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),
             connection_numbers: AtomicU64::new(0),
             draining: watch::Sender::new(false),
@@ -113,7 +131,10 @@ impl App {
         let app = Arc::new(app);
         tokio::spawn(bus::feed(Arc::clone(&app), feed));
         tokio::spawn(bus::sweep(Arc::clone(&app)));
+        tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
+        tokio::spawn(timers::run(Arc::clone(&app)));
+        tokio::spawn(presence::run(Arc::clone(&app)));
         Ok(app)
     }
 
@@ -128,6 +149,13 @@ impl App {
             return None;
         }
         Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// A place for one more connection of an address, unless it has too many. In dev mode there is no bound:
+    /// everybody is this machine.
+    pub fn take_place(&self, address: IpAddr) -> Option<Arc<Place>> {
+        let max = if self.dev.is_some() { 0 } else { self.config.http.connections_per_address_max };
+        self.places.take(address, max)
     }
 
     /// Waits until the last connection has let go.
@@ -199,6 +227,19 @@ impl App {
                     return false;
                 }
             }
+        }
+    }
+
+    /// Wakes every connection when the clock was moved; by itself it comes to what is due.
+    async fn tick(app: Arc<Self>) {
+        let mut changes = app.clock.changes();
+        let mut draining = app.draining();
+        loop {
+            tokio::select! {
+                _ = draining.wait_for(|draining| *draining) => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+            app.hub().post(Whose::Everybody, &Post::Tick);
         }
     }
 

@@ -9,11 +9,14 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
-use crate::{conversations, keys, messages, participants, realtime, roles, services, users};
+use crate::{conversations, dev, keys, messages, participants, realtime, roles, services, users};
+
+/// Where operations of Tertulia's own are.
+pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 12] = [
+    let nouns: [&[Route]; 14] = [
         keys::http::ROUTES,
         services::http::ROUTES,
         roles::http::ROUTES,
@@ -26,6 +29,8 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         messages::http::ROUTES,
         messages::sdk::ROUTES,
         realtime::http::ROUTES,
+        dev::clock::ROUTES,
+        dev::faults::http::ROUTES,
     ];
     nouns.into_iter().flatten()
 }
@@ -47,6 +52,7 @@ impl Mounted {
             Surface::Service if self.service_form => format!("/v1/Services/{{ChatServiceSid}}{path}"),
             Surface::V1 | Surface::Service => format!("/v1{path}"),
             Surface::V2010 => format!("/2010-04-01{path}"),
+            Surface::Own => format!("{OWN_MOUNT}{path}"),
             Surface::Sdk => path.to_owned(),
         }
     }

@@ -4,6 +4,8 @@
 //! On loopback the credentials are fixed and documented, so that scripts and apps keep working over a
 //! restart and a wiped folder; beyond loopback they are random.
 
+pub mod clock;
+pub mod faults;
 pub mod seed;
 pub mod token;
 

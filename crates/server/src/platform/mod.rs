@@ -17,7 +17,7 @@ pub mod text;
 
 pub use caller::{AccountNumber, Caller, Source, UserRef, Who};
 pub use change::{Change, Cx, DomainEvent, Question};
-pub use clock::Clock;
+pub use clock::{Clock, ClockState, Move};
 pub use config::{Config, Limits};
 pub use error::{Error, Outcome, Refusal};
 pub use form::Form;

@@ -55,6 +55,8 @@ pub enum Surface {
     Service,
     /// The 2010 API at `/2010-04-01`.
     V2010,
+    /// Operations of Tertulia's own at `/tertulia/v1`, with the same credentials as REST.
+    Own,
     /// The SDK's requests, tunnelled, at their full path.
     Sdk,
 }

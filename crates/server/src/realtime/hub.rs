@@ -50,6 +50,10 @@ pub enum Post {
         /// The position of the user's own list at which the right to read was found.
         own: i64,
     },
+    /// The clock was moved: what is due by it may be due now.
+    Tick,
+    /// The connection is to be cut, without a word.
+    Cut,
 }
 
 /// A mailbox, as the hub sees it: posting never waits.
@@ -69,6 +73,26 @@ pub enum Watch {
     Part(Part),
     /// The server's own look at the user's list: every move of it, and every removal.
     Own,
+}
+
+/// Whose connections are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One user's.
+    User(Sid<User>),
+    /// Those of all users of an account.
+    Account(AccountNumber),
+    /// All.
+    Everybody,
+}
+
+impl Whose {
+    fn includes(self, account: Option<AccountNumber>) -> bool {
+        match self {
+            Self::Account(wanted) => account == Some(wanted),
+            Self::User(_) | Self::Everybody => true,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -270,6 +294,20 @@ impl<M: Mail> Hub<M> {
         let own = topics.flat_map(|topic| &topic.watchers).filter(|watcher| watcher.watch == Watch::Own);
         for reader in own.filter(|reader| reader.mail.hears_typing_of(typist)) {
             reader.mail.post(Post::Typing(packet.clone()));
+        }
+    }
+
+    /// Puts the same into every connection of a user, or of every user of an account (all accounts without
+    /// one): each has a watcher of its own on its user's list. Gives how many there were.
+    pub fn post(&self, whose: Whose, post: &Post) -> usize {
+        let own = |topic: &&Topic<M>| whose.includes(topic.account);
+        let watchers = |topic: &Topic<M>| {
+            let own = topic.watchers.iter().filter(|watcher| watcher.watch == Watch::Own);
+            own.inspect(|watcher| watcher.mail.post(post.clone())).count()
+        };
+        match whose {
+            Whose::User(user) => self.topics.get(&mine(user)).map_or(0, watchers),
+            Whose::Account(_) | Whose::Everybody => self.topics.values().filter(own).map(watchers).sum(),
         }
     }
 

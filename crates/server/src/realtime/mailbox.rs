@@ -133,7 +133,7 @@ fn weight(post: &Post) -> (usize, usize) {
     match post {
         Post::Packet { packet, .. } | Post::Typing(packet) => (1, packet.len()),
         Post::Own { .. } => (1, 0),
-        Post::Answer(_) | Post::Subscribed { .. } => (0, 0),
+        Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut => (0, 0),
     }
 }
 

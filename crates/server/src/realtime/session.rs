@@ -90,6 +90,8 @@ pub enum CloseReason {
     Malformed,
     /// The mailbox overflowed.
     TooSlow,
+    /// A fault was asked for: the socket is dropped without a close frame.
+    Cut,
 }
 
 /// How long before `exp` the client is warned.
@@ -263,7 +265,9 @@ impl Session {
             Post::Packet { stream, part, packet } if self.subscribed.contains_key(&(stream, part)) => {
                 vec![Effect::Send(packet)]
             }
-            Post::Packet { .. } | Post::Own { ended: None, .. } => Vec::new(),
+            // What is due is looked after behind every input.
+            Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
+            Post::Cut => self.end(CloseReason::Cut),
             Post::Typing(packet) => vec![Effect::Send(packet)],
             Post::Own { upto, ended: Some(conversation) } => {
                 let lost = [

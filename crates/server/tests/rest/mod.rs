@@ -13,3 +13,4 @@ mod routes;
 mod sdk;
 mod races;
 mod together;
+mod dev;

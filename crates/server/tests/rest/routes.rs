@@ -23,6 +23,7 @@ struct Things {
     user: String,
     role: String,
     key: String,
+    fault: String,
 }
 
 impl Things {
@@ -40,6 +41,7 @@ impl Things {
             user: sid(&owner.get("/v1/Users/ana").is(200)),
             role: sid(&owner.post("/v1/Roles", &role).is(201)),
             key: sid(&owner.post(&keys, &[]).is(201)),
+            fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
             conversation,
         }
     }
@@ -51,7 +53,8 @@ impl Things {
             .replace("{ChatServiceSid}", service)
             .replace("{AccountSid}", &self.account)
             .replace("{ConversationSid}", &self.conversation)
-            .replace("{UserSid}", &self.user);
+            .replace("{UserSid}", &self.user)
+            .replace("{Id}", &self.fault);
         if let Some(at) = path.find("{Sid}") {
             let collection = path[..at].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let thing = match collection {
@@ -78,6 +81,8 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "CreateConversationParticipant" | "CreateUser" => &[("Identity", "bruno")],
         "CreateRole" => &[("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")],
         "UpdateRole" => &[("Permission", "createConversation")],
+        "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
+        "UpdateClock" => &[("Freeze", "false")],
         "CreateService" => &[("FriendlyName", "x")],
         _ => &[],
     }

@@ -99,6 +99,12 @@ impl World {
         Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, |_| {}))
     }
 
+    /// Two nodes on one PostgreSQL database, each with a clock of its own; `None` when there is none.
+    pub(crate) fn two_nodes(test: &str) -> Option<[Self; 2]> {
+        let url = testkit::fresh_database(test)?;
+        Some([(); 2].map(|()| Self::on(Engine::Postgres { url: url.clone() }, |_| {})))
+    }
+
     /// On a database that outlives the world.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         Self::on(Engine::Sqlite { folder: folder.to_owned() }, |_| {})
@@ -107,13 +113,19 @@ impl World {
     fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
-        // A connection looks at its account's clock at least this often.
-        config.realtime.ping_seconds = 1;
         set(&mut config);
-        RUNTIME.block_on(Self::open(engine, config))
+        RUNTIME.block_on(Self::open(engine, config, true))
     }
 
-    async fn open(engine: Engine, config: Config) -> Self {
+    /// Without dev mode: the owner does not exist, the other account does.
+    pub(crate) fn without_dev_mode(set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::defaults();
+        config.http.listen.set_port(0);
+        set(&mut config);
+        RUNTIME.block_on(Self::open(Engine::SqliteMemory, config, false))
+    }
+
+    async fn open(engine: Engine, config: Config, is_dev: bool) -> Self {
         let begin = Timestamp::parse(BEGIN).expect("a date").plus_micros(678_901);
         let clock = Clock::frozen(begin);
         let dev = DevCredentials::fixed();
@@ -121,7 +133,7 @@ impl World {
             engine,
             clock: clock.clone(),
             seal_keys: vec![SealKey::new([7; 32])],
-            dev: Some(dev.clone()),
+            dev: is_dev.then(|| dev.clone()),
             record: None,
         };
         let app = App::open(config, options).await.expect("the service opens");
