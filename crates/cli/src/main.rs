@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod clock;
 mod chat;
+mod clock;
 mod dev;
 mod env;
 mod facts;
@@ -27,9 +27,9 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Chat(Box<chat::Chat>),
     Clock(clock::Clock),
     Fault(fault::Fault),
-    Chat(Box<chat::Chat>),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -39,9 +39,9 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
-        Command::Chat(command) => chat::run(*command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)
