@@ -38,7 +38,8 @@ pub(crate) async fn storm() -> Outcome<()> {
     println!("{CLIENTS} clients come back at once after SIGKILL, with {} subscriptions each", 3 * CONVERSATIONS);
     println!("{:>10}  {:>12}  {:>8}  {:>19}", "upgrades/s", "all live", "slowest", "server ms/reconnect");
     for rate in [0, UPGRADES_PER_SECOND] {
-        let server = Server::start(&folder.0, &[("TERTULIA__HTTP__UPGRADES_PER_SECOND", rate.to_string())]).await?;
+        let bound = (rate > 0).then(|| ("TERTULIA__HTTP__UPGRADES_PER_SECOND", rate.to_string()));
+        let server = Server::start(&folder.0, bound.as_slice()).await?;
         let (before, begun) = (cpu(server.pid())?, Instant::now());
         let mut tasks = JoinSet::new();
         for number in 0..CLIENTS {
