@@ -16,7 +16,7 @@ use tertulia_store::StreamId;
 
 use super::attachments::Rights;
 use super::hub::Post;
-use super::news::Part;
+use super::news::{Part, shared_in};
 use crate::http::chain;
 use crate::tokens::{Admission, Refused};
 
@@ -68,8 +68,9 @@ pub enum Effect {
         /// The request.
         request: TunnelledRequest,
     },
-    /// Stop watching a conversation's streams.
-    Detach(StreamId, Part),
+    /// Stop watching an object, unless it was subscribed to by a right that was found at this position of
+    /// the user's own list or later.
+    Detach(StreamId, Part, i64),
     /// Close the websocket, after what was sent before.
     Close(CloseReason),
 }
@@ -147,8 +148,11 @@ impl Session {
         }
     }
 
-    /// Takes an input in. The effects are to be performed in order.
+    /// Takes an input in. The effects are to be performed in order; after a [`Effect::Close`] there are none.
     pub fn input(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
         let mut effects = match input {
             Input::Packet(bytes) => self.packet(&bytes),
             Input::Text => self.malformed("packets are binary messages, not text"),
@@ -167,6 +171,9 @@ impl Session {
 
     /// The connection cannot keep up.
     pub fn overflow(&mut self) -> Vec<Effect> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
         self.end(CloseReason::TooSlow)
     }
 
@@ -269,17 +276,12 @@ impl Session {
             Post::Cut => self.end(CloseReason::Cut),
             Post::Typing(packet) => vec![Effect::Send(packet)],
             Post::Own { upto, ended: Some(conversation) } => {
-                let lost = [
-                    (super::news::talk(conversation), Part::Document),
-                    (super::news::talk(conversation), Part::Messages),
-                    (super::news::roster(conversation), Part::Whole),
-                ];
                 // A removal that comes late says nothing of a right that was found after it.
-                let held = lost.into_iter().filter(|object| match self.subscribed.get(object) {
+                let held = shared_in(conversation).into_iter().filter(|object| match self.subscribed.get(object) {
                     Some(own) if own < upto => self.subscribed.remove(object).is_some(),
                     _ => false,
                 });
-                held.map(|(stream, part)| Effect::Detach(stream, part)).collect()
+                held.map(|(stream, part)| Effect::Detach(stream, part, upto)).collect()
             }
             Post::Answer(packet) => vec![Effect::Send(packet)],
             Post::Subscribed { stream, part, own } => {

@@ -16,7 +16,7 @@ use futures_util::SinkExt;
 use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::hub::Watch;
+use super::establish::{leave, lose};
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
 use super::presence::Counted;
@@ -190,10 +190,9 @@ impl Connection {
                 Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
                 Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
-                Effect::Detach(stream, part) => {
+                Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
-                        self.app.hub().detach(stream, Watch::Part(part), mailbox);
-                        mailbox.detached(stream, Watch::Part(part));
+                        lose(&mut self.app.hub(), mailbox, stream, part, upto);
                     }
                 }
                 Effect::Close(reason) => return Box::pin(self.close(reason)).await,
@@ -402,10 +401,7 @@ impl Connection {
         self.answering = None;
         self.counted = None;
         let Some(mailbox) = &self.mailbox else { return };
-        let mut hub = self.app.hub();
-        for (stream, watch) in mailbox.take_attached() {
-            hub.detach(stream, watch, mailbox);
-        }
+        leave(&mut self.app.hub(), mailbox);
     }
 
     fn record(&self, direction: Direction, bytes: &[u8]) {
