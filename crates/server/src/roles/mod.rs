@@ -123,6 +123,11 @@ impl Permissions {
         Self(self.0 | 1 << permission as u32)
     }
 
+    /// What is in this set or in the other.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether it is in the set.
     pub const fn allow(self, permission: Permission) -> bool {
         self.0 & 1 << permission as u32 != 0

@@ -15,7 +15,7 @@ use crate::participants::commands::{take_out, with_conversations};
 use crate::participants::{self, Participant};
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
-use crate::roles::commands::may_in_service;
+use crate::roles::commands::may_to_user;
 use crate::roles::{self, Permission, Scope};
 use crate::services::{self, Service};
 
@@ -320,6 +320,11 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Whether it says nothing; then nothing changes, and nobody is told.
+    pub const fn is_empty(&self) -> bool {
+        self.friendly_name.is_none() && self.attributes.is_none() && self.role.is_none()
+    }
+
     /// Holds the patch against the limits.
     pub fn check(&self, attributes_max: usize) -> Outcome<()> {
         if let Some(Some(name)) = &self.friendly_name {
@@ -349,6 +354,9 @@ impl Change for UpdateUser {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
         let service = services::commands::resolve(cx, self.service).await?;
         let before = get(cx, &service, &self.key).await?;
+        if self.patch.is_empty() {
+            return Ok(before);
+        }
         may_edit(cx, &before).await?;
         self.patch.check(cx.limits.attributes_bytes_max)?;
         if let Some(role) = self.patch.role {
@@ -365,8 +373,8 @@ impl Change for UpdateUser {
 
 async fn may_edit(cx: &mut Cx<'_, '_>, user: &User) -> Outcome<()> {
     let is_own = cx.caller.user().is_some_and(|own| own.sid == user.sid);
-    match may_in_service(cx, Permission::EditAnyUserInfo).await {
-        Err(_) if is_own => may_in_service(cx, Permission::EditOwnUserInfo).await,
+    match may_to_user(cx, user.sid, Permission::EditAnyUserInfo).await {
+        Err(Error::Refused(_)) if is_own => may_to_user(cx, user.sid, Permission::EditOwnUserInfo).await,
         outcome => outcome,
     }
 }

@@ -6,7 +6,7 @@ use tertulia_server::accounts::commands::FindAccount;
 use tertulia_server::conversations::Conversation;
 use tertulia_server::conversations::queries::{Lock, find_even_removed, mark_removed};
 use tertulia_server::participants::queries::roster;
-use tertulia_server::platform::{Caller, Change, Cx, Outcome, Question};
+use tertulia_server::platform::{AccountNumber, Caller, Change, Cx, Outcome, Question};
 
 use super::{RUNTIME, World};
 
@@ -33,6 +33,9 @@ impl Change for Mark {
     }
 }
 
+/// A conversation's position and number of participants, and whether it was deleted.
+pub(crate) type State = (i64, i64, bool);
+
 /// The SID at the end of a path.
 fn named(path: &str) -> Sid<ConversationKind> {
     Sid::parse(path.rsplit('/').next().expect("a last part")).expect("a SID")
@@ -40,11 +43,20 @@ fn named(path: &str) -> Sid<ConversationKind> {
 
 impl World {
     /// The server itself, acting for the owner.
-    pub(super) fn system(&self) -> Caller {
+    pub(crate) fn system(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
         let account = RUNTIME.block_on(app.ask(&app.nobody(), account)).expect("an answer").expect("an account");
         Caller::system(account.number, account.sid)
+    }
+
+    /// What a request that is refused must leave as it is.
+    pub(crate) async fn state(&self, conversation: Sid<ConversationKind>) -> State {
+        let app = self.app();
+        let account = AccountNumber(1);
+        let caller = Caller::system(account, Sid::parse(&self.account).expect("a SID"));
+        let (conversation, participants) = app.ask(&caller, Look(conversation)).await.expect("an answer");
+        (conversation.position, participants, conversation.removed.is_some())
     }
 
     fn look(&self, path: &str) -> (Conversation, i64) {
