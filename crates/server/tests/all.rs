@@ -8,3 +8,4 @@ mod permissions;
 mod realtime;
 mod rest;
 mod docs;
+mod port;

@@ -6,7 +6,10 @@
 mod answer;
 mod auth;
 mod log;
+pub mod peer;
+pub(crate) mod port;
 mod rest;
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -19,7 +22,7 @@ use crate::{dev, pages, realtime};
 
 pub use answer::{chain, refuse};
 pub use log::Line;
-pub use rest::{allow_origin, origin};
+pub use rest::allow_origin;
 
 /// The path that the SDK's `Twilsock.uri` option points to.
 pub const REALTIME_PATH: &str = "/v3/wsconnect";
