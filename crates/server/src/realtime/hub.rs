@@ -15,7 +15,7 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::{News, StreamId};
 
-use super::news::{Part, Told, decode, mine};
+use super::news::{Part, Told, decode, kind, mine};
 use crate::platform::AccountNumber;
 
 /// Something for one connection.
@@ -50,6 +50,8 @@ pub enum Post {
         /// The position of the user's own list at which the right to read was found.
         own: i64,
     },
+    /// What the user may read may have changed, or the user is gone.
+    Rights,
     /// The clock was moved: what is due by it may be due now.
     Tick,
     /// The connection is to be cut, without a word.
@@ -73,6 +75,8 @@ pub enum Watch {
     Part(Part),
     /// The server's own look at the user's list: every move of it, and every removal.
     Own,
+    /// The server's own look at what the roles of a chat service allow.
+    Rights,
 }
 
 /// Whose connections are meant.
@@ -220,6 +224,10 @@ impl<M: Mail> Hub<M> {
 
     /// Takes news in, from this node or from the bus.
     pub fn news(&mut self, news: &News) -> Option<Need> {
+        if news.stream.kind == kind::RIGHTS {
+            self.look_again(news.stream);
+            return None;
+        }
         let topic = self.topics.get_mut(&news.stream)?;
         let Some(told) = decode(&news.events) else { return topic.doubt(news.stream) };
         let piece = Piece { after: news.after, upto: news.upto, told };
@@ -243,13 +251,27 @@ impl<M: Mail> Hub<M> {
 
     /// News of the stream were dropped on their way here.
     pub fn doubt(&mut self, stream: StreamId) -> Option<Need> {
+        if stream.kind == kind::RIGHTS {
+            self.look_again(stream);
+            return None;
+        }
         self.topics.get_mut(&stream)?.doubt(stream)
+    }
+
+    /// There is no position to compare: whoever hangs on these rights looks at them again.
+    fn look_again(&self, rights: StreamId) {
+        let watchers = self.topics.get(&rights).into_iter().flat_map(|topic| &topic.watchers);
+        watchers.for_each(|watcher| watcher.mail.post(Post::Rights));
     }
 
     /// The position after which the store must be read, and for which account, if a hole is open or
     /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
     /// until [`Hub::fill`] or [`Hub::give_up`].
     pub fn begin_read(&mut self, stream: StreamId, in_any_case: bool) -> Option<(AccountNumber, i64)> {
+        if stream.kind == kind::RIGHTS {
+            self.look_again(stream);
+            return None;
+        }
         let topic = self.topics.get_mut(&stream)?;
         let (account, held) = (topic.account?, topic.held?);
         let is_needed = in_any_case || topic.is_uncertain || !topic.parked.is_empty();
@@ -398,6 +420,7 @@ impl<M: Mail> Watcher<M> {
                     self.mail.post(Post::Packet { stream, part, packet: told.packet.clone() });
                 }
             }
+            Watch::Rights => {}
             Watch::Own => {
                 let new = piece.told.iter().filter(|told| told.position > self.at);
                 let mut ended = new.filter_map(|told| told.ended).peekable();
@@ -406,6 +429,9 @@ impl<M: Mail> Watcher<M> {
                 }
                 for conversation in ended {
                     self.mail.post(Post::Own { upto: piece.upto, ended: Some(conversation) });
+                }
+                if piece.told.iter().any(|told| told.part == Part::Rights && told.position > self.at) {
+                    self.mail.post(Post::Rights);
                 }
             }
         }

@@ -14,6 +14,7 @@ use tertulia_protocol::sid::User;
 use tertulia_store::StreamId;
 
 use super::hub::{Mail, Post, Watch};
+use super::news::Part;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,10 @@ struct Inner {
     bytes: usize,
     is_given_up: bool,
     own_position: i64,
+    /// How often rights may have changed.
+    rights_count: u64,
+    /// Streams of conversations whose documents are watched by the right of a role.
+    by_role: HashSet<StreamId>,
     /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
     attached: HashSet<(StreamId, Watch)>,
     waker: Option<Waker>,
@@ -107,6 +112,27 @@ impl Mailbox {
         self.lock().own_position
     }
 
+    /// How often what the user may read may have changed: a right of a role that was read in a snapshot from
+    /// before may be out of date.
+    pub fn rights_count(&self) -> u64 {
+        self.lock().rights_count
+    }
+
+    /// Whether the hub delivers this here.
+    pub fn is_attached(&self, stream: StreamId, watch: Watch) -> bool {
+        self.lock().attached.contains(&(stream, watch))
+    }
+
+    /// Notes that this conversation's document is watched by the right of a role.
+    pub fn leans_on_role(&self, stream: StreamId) {
+        self.lock().by_role.insert(stream);
+    }
+
+    /// Streams of conversations whose documents are watched by the right of a role.
+    pub fn leaning(&self) -> Vec<StreamId> {
+        self.lock().by_role.iter().copied().collect()
+    }
+
     /// Notes that the hub delivers this here from now on.
     pub fn attached(&self, stream: StreamId, watch: Watch) {
         self.lock().attached.insert((stream, watch));
@@ -114,7 +140,11 @@ impl Mailbox {
 
     /// Notes that it no longer does.
     pub fn detached(&self, stream: StreamId, watch: Watch) {
-        self.lock().attached.remove(&(stream, watch));
+        let mut inner = self.lock();
+        inner.attached.remove(&(stream, watch));
+        if watch == Watch::Part(Part::Document) {
+            inner.by_role.remove(&stream);
+        }
     }
 
     /// Everything that the hub delivers here, for the connection's end.
@@ -132,7 +162,7 @@ impl Mailbox {
 fn weight(post: &Post) -> (usize, usize) {
     match post {
         Post::Packet { packet, .. } | Post::Typing(packet) => (1, packet.len()),
-        Post::Own { .. } => (1, 0),
+        Post::Own { .. } | Post::Rights => (1, 0),
         Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut => (0, 0),
     }
 }
@@ -147,6 +177,9 @@ impl Mail for Arc<Mailbox> {
         }
         if let Post::Own { upto, .. } = &post {
             inner.own_position = *upto;
+        }
+        if post == Post::Rights {
+            inner.rights_count += 1;
         }
         let (packets, bytes) = weight(&post);
         inner.packets += packets;

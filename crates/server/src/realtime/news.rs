@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sid::{Conversation, Service, User};
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
 use tertulia_store::{News, StreamId};
 
@@ -16,6 +16,9 @@ pub mod kind {
     pub const MINE: u8 = 3;
     /// Name, attributes and reachability of a user.
     pub const INFO: u8 = 4;
+    /// What the roles of a chat service allow. It has no positions and no objects: every piece of news says
+    /// "look again", and so does every doubt.
+    pub const RIGHTS: u8 = 5;
 }
 
 /// The stream of a conversation's messages and document.
@@ -38,6 +41,11 @@ pub fn info(user: Sid<User>) -> StreamId {
     StreamId { kind: kind::INFO, key: user.number() }
 }
 
+/// The stream that tells when the roles of a chat service allow something else.
+pub fn rights(service: Sid<Service>) -> StreamId {
+    StreamId { kind: kind::RIGHTS, key: service.number() }
+}
+
 /// The stream whose positions an object's events carry.
 pub fn stream_of(object: Object) -> StreamId {
     match object {
@@ -58,6 +66,8 @@ pub enum Part {
     Messages = 1,
     /// The whole of a stream that has one object only.
     Whole = 2,
+    /// No object: what somebody may read has changed.
+    Rights = 3,
 }
 
 /// Which part of its stream an object is.
@@ -96,6 +106,16 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
     News { stream, after, upto, events: bytes.into() }
 }
 
+/// News that rights have changed: in a user's own list the user's, at the position `after + 1`; in `rights` those
+/// of everybody in the chat service, without a position.
+pub fn rights_changed(stream: StreamId, after: i64) -> News {
+    let upto = after + 1;
+    let mut bytes = vec![Part::Rights as u8];
+    bytes.extend_from_slice(&upto.to_be_bytes());
+    bytes.extend_from_slice(&[0; 16 + 4]);
+    News { stream, after, upto, events: bytes.into() }
+}
+
 fn ended(event: &Event) -> Option<Sid<Conversation>> {
     match (event.object, &event.change) {
         (Object::MyConversations(_), ObjectChange::Removed(ItemKey::Key(key))) => Sid::parse(key).ok(),
@@ -122,6 +142,7 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
             0 => Part::Document,
             1 => Part::Messages,
             2 => Part::Whole,
+            3 => Part::Rights,
             _ => return None,
         };
         let position = i64::from_be_bytes(head[1..9].try_into().ok()?);
@@ -156,6 +177,12 @@ mod tests {
         assert_eq!(told.iter().map(|told| told.position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
         assert!(told[1].packet.ends_with(b"]}"));
+    }
+
+    #[test]
+    fn a_change_of_rights_is_news_without_a_packet() {
+        let told = decode(&rights_changed(mine(Sid::from_number(1)), 6).events).unwrap();
+        assert_eq!(told, [Told { position: 7, part: Part::Rights, ended: None, packet: Bytes::new() }]);
     }
 
     #[test]

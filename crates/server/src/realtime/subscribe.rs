@@ -17,10 +17,10 @@ use tertulia_protocol::sync::{
 use tertulia_store::StreamId;
 
 use super::bus::follow;
-use super::hub::{Attached, Mail, Post, Watch};
+use super::hub::{Attached, Hub, Mail, Post, Watch};
 use super::mailbox::Mailbox;
-use super::news::{mine, part_of, stream_of};
-use super::objects::{Snapshot, Standing};
+use super::news::{Part, mine, part_of, rights, stream_of};
+use super::objects::{NoLongerReadable, Right, Snapshot, Standing};
 use crate::App;
 use crate::platform::{Caller, Error, Outcome, Question, Reply};
 use crate::users;
@@ -117,11 +117,12 @@ impl Subscriber {
             if waiting.is_empty() {
                 return Ok(());
             }
+            let rights_count = self.mailbox.rights_count();
             let entries = waiting.iter().map(|at| (objects[*at], request.requests[*at].last_event_id)).collect();
             let (answers, own) = self.app.ask(&self.caller, Snapshot { entries, events_max }).await?;
             let mut overtaken = Vec::new();
             for (at, answer) in waiting.into_iter().zip(answers) {
-                if !self.settle(&request.requests[at], &request.correlation_id, answer, own) {
+                if !self.settle(&request.requests[at], &request.correlation_id, answer, (own, rights_count)) {
                     overtaken.push(at);
                 }
             }
@@ -136,13 +137,14 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Answers one entry; `false` when the snapshot was overtaken and must be taken again.
+    /// Answers one entry; `false` when the snapshot was overtaken and must be taken again. The position of the
+    /// user's own list in it, and how often rights had changed before, say how old it is.
     fn settle(
         &self,
         entry: &SubscriptionEntry,
         correlation: &Number,
         answer: Result<Standing, Code>,
-        own: i64,
+        (own, rights_count): (i64, u64),
     ) -> bool {
         let standing = match answer {
             Ok(standing) => standing,
@@ -165,6 +167,12 @@ impl Subscriber {
             if self.mailbox.own_position() > own || !hub.reaches(stream, standing.position) {
                 return false;
             }
+            if standing.right == Right::Role {
+                if !self.watches_rights(&mut hub) || self.mailbox.rights_count() != rights_count {
+                    return false;
+                }
+                self.mailbox.leans_on_role(stream);
+            }
             replay.into_iter().for_each(|post| self.mailbox.post(post));
             self.say(&SubscriptionAnswer::Established(standing.position), correlation, entry);
             self.mailbox.post(Post::Subscribed { stream, part, own });
@@ -175,6 +183,32 @@ impl Subscriber {
             follow(&self.app, need);
         }
         true
+    }
+
+    /// Whether the connection has heard of changed rights up to now. If not, it does from now on.
+    fn watches_rights(&self, hub: &mut Hub<Arc<Mailbox>>) -> bool {
+        let Some(user) = self.caller.user() else { return true };
+        let stream = rights(user.service);
+        if self.mailbox.is_attached(stream, Watch::Rights) {
+            return true;
+        }
+        hub.open(stream);
+        self.mailbox.attached(stream, Watch::Rights);
+        hub.attach(stream, self.caller.account, Watch::Rights, &self.mailbox, 0);
+        hub.close(stream);
+        false
+    }
+
+    /// Reads again what was opened by the right of a role, and ends what is no longer the user's to read.
+    /// Gives that; nothing when the user is gone.
+    pub async fn look_again(&self) -> Outcome<Option<Vec<StreamId>>> {
+        let lost = self.app.ask(&self.caller, NoLongerReadable(self.mailbox.leaning())).await?;
+        for stream in lost.iter().flatten() {
+            let watch = Watch::Part(Part::Document);
+            self.app.hub().detach(*stream, watch, &self.mailbox);
+            self.mailbox.detached(*stream, watch);
+        }
+        Ok(lost)
     }
 
     fn fail(&self, entry: &SubscriptionEntry, correlation: &Number, code: Code) {

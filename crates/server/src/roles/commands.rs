@@ -3,6 +3,7 @@
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Role as RoleKind, Service, User};
 
+use super::events::RightsChanged;
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
 use crate::platform::page::OLDEST;
@@ -198,7 +199,9 @@ impl Change for UpdateRole {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
         let (_, role) = self.named.find(cx).await?;
         let permissions = Permissions::named(&self.permissions, role.scope)?;
-        Ok(queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?)
+        let updated = queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?;
+        cx.emit(&RightsChanged { service: role.service });
+        Ok(updated)
     }
 }
 
@@ -221,6 +224,9 @@ impl Change for DeleteRole {
         if in_use {
             return Err(Refusal::InUse.into());
         }
-        queries::delete(cx.tx, &role).await
+        queries::delete(cx.tx, &role).await?;
+        // Nobody holds it, and a token may still name it.
+        cx.emit(&RightsChanged { service: role.service });
+        Ok(())
     }
 }

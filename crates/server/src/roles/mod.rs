@@ -6,6 +6,7 @@
 pub mod queries;
 pub mod commands;
 pub mod http;
+pub mod events;
 
 use tertulia_protocol::sid::{Role as RoleKind, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};

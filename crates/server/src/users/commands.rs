@@ -5,7 +5,7 @@ use tertulia_protocol::sid::{
 };
 use tertulia_protocol::{Code, Sid, Timestamp};
 
-use super::events::Updated;
+use super::events::{Deleted, Updated};
 use super::queries::{self, NewUser};
 use super::{Refusal, User};
 use crate::conversations::Conversation;
@@ -167,7 +167,9 @@ impl Change for DeleteUser {
         if first_conversation(cx, &user).await?.is_some() {
             return Ok(false);
         }
+        let (position, _) = queries::bump_mine(cx.tx, user.account, user.sid, 0).await?;
         queries::remove(cx.tx, &user, cx.now).await?;
+        cx.emit(&Deleted { user: user.sid, after: position - 1 });
         Ok(true)
     }
 }
@@ -365,6 +367,10 @@ impl Change for UpdateUser {
         // Read once more under the lock: another change may have been committed since it was found.
         let before = queries::lock(cx.tx, &before).await?.ok_or(Refusal::NotFound)?;
         let changed = changed(&before, &self.patch, cx.now);
+        if changed.role != before.role {
+            // Whoever reads by the former role is told in the order of the user's own list.
+            queries::bump_mine(cx.tx, before.account, before.sid, 0).await?;
+        }
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
         cx.emit(&Updated { before, after: after.clone() });
         Ok(after)

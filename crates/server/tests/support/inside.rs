@@ -6,7 +6,7 @@ use tertulia_server::accounts::commands::FindAccount;
 use tertulia_server::conversations::Conversation;
 use tertulia_server::conversations::queries::{Lock, find_even_removed, mark_removed};
 use tertulia_server::participants::queries::roster;
-use tertulia_server::platform::{AccountNumber, Caller, Change, Cx, Outcome, Question};
+use tertulia_server::platform::{Caller, Change, Cx, Outcome, Question};
 
 use super::{RUNTIME, World};
 
@@ -44,18 +44,22 @@ fn named(path: &str) -> Sid<ConversationKind> {
 impl World {
     /// The server itself, acting for the owner.
     pub(crate) fn system(&self) -> Caller {
+        RUNTIME.block_on(self.system_soon())
+    }
+
+    /// The same, within a story.
+    pub(crate) async fn system_soon(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
-        let account = RUNTIME.block_on(app.ask(&app.nobody(), account)).expect("an answer").expect("an account");
+        let account = app.ask(&app.nobody(), account).await.expect("an answer").expect("an account");
         Caller::system(account.number, account.sid)
     }
 
     /// What a request that is refused must leave as it is.
     pub(crate) async fn state(&self, conversation: Sid<ConversationKind>) -> State {
         let app = self.app();
-        let account = AccountNumber(1);
-        let caller = Caller::system(account, Sid::parse(&self.account).expect("a SID"));
-        let (conversation, participants) = app.ask(&caller, Look(conversation)).await.expect("an answer");
+        let system = self.system_soon().await;
+        let (conversation, participants) = app.ask(&system, Look(conversation)).await.expect("an answer");
         (conversation.position, participants, conversation.removed.is_some())
     }
 

@@ -182,9 +182,17 @@ impl World {
 
     /// The same, with a `deployment_role_sid`, if there is one, and unlike every other token of that identity.
     pub(crate) fn token_with_role(&self, identity: &str, role: Option<Sid<Role>>) -> String {
-        let secret = Secret::new(self.dev.secret.clone());
         let grant = ChatGrant::new(self.service.clone());
-        let grant = role.iter().fold(grant, |grant, role| grant.deployment_role(role.to_string()));
+        self.mint(identity, role.iter().fold(grant, |grant, role| grant.deployment_role(role.to_string())))
+    }
+
+    /// An Access Token for another chat service of the account.
+    pub(crate) fn token_in(&self, service: &str, identity: &str) -> String {
+        self.mint(identity, ChatGrant::new(service))
+    }
+
+    fn mint(&self, identity: &str, grant: ChatGrant) -> String {
+        let secret = Secret::new(self.dev.secret.clone());
         let mint = Mint::new(self.account.clone(), self.dev.key.to_string(), &secret).identity(identity).grant(grant);
         let suffix = TOKENS.fetch_add(1, Ordering::Relaxed).to_string();
         let minted = mint.ttl(4 * 3600).jti_suffix(suffix).sign(self.clock.machine().seconds());
