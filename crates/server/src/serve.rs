@@ -87,8 +87,8 @@ impl Server {
         let connections = async {
             let _ = (&mut serving).await;
             self.app.connections_ended().await;
-            self.app.give_lease_back().await;
         };
+        let connections = async { tokio::join!(self.app.give_lease_back(), connections) };
         if timeout(DRAIN_PATIENCE, connections).await.is_err() {
             serving.abort();
         }
