@@ -236,6 +236,8 @@ impl<'w> Stage<'w> {
         let case = self.case;
         let what = || format!("{} {}: {}, by {by:?}, holding {held:?}", case.operation, case.standing, case.text);
         if !is_right {
+            // Something may have been done that leaves no stage for what follows.
+            self.strike().await;
             let wanted = if is_done { "to be done".to_owned() } else { format!("{:?}", case.refused) };
             return Err(format!("{}: wanted {wanted}, got {status} {code}", what()));
         }

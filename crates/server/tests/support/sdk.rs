@@ -54,6 +54,14 @@ impl SdkUser<'_> {
         self.send("DELETE", path, None)
     }
 
+    /// The same user with a `deployment_role_sid` in the token.
+    pub(crate) fn in_role(mut self, role: &str) -> Self {
+        let user = self.caller.user().expect("a user").clone();
+        let user = UserRef { role: Some(role.parse().expect("a SID")), ..user };
+        self.caller.who = Who::User(Arc::new(user));
+        self
+    }
+
     /// Who it is to the server.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
