@@ -2,6 +2,7 @@
 
 mod reachability;
 mod rights;
+mod stalled;
 mod timers;
 
 use std::time::Duration;
