@@ -177,7 +177,7 @@ fn a_foreign_name_is_free_and_a_foreign_object_cannot_be_subscribed_to(world: &W
         };
         let codes = |things: &Things| {
             let answers = world.play(world.app().ask(user.caller(), entries(things))).expect("an answer").0;
-            answers.into_iter().map(|answer| answer.err().expect("a refusal")).collect::<Vec<_>>()
+            answers.into_iter().map(|answer| answer.expect_err("a refusal")).collect::<Vec<_>>()
         };
         assert_eq!(codes(&things), codes(&nowhere));
     }
