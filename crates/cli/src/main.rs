@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod chat;
 mod clock;
 mod dev;
 mod env;
@@ -26,6 +27,7 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Chat(Box<chat::Chat>),
     Clock(clock::Clock),
     Fault(fault::Fault),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Config => {

@@ -155,7 +155,7 @@ impl Client {
     pub fn packet(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let packet = ServerPacket::parse(bytes).map_err(|fault| format!("a packet that is none: {fault}"))?;
         match packet {
-            ServerPacket::Reply { id, status, http_status, payload } => {
+            ServerPacket::Reply { id, status, http_status, payload, .. } => {
                 let Some(what) = self.pending.remove(&*id) else { return Err(format!("a reply to nothing, {id}")) };
                 self.reply(what, status.is_success(), http_status.unwrap_or(0), payload)
             }

@@ -38,7 +38,7 @@ pub struct Mailbox {
     user: Sid<User>,
     wants_typing: bool,
     bounds: Bounds,
-    room: Option<Arc<Mailroom>>,
+    mailroom: Option<Arc<Mailroom>>,
     inner: Mutex<Inner>,
 }
 
@@ -107,7 +107,7 @@ impl Held {
         }
     }
 
-    /// What counts in the room of all mailboxes: everything. A packet for many readers is one piece of
+    /// What counts in the mailroom: everything. A packet for many readers is one piece of
     /// memory, and yet counted for each: who pays for it when all but one have taken it is not known before.
     fn taken(&self) -> usize {
         size_of::<Self>()
@@ -160,9 +160,9 @@ impl Inner {
 pub struct Overflow;
 
 impl Mailbox {
-    /// An empty mailbox of a user's connection, in no room.
+    /// An empty mailbox of a user's connection, in no mailroom.
     pub fn new(user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { user, wants_typing, bounds, room: None, inner: Mutex::default() })
+        Arc::new(Self { user, wants_typing, bounds, mailroom: None, inner: Mutex::default() })
     }
 
     /// Whose connection it is.
@@ -256,7 +256,7 @@ impl Mailbox {
     }
 
     fn release(&self, taken: usize) {
-        if let Some(room) = &self.room {
+        if let Some(room) = &self.mailroom {
             room.taken.fetch_sub(taken, Ordering::Relaxed);
         }
     }
@@ -307,12 +307,12 @@ impl Mail for Arc<Mailbox> {
             inner.bytes += bytes;
             inner.taken += taken;
             inner.queue.push_back(held);
-            is_room_full = self.room.as_ref().is_some_and(|room| room.take(taken));
+            is_room_full = self.mailroom.as_ref().is_some_and(|room| room.take(taken));
         }
         let waker = inner.waker();
         drop(inner);
         waker.into_iter().for_each(Waker::wake);
-        if let Some(room) = self.room.as_ref().filter(|_| is_room_full) {
+        if let Some(room) = self.mailroom.as_ref().filter(|_| is_room_full) {
             room.relieve();
         }
     }
@@ -343,8 +343,8 @@ impl Mailroom {
 
     /// Another mailbox.
     pub fn open(self: &Arc<Self>, user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Mailbox> {
-        let room = Some(Arc::clone(self));
-        let mailbox = Arc::new(Mailbox { user, wants_typing, bounds, room, inner: Mutex::default() });
+        let mailroom = Some(Arc::clone(self));
+        let mailbox = Arc::new(Mailbox { user, wants_typing, bounds, mailroom, inner: Mutex::default() });
         let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
         if mailboxes.len() == mailboxes.capacity() {
             mailboxes.retain(|mailbox| mailbox.strong_count() > 0);

@@ -16,8 +16,9 @@ use crate::http::peer::{From, Peer, Place};
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
 const READ_BUFFER_BYTES: usize = 1024;
-/// Bytes that are gathered before they are written without waiting for more.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes that are gathered before they are written without waiting for more. The library keeps the largest
+/// buffer that it ever needed, so this is what a connection that was busy once goes on to cost.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What a connection holds of the bounds while it lives.
 pub(super) struct Seat {
