@@ -18,6 +18,7 @@ use tertulia_store::StreamId;
 
 use super::attachments::{Attachments, Packed};
 use super::hub::{Mail, Post, Watch};
+use super::news::Part;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,10 @@ struct Inner {
     taken: usize,
     is_given_up: bool,
     own_position: i64,
+    /// How often rights may have changed.
+    rights_count: u64,
+    /// Streams of conversations whose documents are watched by the right of a role.
+    by_role: Attachments,
     /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
     attached: Attachments,
     waiter: Option<(Wanted, Waker)>,
@@ -83,7 +88,7 @@ impl Held {
         match self {
             Self::Packet(packed, packet) => match packed.unpack() {
                 (stream, Watch::Part(part)) => Post::Packet { stream, part, packet },
-                (_, Watch::Own) => unreachable!("a packet is an object's"),
+                (_, Watch::Own | Watch::Rights) => unreachable!("a packet is an object's"),
             },
             Self::Other(post) => *post,
         }
@@ -96,7 +101,7 @@ impl Held {
             Self::Packet(_, packet) => (1, packet.len()),
             Self::Other(post) => match &**post {
                 Post::Typing(packet) | Post::Packet { packet, .. } => (1, packet.len()),
-                Post::Own { .. } => (1, 0),
+                Post::Own { .. } | Post::Rights => (1, 0),
                 Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut => (0, 0),
             },
         }
@@ -212,6 +217,27 @@ impl Mailbox {
         self.lock().own_position
     }
 
+    /// How often what the user may read may have changed: a right of a role that was read in a snapshot from
+    /// before may be out of date.
+    pub fn rights_count(&self) -> u64 {
+        self.lock().rights_count
+    }
+
+    /// Whether the hub delivers this here.
+    pub fn is_attached(&self, stream: StreamId, watch: Watch) -> bool {
+        self.lock().attached.contains(stream, watch)
+    }
+
+    /// Notes that this conversation's document is watched by the right of a role.
+    pub fn leans_on_role(&self, stream: StreamId) {
+        self.lock().by_role.insert(stream, Watch::Part(Part::Document));
+    }
+
+    /// Streams of conversations whose documents are watched by the right of a role.
+    pub fn leaning(&self) -> Vec<StreamId> {
+        self.lock().by_role.iter().map(|(stream, _)| stream).collect()
+    }
+
     /// Notes that the hub delivers this here from now on.
     pub fn attached(&self, stream: StreamId, watch: Watch) {
         self.lock().attached.insert(stream, watch);
@@ -219,7 +245,9 @@ impl Mailbox {
 
     /// Notes that it no longer does.
     pub fn detached(&self, stream: StreamId, watch: Watch) {
-        self.lock().attached.remove(stream, watch);
+        let mut inner = self.lock();
+        inner.attached.remove(stream, watch);
+        inner.by_role.remove(stream, watch);
     }
 
     /// Everything that the hub delivers here, for the connection's end.
@@ -263,6 +291,9 @@ impl Mail for Arc<Mailbox> {
         }
         if let Post::Own { upto, .. } = &post {
             inner.own_position = *upto;
+        }
+        if post == Post::Rights {
+            inner.rights_count += 1;
         }
         let held = Held::new(post);
         let ((packets, bytes), taken) = (held.weight(), held.taken());

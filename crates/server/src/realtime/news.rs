@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sid::{Conversation, Service, User};
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
 use tertulia_store::{News, StreamId};
 
@@ -18,6 +18,9 @@ pub mod kind {
     pub const MINE: u8 = 3;
     /// Name, attributes and reachability of a user.
     pub const INFO: u8 = 4;
+    /// What the roles of a chat service allow. It has no positions and no objects: every piece of news says
+    /// "look again", and so does every doubt.
+    pub const RIGHTS: u8 = 5;
 }
 
 /// The stream of a conversation's messages and document.
@@ -38,6 +41,11 @@ pub fn mine(user: Sid<User>) -> StreamId {
 /// The stream of a user's public facts.
 pub fn info(user: Sid<User>) -> StreamId {
     StreamId { kind: kind::INFO, key: user.number() }
+}
+
+/// The stream that tells when the roles of a chat service allow something else.
+pub fn rights(service: Sid<Service>) -> StreamId {
+    StreamId { kind: kind::RIGHTS, key: service.number() }
 }
 
 /// The stream whose positions an object's events carry.
@@ -78,12 +86,14 @@ pub enum Part {
     Messages = 1,
     /// The whole of a stream that has one object only.
     Whole = 2,
+    /// No object: what somebody may read has changed.
+    Rights = 3,
 }
 
 impl Part {
     /// The part with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Document, Self::Messages, Self::Whole].into_iter().find(|part| *part as u8 == number)
+        [Self::Document, Self::Messages, Self::Whole, Self::Rights].into_iter().find(|part| *part as u8 == number)
     }
 }
 
@@ -153,6 +163,16 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
     News { stream, after, upto, events: bytes.into() }
 }
 
+/// News that rights have changed: in a user's own list the user's, at the position `after + 1`; in `rights` those
+/// of everybody in the chat service, without a position.
+pub fn rights_changed(stream: StreamId, after: i64) -> News {
+    let upto = after + 1;
+    let mut bytes = vec![Part::Rights as u8];
+    bytes.extend_from_slice(&upto.to_be_bytes());
+    bytes.extend_from_slice(&[0; 16 + 4]);
+    News { stream, after, upto, events: bytes.into() }
+}
+
 /// The conversation that its user can no longer read, when an event of the own list tells that.
 pub fn ended(event: &Event) -> Option<Sid<Conversation>> {
     match (event.object, &event.change) {
@@ -209,6 +229,12 @@ mod tests {
         assert_eq!(told.iter().map(|told| told.position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
         assert!(told[1].packet.ends_with(b"]}"));
+    }
+
+    #[test]
+    fn a_change_of_rights_is_news_without_a_packet() {
+        let told = decode(&rights_changed(mine(Sid::from_number(1)), 6).events).unwrap();
+        assert_eq!(told, [Told { position: 7, part: Part::Rights, ended: None, packet: Bytes::new() }]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Input {
     },
     /// This object is no longer subscribed to.
     Cancelled(StreamId, Part),
+    /// The user was deleted.
+    UserGone,
     /// The server shuts down.
     ShutDown,
     /// Something came into the mailbox.
@@ -68,6 +70,8 @@ pub enum Effect {
         /// The request.
         request: TunnelledRequest,
     },
+    /// Look again at what is read by the right of a role, and whether the user is still there.
+    LookAgain,
     /// Stop watching an object, unless it was subscribed to by a right that was found at this position of
     /// the user's own list or later.
     Detach(StreamId, Part, i64),
@@ -84,6 +88,8 @@ pub enum CloseReason {
     Refused,
     /// The token is dead.
     Expired,
+    /// The user was deleted; who comes back with a good token comes as another one.
+    UserGone,
     /// The server shuts down.
     ShutDown,
     /// Bytes that are no packet.
@@ -161,6 +167,7 @@ impl Session {
                 self.subscribed.remove(&(stream, part));
                 Vec::new()
             }
+            Input::UserGone => self.end(CloseReason::UserGone),
             Input::ShutDown => self.end(CloseReason::ShutDown),
             Input::Post(post) => self.post(post),
             Input::Tick => Vec::new(),
@@ -240,8 +247,14 @@ impl Session {
             effects.extend(self.end(CloseReason::Refused));
             return effects;
         }
+        let is_other_role = current.user.role != next.user.role;
         self.state = State::Live { admission: next, warned: false };
-        vec![send(plain_reply(id, &Status::ok()))]
+        let mut effects = vec![send(plain_reply(id, &Status::ok()))];
+        if is_other_role {
+            // Before the answer: what the former role opened is not told after it.
+            effects.insert(0, Effect::LookAgain);
+        }
+        effects
     }
 
     /// The client hears the documented code and its name; the log has the exact reason.
@@ -273,6 +286,7 @@ impl Session {
             }
             // What is due is looked after behind every input.
             Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
+            Post::Rights => vec![Effect::LookAgain],
             Post::Cut => self.end(CloseReason::Cut),
             Post::Typing(packet) => vec![Effect::Send(packet)],
             Post::Own { upto, ended: Some(conversation) } => {

@@ -17,8 +17,9 @@ use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::establish::{leave, lose};
+use super::hub::Post;
 use super::mailbox::{Bounds, Mailbox, Overflow};
-use super::news::{part_of, stream_of};
+use super::news::{Part, part_of, stream_of};
 use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
@@ -71,7 +72,7 @@ enum Writing {
 /// What the connection woke up for.
 enum Woken {
     Message(Option<Result<Message, axum::Error>>),
-    Post(Result<super::hub::Post, Overflow>),
+    Post(Result<Post, Overflow>),
     Answered(Answered),
     Time,
     ShutDown,
@@ -167,7 +168,7 @@ impl Connection {
     }
 
     /// Takes a post, and those that wait behind it.
-    async fn posts(&mut self, first: super::hub::Post) -> Result<(), ()> {
+    async fn posts(&mut self, first: Post) -> Result<(), ()> {
         self.input(Input::Post(first)).await?;
         for _ in 1..POSTS_AT_ONCE {
             let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) else { break };
@@ -190,6 +191,7 @@ impl Connection {
                 Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
                 Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
+                Effect::LookAgain => Box::pin(self.look_again()).await?,
                 Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
                         lose(&mut self.app.hub(), mailbox, stream, part, upto);
@@ -199,6 +201,30 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Rights may have changed. What was posted before is taken in before: it may have begun what ends now.
+    async fn look_again(&mut self) -> Result<(), ()> {
+        while let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) {
+            if post != Post::Rights {
+                self.input(Input::Post(post)).await?;
+            }
+        }
+        let Some(subscriber) = self.subscriber() else { return Ok(()) };
+        match subscriber.look_again().await {
+            Ok(None) => self.input(Input::UserGone).await,
+            Ok(Some(lost)) => {
+                for stream in lost {
+                    self.input(Input::Cancelled(stream, Part::Document)).await?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Better no connection than one that hears what it may not.
+                refuse(&error, Surface::Sdk, "");
+                Err(())
+            }
+        }
     }
 
     fn answer(&self, id: String, request: TunnelledRequest) -> Option<Answering> {
@@ -366,6 +392,7 @@ impl Connection {
         let (code, text) = match reason {
             CloseReason::Goodbye | CloseReason::Refused => (1000, ""),
             CloseReason::Expired => (1000, "the token has expired"),
+            CloseReason::UserGone => (1000, "the user was deleted"),
             CloseReason::ShutDown => (1001, "the server is going away"),
             CloseReason::Malformed => (1002, "not a packet"),
             CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
@@ -425,7 +452,7 @@ async fn perform(
     (tunnel::answer(&subscriber.app, &subscriber.caller, origin, request).await, Vec::new())
 }
 
-async fn received(mailbox: Option<&Mailbox>) -> Result<super::hub::Post, Overflow> {
+async fn received(mailbox: Option<&Mailbox>) -> Result<Post, Overflow> {
     match mailbox {
         Some(mailbox) => mailbox.receive().await,
         None => pending().await,

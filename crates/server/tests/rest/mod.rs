@@ -10,6 +10,7 @@ mod keys;
 mod pages;
 mod errors;
 mod routes;
+mod foreign;
 mod sdk;
 mod races;
 mod together;
