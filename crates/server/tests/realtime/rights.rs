@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use serde_json::json;
 use tertulia_client::sid::Conversation as ConversationKind;
-use tertulia_client::{Client, Conversation, Disconnected, Error, ObjectType, Sid, Subscription};
+use tertulia_client::{Client, Conversation, Disconnected, Error, ObjectType, Options, Sid, Subscription};
 use tertulia_server::roles::commands::{Named, UpdateRole};
 
 use super::{room, soon};
@@ -207,7 +207,8 @@ fn the_users_of_a_deleted_service_are_disconnected(world: &World) {
     let second = world.second_service();
     let path = format!("/Client/v2/Services/{second}/Conversations");
     world.play(async {
-        let client = Client::connect(&world.uri(), world.token_in(&second, "alice")).await.unwrap();
+        let client =
+            Client::connect_with(&world.uri(), world.token_in(&second, "alice"), Options::once()).await.unwrap();
         let mut own = client.subscribe_own().await.unwrap();
         assert_eq!(client.request("POST", &path, Some(&json!({}))).await.unwrap().0, 201);
         world.owner.delete(&format!("/v1/Services/{second}")).is(204);
