@@ -14,4 +14,5 @@ macro_rules! migration {
 }
 
 /// Every migration, in ascending order. One that has been released never changes.
-pub const MIGRATIONS: &[Migration] = &[migration!(1, "0001_first.sql", "first")];
+pub const MIGRATIONS: &[Migration] =
+    &[migration!(1, "0001_first.sql", "first"), migration!(4, "0004_keys.sql", "keys")];
