@@ -9,13 +9,18 @@ import conversations from './features/conversations.mjs';
 import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
 import participants from './features/participants.mjs';
+import reachability from './features/reachability.mjs';
 import restart from './features/restart.mjs';
 import start from './features/start.mjs';
+import timers from './features/timers.mjs';
 import tokens from './features/tokens.mjs';
 import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
-const FEATURES = [start, conversations, messages, participants, horizons, users, typing, tokens, restart, convergence];
+const FEATURES = [
+  start, conversations, messages, participants, horizons, users, reachability, timers, typing, tokens, restart,
+  convergence,
+];
 
 /// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
 /// options for the server of a test; with `only`, just the tests of these titles.

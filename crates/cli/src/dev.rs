@@ -139,7 +139,7 @@ impl Dev {
     fn announce(&self, server: &Server) -> anyhow::Result<()> {
         let app = server.app();
         let dev = app.dev.as_ref().context("dev mode has credentials")?;
-        let facts = Facts::of(reachable(server.address()), dev);
+        let facts = Facts::of(reachable(server.address()), server.is_secure(), dev);
         if !self.ephemeral {
             facts.keep(&self.data)?;
         }

@@ -32,11 +32,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Of a server that listens at `address` with these credentials.
-    pub(crate) fn of(address: SocketAddr, dev: &DevCredentials) -> Self {
+    /// Of a server that listens at `address`, with TLS or without, with these credentials.
+    pub(crate) fn of(address: SocketAddr, is_secure: bool, dev: &DevCredentials) -> Self {
+        let s = if is_secure { "s" } else { "" };
         Self {
-            url: format!("http://{address}"),
-            twilsock_uri: format!("ws://{address}{}", tertulia_server::http::REALTIME_PATH),
+            url: format!("http{s}://{address}"),
+            twilsock_uri: format!("ws{s}://{address}{}", tertulia_server::http::REALTIME_PATH),
             account_sid: dev.account.to_string(),
             auth_token: dev.auth_token.clone(),
             api_key: dev.key.to_string(),

@@ -1,5 +1,6 @@
 //! The running service: what every request and every connection shares.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -14,13 +15,16 @@ use crate::accounts::commands::Install;
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
+use crate::http::peer::{Place, Places};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
+use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
+use crate::timers;
 
 /// The running service.
 pub struct App {
@@ -46,7 +50,10 @@ pub struct App {
     pub faults: Option<Arc<Faults>>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
+    /// Who is connected to this node.
+    pub presence: Arc<Presence>,
     hub: SharedHub,
+    places: Arc<Places>,
     connections: Arc<Semaphore>,
     connection_numbers: AtomicU64,
     draining: watch::Sender<bool>,
@@ -113,6 +120,7 @@ impl App {
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
+            presence: Presence::new(options.clock.clone()),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
@@ -123,6 +131,7 @@ impl App {
             faults,
             recorder,
             hub: SharedHub::default(),
+            places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),
             connection_numbers: AtomicU64::new(0),
             draining: watch::Sender::new(false),
@@ -141,6 +150,8 @@ impl App {
         tokio::spawn(bus::sweep(Arc::clone(&app)));
         tokio::spawn(Self::tick(Arc::clone(&app)));
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
+        tokio::spawn(timers::run(Arc::clone(&app)));
+        tokio::spawn(presence::run(Arc::clone(&app)));
         Ok(app)
     }
 
@@ -155,6 +166,13 @@ impl App {
             return None;
         }
         Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// A place for one more connection of an address, unless it has too many. In dev mode there is no bound:
+    /// everybody is this machine.
+    pub fn take_place(&self, address: IpAddr) -> Option<Arc<Place>> {
+        let max = if self.dev.is_some() { 0 } else { self.config.http.connections_per_address_max };
+        self.places.take(address, max)
     }
 
     /// Waits until the last connection has let go.

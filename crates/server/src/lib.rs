@@ -12,6 +12,7 @@ pub mod keys;
 pub mod services;
 pub mod roles;
 pub mod users;
+pub mod presence;
 pub mod conversations;
 pub mod participants;
 pub mod messages;
@@ -28,6 +29,7 @@ pub mod pages;
 
 mod app;
 mod serve;
+mod timers;
 
 pub use app::{App, OpenError, Options};
 pub use serve::{Server, StartError};

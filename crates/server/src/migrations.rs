@@ -14,5 +14,9 @@ macro_rules! migration {
 }
 
 /// Every migration, in ascending order. One that has been released never changes.
-pub const MIGRATIONS: &[Migration] =
-    &[migration!(1, "0001_first.sql", "first"), migration!(4, "0004_keys.sql", "keys")];
+pub const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_first.sql", "first"),
+    migration!(2, "0002_timers.sql", "timers"),
+    migration!(3, "0003_presences.sql", "presences"),
+    migration!(4, "0004_keys.sql", "keys"),
+];

@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::App;
-use crate::http::router;
+use crate::http::tls::{self, Tls, TlsError};
+use crate::http::{port, router};
 
 /// How long connections may take to end, once the server goes away.
 const DRAIN_PATIENCE: Duration = Duration::from_millis(1400);
@@ -20,7 +21,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 pub struct Server {
     app: Arc<App>,
     address: SocketAddr,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
+    is_secure: bool,
 }
 
 /// Why a port cannot be listened on.
@@ -29,6 +31,9 @@ pub enum StartError {
     /// Somebody else listens there.
     #[error("port {port} of {ip} is in use; stop what listens there, or choose another port with --port (0 takes a free one)", port = .0.port(), ip = .0.ip())]
     PortInUse(SocketAddr),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The operating system refuses for another reason.
     #[error("cannot listen on {address}: {cause}")]
     Bind {
@@ -43,23 +48,29 @@ impl Server {
     /// Binds the port of the configuration and serves.
     pub async fn start(app: Arc<App>) -> Result<Self, StartError> {
         let address = app.config.http.listen;
+        let tls = Tls::open(&app.config.tls)?;
+        let is_secure = tls.is_some();
         let listener = TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
             std::io::ErrorKind::AddrInUse => StartError::PortInUse(address),
             _ => StartError::Bind { address, cause },
         })?;
         let address = listener.local_addr().map_err(|cause| StartError::Bind { address, cause })?;
-        let mut draining = app.draining();
         let router = router(Arc::clone(&app));
-        let serving = tokio::spawn(async move {
-            let drained = async move { drop(draining.wait_for(|draining| *draining).await) };
-            axum::serve(listener, router).with_graceful_shutdown(drained).await
-        });
-        Ok(Self { app, address, serving })
+        if let Some(tls) = &tls {
+            tokio::spawn(tls::keep_fresh(Arc::clone(&app), Arc::clone(tls)));
+        }
+        let serving = tokio::spawn(port::serve(listener, Arc::clone(&app), router, tls));
+        Ok(Self { app, address, serving, is_secure })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// The service.
@@ -77,6 +88,7 @@ impl Server {
             let _ = (&mut serving).await;
             self.app.connections_ended().await;
         };
+        let connections = async { tokio::join!(self.app.give_lease_back(), connections) };
         if timeout(DRAIN_PATIENCE, connections).await.is_err() {
             serving.abort();
         }

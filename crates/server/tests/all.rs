@@ -7,3 +7,4 @@ mod support;
 mod realtime;
 mod rest;
 mod docs;
+mod port;

@@ -11,7 +11,9 @@ use crate::workspace::Workspace;
 pub(crate) fn check() -> Result<(), String> {
     let workspace = Workspace::read_whole()?;
     let config = Config::parse(&config_text(&workspace.root)?)?;
-    let packages = packages(&workspace.metadata);
+    let used = Workspace::used_packages()?;
+    let mut packages = packages(&workspace.metadata);
+    packages.retain(|package| package.own || used.contains(&format!("{} v{}", package.name, package.version)));
     let mut faults = banned(&packages, &config);
     faults.extend(licences(&packages, &config));
     faults.extend(duplicates(&packages, &config));

@@ -1,5 +1,6 @@
 //! What `cargo metadata` says about the workspace.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -34,6 +35,21 @@ impl Workspace {
             serde_json::from_slice(&output.stdout).map_err(|error| format!("what cargo metadata says: {error}"))?;
         let path = |name: &str| PathBuf::from(metadata[name].as_str().unwrap_or_default());
         Ok(Workspace { root: path("workspace_root"), target: path("target_directory"), metadata })
+    }
+
+    /// Every package that is built for some target, as `name vVersion`. Cargo.lock, and so the metadata, holds
+    /// more: what a dependency would take with a feature that nobody asks for.
+    pub(crate) fn used_packages() -> Result<BTreeSet<String>, String> {
+        let mut command = cargo();
+        command.args(["tree", "--workspace", "--target", "all", "--edges", "normal,build,dev"]);
+        command.args(["--prefix", "none", "--format", "{p}"]);
+        let output = command.output().map_err(|error| format!("cargo tree: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let words = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        Ok(text.lines().map(words).collect())
     }
 
     /// The `tertulia` of the dev profile.

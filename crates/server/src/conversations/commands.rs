@@ -1,11 +1,11 @@
 //! Transactions of conversations: entering one with one's rights, and creating, changing, deleting it.
 
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation as ConversationKind, Service as ServiceKind};
+use tertulia_protocol::{Sid, Timestamp};
 
 use super::events::ConversationEvent;
 use super::queries::{self, Filter, Lock};
-use super::{Conversation, Patch, Refusal, State};
+use super::{Conversation, Patch, Reason, Refusal, State};
 use crate::accounts;
 use crate::messages;
 use crate::participants::queries::Roster;
@@ -221,8 +221,65 @@ impl Change for UpdateConversation {
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
-        cx.emit(&ConversationEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
+        let (before, told) = (Box::new(before), Box::new(after.clone()));
+        cx.emit(&ConversationEvent::Updated { before, after: told, reason: Reason::Api });
         Ok(after)
+    }
+}
+
+/// Does what a conversation's timers say by now. Asked under the row's lock, so of several nodes that come
+/// for it one changes the state, and a message that was faster keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunTimer(pub Sid<ConversationKind>);
+
+impl Change for RunTimer {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let found = queries::find_even_removed(cx.tx, cx.caller.account, self.0, Lock::Row).await?;
+        let Some(before) = found.filter(|found| found.removed.is_none()) else { return Ok(()) };
+        let Some((state, _)) = before.due().filter(|(_, at)| *at <= cx.now) else {
+            return queries::note_due(cx.tx, &before).await;
+        };
+        // No activity: the closed timer goes on counting from where the inactive one began.
+        let changed = Conversation { state, state_since: cx.now, updated: cx.now, ..before.clone() };
+        let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
+        let (before, after) = (Box::new(before), Box::new(after));
+        cx.emit(&ConversationEvent::Updated { before, after, reason: Reason::Timer });
+        Ok(())
+    }
+}
+
+/// Conversations or accounts that are looked at in one piece, for timers.
+const DUE_BATCH: i64 = 100;
+
+/// When the first timer of each account is due, for some of the accounts after one.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstDue(pub AccountNumber);
+
+impl Question for FirstDue {
+    type Out = Vec<(AccountNumber, Timestamp)>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let mut firsts: Self::Out = Vec::new();
+        while (firsts.len() as i64) < DUE_BATCH {
+            let after = firsts.last().map_or(self.0, |(account, _)| *account);
+            let Some(first) = queries::first_due(cx.tx, after).await? else { break };
+            firsts.push(first);
+        }
+        Ok(firsts)
+    }
+}
+
+/// Some conversations of the caller's account whose timers have run out by now.
+#[derive(Clone, Copy, Debug)]
+pub struct DueConversations;
+
+impl Question for DueConversations {
+    type Out = Vec<Sid<ConversationKind>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        queries::due_by(cx.tx, cx.caller.account, cx.now, DUE_BATCH).await
     }
 }
 

@@ -4,7 +4,7 @@ use tertulia_protocol::Timestamp;
 use tertulia_protocol::sync::{DocumentData, Event, LastMessage, Object, ObjectChange, StateData, data};
 use tertulia_store::News;
 
-use super::Conversation;
+use super::{Conversation, Reason};
 use crate::platform::DomainEvent;
 use crate::realtime::news;
 
@@ -17,6 +17,8 @@ pub enum ConversationEvent {
         before: Box<Conversation>,
         /// As it is.
         after: Box<Conversation>,
+        /// Why.
+        reason: Reason,
     },
     /// It was deleted, and its participants have been told.
     Removed {
@@ -57,7 +59,7 @@ pub fn document_updated(conversation: &Conversation) -> Event {
 impl DomainEvent for ConversationEvent {
     fn news(&self, now: Timestamp) -> Vec<News> {
         let (after, event) = match self {
-            Self::Updated { before, after } => {
+            Self::Updated { before, after, .. } => {
                 debug_assert_eq!(before.position + 1, after.position);
                 (after, document_updated(after))
             }

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod http;
 pub mod sdk;
 pub mod events;
+#[cfg(test)]
+mod tests;
 
 use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service, User};
 use tertulia_protocol::{Code, Sid, Timestamp};
@@ -82,7 +84,7 @@ pub struct Conversation {
     pub last_index: i64,
     /// The newest message's own date, which an importer may have set.
     pub last_message_at: Option<Timestamp>,
-    /// What the timers count from: when a message last came, or state or timers were set.
+    /// What the timers count from: when a message last came, or somebody set state or timers.
     pub active_at: Timestamp,
     /// Messages that are not removed.
     pub messages_count: i64,
@@ -92,16 +94,61 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// When its timers run out, counted from the last activity; only for timers that are set.
+    /// When its timers run out, counted from the last activity; only for timers that run.
     pub fn timer_dates(&self) -> [(&'static str, Option<Timestamp>); 2] {
-        let from = self.active_at.max(self.state_since);
-        let due = |timer: &Option<String>| {
-            let seconds = text::duration_seconds(timer.as_deref()?)?;
-            Some(from.plus_micros(seconds.saturating_mul(1_000_000)))
-        };
-        let inactive = if self.state == State::Active { due(&self.inactive_timer) } else { None };
-        let closed = if self.state == State::Closed { None } else { due(&self.closed_timer) };
+        let [inactive, closed] = self.timers_in(self.state, self.active_at);
         [("date_inactive", inactive), ("date_closed", closed)]
+    }
+
+    /// Which state a timer brings next, and when.
+    pub fn due(&self) -> Option<(State, Timestamp)> {
+        self.due_in(self.state, self.active_at)
+    }
+
+    /// The same, for the conversation as a message that comes now makes it.
+    pub(super) fn due_after_message(&self, now: Timestamp) -> Option<(State, Timestamp)> {
+        self.due_in(State::Active, now)
+    }
+
+    /// What is active becomes inactive first, if it can: a closed timer that runs out earlier closes it then.
+    fn due_in(&self, state: State, active_at: Timestamp) -> Option<(State, Timestamp)> {
+        let [inactive, closed] = self.timers_in(state, active_at);
+        let inactive = inactive.map(|at| (State::Inactive, at));
+        inactive.or_else(|| closed.map(|at| (State::Closed, at)))
+    }
+
+    fn timers_in(&self, state: State, active_at: Timestamp) -> [Option<Timestamp>; 2] {
+        let runs_out = |timer: &Option<String>| {
+            let seconds = text::duration_seconds(timer.as_deref()?)?;
+            Some(active_at.plus_micros(seconds.saturating_mul(1_000_000)))
+        };
+        match state {
+            State::Active => [runs_out(&self.inactive_timer), runs_out(&self.closed_timer)],
+            State::Inactive => [None, runs_out(&self.closed_timer)],
+            State::Closed => [None, None],
+        }
+    }
+}
+
+/// Why a conversation changed: what applications are told with a change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Somebody asked for it.
+    Api,
+    /// A message came.
+    Event,
+    /// A timer ran out.
+    Timer,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Event => "EVENT",
+            Self::Timer => "TIMER",
+        }
     }
 }
 
@@ -224,10 +271,15 @@ impl Patch {
     }
 }
 
+/// Seconds of the shortest timer there is.
+pub const TIMER_SECONDS_MIN: i64 = 60;
+/// Seconds of the shortest closed timer.
+const CLOSED_TIMER_SECONDS_MIN: i64 = 600;
+
 /// Holds both timers against their least lengths; an account's default timers obey the same rule.
 pub fn check_timers(inactive: &Option<Option<String>>, closed: &Option<Option<String>>) -> Outcome<()> {
-    check_timer(inactive, 60, Code::InactiveTimerTooShort, Code::InactiveTimerInvalid)?;
-    check_timer(closed, 600, Code::ClosedTimerTooShort, Code::ClosedTimerInvalid)
+    check_timer(inactive, TIMER_SECONDS_MIN, Code::InactiveTimerTooShort, Code::InactiveTimerInvalid)?;
+    check_timer(closed, CLOSED_TIMER_SECONDS_MIN, Code::ClosedTimerTooShort, Code::ClosedTimerInvalid)
 }
 
 /// A timer is an ISO 8601 duration; nothing, `""` and `PT0S` take it away.

@@ -64,8 +64,8 @@ static LIST_BETWEEN_BACK: Sql = Sql::new(concat!(
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
     "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created_by_user, ",
-    "created, updated, active_at, position, last_index, messages_count, purged) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, -1, 0, 0) ",
+    "created, updated, active_at, due, position, last_index, messages_count, purged) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, -1, 0, 0) ",
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
@@ -75,13 +75,13 @@ static NAME_TAKEN: Sql = Sql::new(
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE conversations SET friendly_name = $3, unique_name = $4, attributes = $5, messaging_service_sid = $6, ",
     "state = $7, state_since = $8, inactive_timer = $9, closed_timer = $10, bindings = $11, created = $12, ",
-    "updated = $13, active_at = $14, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
+    "updated = $13, active_at = $14, due = $15, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
 static TAKE_INDEX: Sql = Sql::new(concat!(
     "UPDATE conversations SET last_index = last_index + 1, position = position + 1, messages_count = messages_count + 1, ",
-    "last_message_at = $3, active_at = $4, state_since = CASE WHEN state = 'active' THEN state_since ELSE $4 END, ",
-    "state = 'active' ",
+    "last_message_at = $3, active_at = $4, due = $5, ",
+    "state_since = CASE WHEN state = 'active' THEN state_since ELSE $4 END, state = 'active' ",
     "WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
@@ -92,7 +92,7 @@ static TAKE_POSITION: Sql = Sql::new(concat!(
 ));
 static MARK_REMOVED: Sql = Sql::new(concat!(
     "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, created_by = '', created_by_user = NULL, ",
-    "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL WHERE account = $1 AND sid = $2 RETURNING ",
+    "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL, due = NULL WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
 static TO_PURGE: Sql = Sql::new(
@@ -113,6 +113,15 @@ static OPEN_AMONG: Sql = Sql::pair(
     "SELECT sid FROM conversations WHERE account = $1 AND sid = ANY($2) \
      AND state <> 'closed' AND removed IS NULL ORDER BY sid",
 );
+
+// One row an account: the index is read in leaps, not as a whole.
+static FIRST_DUE: Sql = Sql::new(
+    "SELECT account, due FROM conversations WHERE due IS NOT NULL AND account > $1 ORDER BY account, due LIMIT 1",
+);
+static DUE: Sql = Sql::new(
+    "SELECT sid FROM conversations WHERE account = $1 AND due IS NOT NULL AND due <= $2 ORDER BY due, sid LIMIT $3",
+);
+static SET_DUE: Sql = Sql::new("UPDATE conversations SET due = $3 WHERE account = $1 AND sid = $2");
 
 fn read(row: &Row) -> Outcome<Conversation> {
     let mut columns = Columns::of("conversations", row);
@@ -140,6 +149,10 @@ fn read(row: &Row) -> Outcome<Conversation> {
         messages_count: columns.take()?,
         removed: columns.opt_time()?,
     })
+}
+
+fn moment(due: Option<(State, Timestamp)>) -> P<'static> {
+    due.map(|(_, at)| at.micros()).into()
 }
 
 /// Whether a row that is found is also locked against other writers until the commit.
@@ -235,6 +248,7 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conve
         new.created.micros().into(),
         new.updated.micros().into(),
         new.active_at.micros().into(),
+        moment(new.due()),
     ];
     tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
 }
@@ -264,6 +278,7 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Opt
         conversation.created.micros().into(),
         conversation.updated.micros().into(),
         conversation.active_at.micros().into(),
+        moment(conversation.due()),
     ];
     match tx.query_one(&UPDATE, &values).await {
         Err(Failure::Conflict { .. }) => Ok(None),
@@ -272,7 +287,7 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Opt
 }
 
 /// Takes the next message index and position in one statement: commit order is index order. `dated` is
-/// the message's own date, `now` when it came.
+/// the message's own date, `now` when it came. The conversation must be locked.
 pub async fn take_index(
     tx: &mut Tx<'_>,
     conversation: &Conversation,
@@ -280,7 +295,8 @@ pub async fn take_index(
     now: Timestamp,
 ) -> Outcome<Conversation> {
     let (account, sid) = (conversation.account, conversation.sid.as_str());
-    let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into()];
+    let due = moment(conversation.due_after_message(now));
+    let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into(), due];
     read(&tx.query_one(&TAKE_INDEX, &values).await?)
 }
 
@@ -345,4 +361,29 @@ pub async fn open_among(
     let sids: Vec<&str> = sids.iter().map(Sid::as_str).collect();
     let rows = tx.query(&OPEN_AMONG, &[account.into(), P::Texts(&sids)]).await?;
     rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}
+
+/// The next account after this one in which a timer runs, and when the first of them is due.
+pub async fn first_due(tx: &mut Tx<'_>, after: AccountNumber) -> Outcome<Option<(AccountNumber, Timestamp)>> {
+    let Some(row) = tx.query_opt(&FIRST_DUE, &[after.into()]).await? else { return Ok(None) };
+    let mut columns = Columns::of("conversations", &row);
+    Ok(Some((AccountNumber(columns.take()?), columns.time()?)))
+}
+
+/// Some of an account's conversations whose timers are due, the earliest first.
+pub async fn due_by(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    now: Timestamp,
+    limit: i64,
+) -> Outcome<Vec<Sid<ConversationKind>>> {
+    let rows = tx.query(&DUE, &[account.into(), now.micros().into(), limit.into()]).await?;
+    rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}
+
+/// Notes anew when a conversation's timers are due; nobody is told.
+pub async fn note_due(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<()> {
+    let values = [conversation.account.into(), conversation.sid.as_str().into(), moment(conversation.due())];
+    tx.execute(&SET_DUE, &values).await?;
+    Ok(())
 }

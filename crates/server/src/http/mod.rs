@@ -6,7 +6,10 @@
 mod answer;
 mod auth;
 mod log;
+pub mod peer;
+pub(crate) mod port;
 mod rest;
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -20,7 +23,7 @@ use crate::{dev, pages, realtime};
 pub use answer::{chain, refuse};
 pub use auth::OPERATOR;
 pub use log::Line;
-pub use rest::{ACCOUNT_HEADER, allow_origin, origin};
+pub use rest::{ACCOUNT_HEADER, allow_origin};
 
 /// The path that the SDK's `Twilsock.uri` option points to.
 pub const REALTIME_PATH: &str = "/v3/wsconnect";

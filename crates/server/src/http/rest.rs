@@ -1,16 +1,21 @@
 //! A REST request, from its bytes to its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
 use tertulia_protocol::sid::{Account, Service};
 use tertulia_protocol::{Code, Sid};
+use tokio::time::timeout;
 
 use super::answer::refuse;
 use super::auth::authenticate;
 use super::log::Line;
+use super::peer::{From, Peer};
 use crate::platform::{AccountNumber, Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, Who, ids};
 use crate::router::{self, Found, Mounted};
 use crate::{App, accounts, keys};
@@ -54,6 +59,7 @@ struct Noted {
 
 async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcome<Reply> {
     let (parts, body) = request.into_parts();
+    let from = from(app, &parts)?;
     let path = parts.uri.path();
     let (mounted, params) = match Method::parse(parts.method.as_str()).map(|method| router::find_rest(method, path)) {
         Some(Found::Route(mounted, params)) => (mounted, params),
@@ -72,16 +78,13 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     let caller = for_account(app, caller, &mounted, &params, &parts.headers).await?;
     noted.account = (caller.account != AccountNumber(0)).then_some(caller.account_sid);
     let service = named_service(&mounted, &params)?;
-    let bytes = to_bytes(body, app.config.http.body_bytes_max).await.map_err(|_| {
-        let max = app.config.http.body_bytes_max;
-        Error::refused(Code::TooLarge, format!("The body has more than {max} bytes (http.body_bytes_max)"))
-    })?;
+    let bytes = read_body(app, body).await?;
     // The helper libraries send a form's content type on GET too; a body there means nothing.
     let form = if mounted.route.method == Method::Post { Form::parse(&bytes)? } else { Form::default() };
     let call = Call {
         app: app.clone(),
         caller,
-        origin: origin(app, &parts.headers),
+        origin: from.origin,
         path: below_mount(path).to_owned(),
         params,
         query: Form::parse(parts.uri.query().unwrap_or_default().as_bytes())?,
@@ -97,6 +100,25 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         outcome.unwrap_or_else(|error| refuse(&error, Surface::V1, below_mount(path)))
     };
     Ok(faults.around(&caller, parts.method.as_str(), path, perform).await)
+}
+
+/// Where a request comes from. Every connection of the port says it.
+fn from(app: &App, parts: &Parts) -> Outcome<From> {
+    let peer = parts.extensions.get::<Peer>();
+    let peer = peer.ok_or_else(|| Error::Broken("a request without a peer".to_owned()))?;
+    Ok(From::read(&app.config.http, peer, &parts.headers))
+}
+
+async fn read_body(app: &App, body: Body) -> Outcome<Bytes> {
+    let http = &app.config.http;
+    let time = Duration::from_secs(http.body_seconds.into());
+    let read = timeout(time, to_bytes(body, http.body_bytes_max)).await.map_err(|_| {
+        Error::parameter(format!("The body did not come within {} seconds (http.body_seconds)", http.body_seconds))
+    })?;
+    read.map_err(|_| {
+        let max = http.body_bytes_max;
+        Error::refused(Code::TooLarge, format!("The body has more than {max} bytes (http.body_bytes_max)"))
+    })
 }
 
 fn header_bytes<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
@@ -135,15 +157,6 @@ async fn for_account(
         return Err(accounts::Refusal::Unnamed.into());
     }
     app.standing_in(&caller, named).await
-}
-
-/// Scheme and host of absolute URLs: the configured ones, else the request's own.
-pub fn origin(app: &App, headers: &HeaderMap) -> String {
-    if !app.config.http.public_url.is_empty() {
-        return app.config.http.public_url.trim_end_matches('/').to_owned();
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}")
 }
 
 fn below_mount(path: &str) -> &str {

@@ -54,7 +54,8 @@ impl Change for SendMessage {
             removed: None,
         };
         queries::insert(cx.tx, &message).await?;
-        cx.emit(&MessageEvent::Added { conversation: Box::new(conversation), after: Box::new(message.clone()) });
+        let (before, conversation) = (Box::new(room.conversation), Box::new(conversation));
+        cx.emit(&MessageEvent::Added { before, conversation, after: Box::new(message.clone()) });
         Ok(message)
     }
 }

@@ -13,8 +13,11 @@ use crate::realtime::news;
 /// Something happened to a message. The list comes first, then the document's `lastMessage`.
 #[derive(Clone, Debug)]
 pub enum MessageEvent {
-    /// It was sent.
+    /// It was sent. Where that changed the conversation's state, the reason is
+    /// [`Reason::Event`](crate::conversations::Reason).
     Added {
+        /// The conversation as it was.
+        before: Box<Conversation>,
         /// The conversation as it is.
         conversation: Box<Conversation>,
         /// The message.
@@ -97,7 +100,7 @@ fn told(message: &Message, position: i64) -> impl Iterator<Item = Event> + use<>
 impl DomainEvent for MessageEvent {
     fn news(&self, now: Timestamp) -> Vec<News> {
         let (conversation, position, events) = match self {
-            Self::Added { conversation, after } => {
+            Self::Added { conversation, after, .. } => {
                 let mut events = replay(std::slice::from_ref(after), after.created_pos - 1, None);
                 events.push(document_updated(conversation));
                 (after.conversation, after.created_pos, events)

@@ -16,6 +16,8 @@ pub const DEFAULTS: &str = include_str!("../../../../config.default.toml");
 pub struct Config {
     /// The listening port.
     pub http: Http,
+    /// TLS on the listening port.
+    pub tls: TlsConfig,
     /// Where data is kept.
     pub store: StoreConfig,
     /// How Access Tokens are checked.
@@ -38,8 +40,29 @@ pub struct Http {
     pub public_url: String,
     /// Largest REST body, bytes.
     pub body_bytes_max: usize,
-    /// Connections at the same time.
+    /// Websockets at the same time.
     pub connections_max: usize,
+    /// Connections that are no websocket, or not yet, at the same time.
+    pub plain_connections_max: usize,
+    /// Connections of one address at the same time; 0: no bound.
+    pub connections_per_address_max: usize,
+    /// Seconds in which something must come of a connection that is no websocket.
+    pub idle_seconds: u32,
+    /// Seconds that a body may take.
+    pub body_seconds: u32,
+    /// Proxies whose `X-Forwarded-…` headers are believed.
+    #[serde(deserialize_with = "crate::http::peer::networks")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// TLS on the listening port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// File with the chain of certificates, PEM; empty: no TLS.
+    pub certificate: String,
+    /// File with the private key, PEM.
+    pub key: String,
 }
 
 /// Which engine.
@@ -80,12 +103,18 @@ pub struct Tokens {
 pub struct Realtime {
     /// Seconds between pings.
     pub ping_seconds: u32,
+    /// Origins of pages that may connect; `*` is any.
+    pub allowed_origins: Vec<String>,
     /// Seconds that typing lasts.
     pub typing_seconds: u32,
     /// Packets that wait for a slow reader.
     pub mailbox_packets_max: usize,
     /// Bytes that wait for a slow reader.
     pub mailbox_bytes_max: usize,
+    /// Seconds that a user may be away and still be shown as online.
+    pub offline_after_seconds: i64,
+    /// Seconds that a node may be silent before its users are taken for gone.
+    pub lease_seconds: i64,
 }
 
 /// What is allowed at most.
@@ -188,9 +217,28 @@ impl Config {
                 return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
             }
         }
+        let realtime = &self.realtime;
+        if !(0..=300).contains(&realtime.offline_after_seconds) {
+            let message = format!(
+                "realtime.offline_after_seconds is {}; it must be between 0 and 300",
+                realtime.offline_after_seconds
+            );
+            return Err(ConfigError(message));
+        }
+        let least = realtime.offline_after_seconds.max(3);
+        if !(least..=600).contains(&realtime.lease_seconds) {
+            let message = format!(
+                "realtime.lease_seconds is {}; it must be between {least} and 600, and no less than realtime.offline_after_seconds",
+                realtime.lease_seconds
+            );
+            return Err(ConfigError(message));
+        }
         let counts = [
             ("http.body_bytes_max", self.http.body_bytes_max),
             ("http.connections_max", self.http.connections_max),
+            ("http.plain_connections_max", self.http.plain_connections_max),
+            ("http.idle_seconds", self.http.idle_seconds as usize),
+            ("http.body_seconds", self.http.body_seconds as usize),
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
         ];
@@ -242,6 +290,10 @@ fn set(table: &mut Table, name: &str, text: &str) -> Result<(), ConfigError> {
             let wrong = |_| ConfigError(format!("{place}: \"{text}\" is not a number"));
             Value::Integer(text.parse().map_err(wrong)?)
         }
+        Value::Array(_) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+        }
         _ => Value::String(text.to_owned()),
     };
     Ok(())
@@ -275,5 +327,8 @@ mod tests {
         assert_eq!(config.tokens.grace_seconds, 0);
         assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "soon")]).unwrap_err().contains("not a number"));
         assert!(load("", &[("TERTULIA__TOKENS__GRACE_SECONDS", "301")]).unwrap_err().contains("between 0 and 300"));
+        let offline = ("TERTULIA__REALTIME__OFFLINE_AFTER_SECONDS", "40");
+        assert!(load("", &[offline]).unwrap_err().contains("lease_seconds is 30; it must be between 40 and 600"));
+        assert!(load("", &[offline, ("TERTULIA__REALTIME__LEASE_SECONDS", "40")]).is_ok());
     }
 }

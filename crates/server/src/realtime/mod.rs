@@ -15,6 +15,7 @@ pub mod mailbox;
 pub mod news;
 pub mod items;
 pub mod objects;
+pub mod presence;
 pub mod record;
 pub mod session;
 pub mod socket;

@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -22,13 +22,16 @@ use tokio::time::{Instant, sleep_until};
 use super::hub::Watch;
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
+use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::tunnel;
 use crate::App;
-use crate::http::{origin, refuse};
+use crate::http::peer::{From, Peer, Place};
+use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
+use crate::presence::Visitor;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -42,7 +45,12 @@ const POSTS_AT_ONCE: usize = 64;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens a websocket, unless the server is full or going away: then 503, which clients try again.
-pub async fn upgrade(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+pub async fn upgrade(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if let Some(status) = app.faults.as_ref().and_then(|faults| faults.refuses_upgrade()) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         return (status, "a fault that was asked for\n").into_response();
@@ -50,13 +58,29 @@ pub async fn upgrade(State(app): State<Arc<App>>, headers: HeaderMap, upgrade: W
     let Some(permit) = app.enter_connection() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no more connections; try again\n").into_response();
     };
-    let origin = origin(&app, &headers);
+    if !may_come_from(&app, &headers) {
+        let text = "this page may not connect: its origin is not in realtime.allowed_origins\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let from = From::read(&app.config.http, &peer, &headers);
+    // Behind a proxy the address is known only now.
+    let place = match peer.place {
+        Some(place) => Some(place),
+        None => app.take_place(from.address),
+    };
+    let Some(place) = place else {
+        let text = "too many connections from this address; try again later\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let origin = from.origin;
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| Box::new(Connection::new(app, socket, origin, permit)).run())
+        .on_upgrade(move |socket| {
+            Box::new(Connection::new(app, socket, origin, Seat { _permit: permit, _place: place })).run()
+        })
 }
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -74,12 +98,19 @@ struct Connection {
     origin: String,
     session: Session,
     mailbox: Option<Arc<Mailbox>>,
+    counted: Option<Counted>,
     answering: Option<Answering>,
     last_sign_of_life: Instant,
     next_ping: Instant,
     /// Something was handed to the websocket and not flushed.
     is_dirty: bool,
+    _seat: Seat,
+}
+
+/// What a connection holds of the bounds while it lives.
+struct Seat {
     _permit: OwnedSemaphorePermit,
+    _place: Arc<Place>,
 }
 
 /// What the connection woke up for.
@@ -92,7 +123,7 @@ enum Woken {
 }
 
 impl Connection {
-    fn new(app: Arc<App>, socket: WebSocket, origin: String, permit: OwnedSemaphorePermit) -> Self {
+    fn new(app: Arc<App>, socket: WebSocket, origin: String, seat: Seat) -> Self {
         let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
         let session = Session::new(app.clock.machine(), app.installation.clone(), continuation);
         let number = app.next_connection();
@@ -106,11 +137,12 @@ impl Connection {
             origin,
             session,
             mailbox: None,
+            counted: None,
             answering: None,
             last_sign_of_life: now(),
             next_ping: now(),
             is_dirty: false,
-            _permit: permit,
+            _seat: seat,
         }
         .with_next_ping()
     }
@@ -255,6 +287,9 @@ impl Connection {
             refuse(&error, Surface::Sdk, "");
             return Err(());
         }
+        let (account, user) = (subscriber.caller.account, subscriber.caller.user());
+        self.counted =
+            user.map(|user| self.app.presence.enter(Visitor { account, user: user.sid, service: user.service }));
         Ok(())
     }
 
@@ -364,6 +399,7 @@ impl Connection {
         }
         // A subscription that is just being made ends with its answer.
         self.answering = None;
+        self.counted = None;
         let Some(mailbox) = &self.mailbox else { return };
         let mut hub = self.app.hub();
         for (stream, watch) in mailbox.take_attached() {
@@ -376,6 +412,16 @@ impl Connection {
             let client = self.session.admission().map(|admission| admission.user.identity.as_str());
             recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
         }
+    }
+}
+
+/// Browsers say which page opens a websocket; a page that is not listed stays out. Apps say nothing, and a
+/// token is asked for in any case.
+fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
+    let allowed = &app.config.realtime.allowed_origins;
+    match headers.get("origin") {
+        None => true,
+        Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
     }
 }
 

@@ -93,6 +93,9 @@ async fn update_configuration(call: Call) -> Outcome<Reply> {
         reachability_enabled: form.flag("ReachabilityEnabled")?,
     };
     let updated = call.app.perform(&call.caller, change).await?;
+    if updated.reachability_enabled {
+        call.app.presence.reconsider();
+    }
     Ok(Reply::ok(&configuration(&call, &updated)))
 }
 

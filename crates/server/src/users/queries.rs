@@ -52,6 +52,9 @@ static UPDATE: Sql = Sql::new(concat!(
     "friendly_name_pos = $8, attributes_pos = $9 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
     columns!()
 ));
+// Whether somebody is online is none of their dates' business.
+static SET_ONLINE: Sql =
+    Sql::new("UPDATE users SET online = $3, info_position = $4, online_pos = $5 WHERE account = $1 AND sid = $2");
 static BUMP_MINE: Sql = Sql::new(
     "UPDATE users SET mine_position = mine_position + 1, conversations_count = conversations_count + $3 \
      WHERE account = $1 AND sid = $2 AND (removed IS NULL OR $3 < 1) RETURNING mine_position, conversations_count",
@@ -98,7 +101,12 @@ pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<UserKind>) -
 
 /// A user as it stands now, locked against other writers until the commit.
 pub async fn lock(tx: &mut Tx<'_>, user: &User) -> Outcome<Option<User>> {
-    tx.query_opt(&FIND_LOCKED, &[user.account.into(), user.sid.as_str().into()]).await?.as_ref().map(read).transpose()
+    find_locked(tx, user.account, user.sid).await
+}
+
+/// As [`find`], and the row is locked against other writers until the commit.
+pub async fn find_locked(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<UserKind>) -> Outcome<Option<User>> {
+    tx.query_opt(&FIND_LOCKED, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
 /// The user with this identity in a service.
@@ -174,6 +182,19 @@ pub async fn update(tx: &mut Tx<'_>, user: &User) -> Outcome<Option<User>> {
         user.attributes_pos.into(),
     ];
     tx.query_opt(&UPDATE, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Stores whether a user, whose row is locked, is online, with the positions as they stand in `user`.
+pub async fn set_online(tx: &mut Tx<'_>, user: &User, online: bool) -> Outcome<()> {
+    let values = [
+        user.account.into(),
+        user.sid.as_str().into(),
+        online.into(),
+        user.info_position.into(),
+        user.online_pos.into(),
+    ];
+    tx.execute(&SET_ONLINE, &values).await?;
+    Ok(())
 }
 
 /// Takes the next position of a user's `mine`, and counts `joined` (1, 0 or -1) conversations.

@@ -1,5 +1,8 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
+mod reachability;
+mod timers;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

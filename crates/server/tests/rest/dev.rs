@@ -87,7 +87,7 @@ fn nonsense_is_refused_with_what_would_do(world: &World) {
 
 #[test]
 fn outside_dev_mode_there_is_neither_clock_nor_fault() {
-    let world = World::without_dev_mode();
+    let world = World::without_dev_mode(|_| {});
     let own = mounted().filter(|mounted| mounted.pattern().starts_with("/tertulia/v1/"));
     for mounted in own {
         let path = mounted.pattern().replace("{Id}", "1");

@@ -40,7 +40,7 @@ fn named(path: &str) -> Sid<ConversationKind> {
 
 impl World {
     /// The server itself, acting for the owner.
-    pub(super) fn system(&self) -> Caller {
+    pub(crate) fn system(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
         let account = RUNTIME.block_on(app.ask(&app.nobody(), account)).expect("an answer").expect("an account");

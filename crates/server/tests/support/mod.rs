@@ -104,6 +104,12 @@ impl World {
         Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, |_| {}))
     }
 
+    /// Two nodes on one PostgreSQL database, each with a clock of its own; `None` when there is none.
+    pub(crate) fn two_nodes(test: &str) -> Option<[Self; 2]> {
+        let url = testkit::fresh_database(test)?;
+        Some([(); 2].map(|()| Self::on(Engine::Postgres { url: url.clone() }, |_| {})))
+    }
+
     /// On a database that outlives the world.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         Self::on(Engine::Sqlite { folder: folder.to_owned() }, |_| {})
@@ -117,9 +123,10 @@ impl World {
     }
 
     /// Without dev mode: the owner does not exist, the other account does.
-    pub(crate) fn without_dev_mode() -> Self {
+    pub(crate) fn without_dev_mode(set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
+        set(&mut config);
         RUNTIME.block_on(Self::open(Engine::SqliteMemory, config, false))
     }
 

@@ -1,0 +1,215 @@
+//! Where a request comes from: the address at the other end, or what a trusted proxy says of it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::{HeaderMap, header};
+use ipnet::IpNet;
+
+use crate::platform::config::Http;
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub is_secure: bool,
+    /// Its place among the connections of its address; none for a proxy, which is many people's.
+    pub place: Option<Arc<Place>>,
+}
+
+/// What a request says of itself, as far as it is to be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct From {
+    /// Who asks.
+    pub address: IpAddr,
+    /// Scheme and host that absolute URLs begin with.
+    pub origin: String,
+    /// Whether a proxy speaks for it.
+    pub is_forwarded: bool,
+}
+
+impl From {
+    /// Of a request. `X-Forwarded-For`, `-Proto` and `-Host` count when a trusted proxy sends them; from
+    /// anybody else they are what anybody can write.
+    pub fn read(config: &Http, peer: &Peer, headers: &HeaderMap) -> Self {
+        let is_forwarded = is_trusted(config, peer.address);
+        let forwarded = |name: &str| headers.get(name).filter(|_| is_forwarded).and_then(|value| value.to_str().ok());
+        let address = match forwarded("x-forwarded-for") {
+            Some(chain) => client_of(config, chain).unwrap_or(peer.address),
+            None => peer.address,
+        };
+        Self { address, origin: origin(config, peer, headers, forwarded), is_forwarded }
+    }
+}
+
+fn origin<'h>(
+    config: &Http,
+    peer: &Peer,
+    headers: &'h HeaderMap,
+    forwarded: impl Fn(&str) -> Option<&'h str>,
+) -> String {
+    if !config.public_url.is_empty() {
+        return config.public_url.trim_end_matches('/').to_owned();
+    }
+    let scheme = match forwarded("x-forwarded-proto") {
+        Some("https") => "https",
+        Some("http") => "http",
+        _ if peer.is_secure => "https",
+        _ => "http",
+    };
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = forwarded("x-forwarded-host").filter(|host| is_host(host)).or(own).unwrap_or("localhost");
+    format!("{scheme}://{host}")
+}
+
+/// A host and perhaps a port, and nothing that would end them in a URL.
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
+}
+
+/// Whether this address is a proxy whose word counts.
+pub fn is_trusted(config: &Http, address: IpAddr) -> bool {
+    config.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical()))
+}
+
+/// The last address of the chain that is not a trusted proxy's: what stands before it anybody can write.
+fn client_of(config: &Http, chain: &str) -> Option<IpAddr> {
+    let mut addresses = chain.rsplit(',').map(|text| text.trim().parse::<IpAddr>());
+    addresses.find_map(|address| match address {
+        Ok(address) if is_trusted(config, address) => None,
+        Ok(address) => Some(Some(address)),
+        // What is no address ends what can be believed.
+        Err(_) => Some(None),
+    })?
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<HashMap<IpAddr, usize>>);
+
+/// A place that an address has taken; dropping it frees it.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    address: IpAddr,
+}
+
+impl Places {
+    /// Takes a place, unless the address has `max` already (0: no bound).
+    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Option<Arc<Place>> {
+        let address = bundled(address);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if max > 0 && *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Arc::new(Place { places: Arc::clone(self), address }))
+    }
+
+    /// Addresses that have a place.
+    pub fn addresses(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A household has a /64 of IPv6, and may take any address of it.
+fn bundled(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+/// Reads a list of addresses and networks, such as `127.0.0.1` and `10.0.0.0/8`.
+pub(crate) fn networks<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = <Vec<String> as serde::Deserialize>::deserialize(list)?;
+    let read = |text: &String| {
+        let one = text.parse::<IpAddr>().map(IpNet::from);
+        let wrong = || serde::de::Error::custom(format!("\"{text}\" is neither an address nor a network"));
+        one.or_else(|_| text.parse()).map_err(|_| wrong())
+    };
+    texts.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Config;
+
+    fn from(peer: &str, headers: &[(&'static str, &str)]) -> From {
+        let mut config = Config::defaults().http;
+        config.trusted_proxies = ["10.0.0.0/8", "192.0.2.1/32"].map(|net| net.parse().unwrap()).to_vec();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        From::read(&config, &Peer { address: peer.parse().unwrap(), is_secure: false, place: None }, &map)
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        let told = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "chat.example.com"),
+            ("host", "inside"),
+        ];
+        let trusted = from("10.1.2.3", &told);
+        assert_eq!(
+            (trusted.address.to_string().as_str(), trusted.origin.as_str()),
+            ("203.0.113.9", "https://chat.example.com")
+        );
+        let stranger = from("203.0.113.7", &told);
+        assert_eq!((stranger.address.to_string().as_str(), stranger.origin.as_str()), ("203.0.113.7", "http://inside"));
+    }
+
+    #[test]
+    fn what_stands_before_the_last_stranger_is_not_believed() {
+        for (chain, client) in [
+            ("1.1.1.1, 203.0.113.9, 10.9.9.9, 192.0.2.1", "203.0.113.9"),
+            ("203.0.113.9", "203.0.113.9"),
+            ("1.1.1.1, nonsense, 10.9.9.9", "10.1.2.3"),
+            ("10.9.9.9", "10.1.2.3"),
+            ("", "10.1.2.3"),
+        ] {
+            assert_eq!(from("10.1.2.3", &[("x-forwarded-for", chain)]).address.to_string(), client, "{chain}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_host() {
+        let told = [("x-forwarded-host", "evil.example/path?"), ("host", "inside:1")];
+        assert_eq!(from("10.1.2.3", &told).origin, "http://inside:1");
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_a_household_shares_them() {
+        let places = Arc::new(Places::default());
+        let take = |address: &str| places.take(address.parse().unwrap(), 2);
+        let first = take("2001:db8::1").unwrap();
+        let second = take("2001:db8::ffff").unwrap();
+        assert!(take("2001:db8::2").is_none());
+        assert!(take("2001:db8:1::1").is_some());
+        assert!(take("::ffff:203.0.113.1").is_some());
+        drop(first);
+        assert!(take("2001:db8::2").is_some());
+        drop(second);
+        assert_eq!(places.addresses(), 0);
+    }
+}

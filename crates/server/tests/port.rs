@@ -1,0 +1,209 @@
+//! The port under connections that are slow, many or from the wrong place: real sockets, real waiting.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use tertulia_server::platform::Config;
+
+use crate::support::World;
+
+fn connect(world: &World) -> TcpStream {
+    TcpStream::connect(world.origin.strip_prefix("http://").unwrap()).unwrap()
+}
+
+/// What comes until the server closes; nobody waits for ever.
+fn rest(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset => String::new(),
+        Err(cause) => panic!("the server neither answers nor closes: {cause}"),
+    }
+}
+
+fn said(world: &World, text: &str) -> String {
+    let mut stream = connect(world);
+    stream.write_all(text.as_bytes()).unwrap();
+    rest(&mut stream)
+}
+
+fn hurried() -> World {
+    World::sqlite_with(|config| {
+        config.http.idle_seconds = 1;
+        config.http.body_seconds = 1;
+    })
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let world = hurried();
+    assert_eq!(rest(&mut connect(&world)), "");
+}
+
+#[test]
+fn a_connection_that_says_half_a_head_is_closed() {
+    assert_eq!(said(&hurried(), "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "), "");
+}
+
+#[test]
+fn a_connection_that_has_been_answered_and_asks_no_more_is_closed() {
+    let answer = said(&hurried(), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = hurried();
+    let credentials = "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
+    let head =
+        format!("POST /v1/Conversations HTTP/1.1\r\nHost: x\r\n{credentials}\r\nContent-Length: 100\r\n\r\nFriendly");
+    let answer = said(&world, &head);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("http.body_seconds"), "{answer}");
+}
+
+#[test]
+fn a_head_has_a_bound() {
+    let world = World::sqlite();
+    let lines = "X-A: b\r\n".repeat(200);
+    assert!(said(&world, &format!("GET /healthz HTTP/1.1\r\n{lines}\r\n")).starts_with("HTTP/1.1 431"));
+    let long = "a".repeat(1_000_000);
+    assert!(said(&world, &format!("GET /healthz HTTP/1.1\r\nX-A: {long}\r\n\r\n")).starts_with("HTTP/1.1 431"));
+}
+
+/// A connection that is in: it has been answered once.
+fn settled(world: &World) -> TcpStream {
+    let mut stream = connect(world);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    stream
+}
+
+fn holds_two(set: impl FnOnce(&mut Config)) {
+    let world = World::without_dev_mode(set);
+    let (first, second) = (settled(&world), settled(&world));
+    assert!(rest(&mut connect(&world)).starts_with("HTTP/1.1 503"));
+    drop(first);
+    // The place is free once the server has seen the end.
+    let third = (0..200).find_map(|_| {
+        let mut stream = connect(&world);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        rest(&mut stream).starts_with("HTTP/1.1 200").then_some(stream)
+    });
+    assert!(third.is_some(), "a place that was left is free");
+    drop(second);
+}
+
+#[test]
+fn an_address_has_so_many_connections() {
+    holds_two(|config| config.http.connections_per_address_max = 2);
+}
+
+#[test]
+fn so_many_connections_are_no_websocket() {
+    holds_two(|config| config.http.plain_connections_max = 2);
+}
+
+/// The status of an upgrade.
+fn upgrade(world: &World, header: &str) -> String {
+    let mut stream = connect(world);
+    write!(
+        stream,
+        "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n"
+    )
+    .unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[9..]).into_owned()
+}
+
+#[test]
+fn a_page_that_is_not_listed_opens_no_websocket() {
+    let world =
+        World::sqlite_with(|config| config.realtime.allowed_origins = vec!["https://app.example.com".to_owned()]);
+    for (header, status) in [
+        ("", "101"),
+        ("Origin: https://app.example.com\r\n", "101"),
+        ("Origin: https://evil.example.com\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+    ] {
+        assert_eq!(upgrade(&world, header), status, "{header}");
+    }
+}
+
+#[test]
+fn behind_a_proxy_urls_and_addresses_are_the_clients() {
+    let set = |config: &mut Config| {
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.http.connections_per_address_max = 1;
+    };
+    let world = World::without_dev_mode(set);
+    let told = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "chat.example.com")];
+    let actor = told
+        .iter()
+        .fold(world.tenant.with("X-Forwarded-For", "203.0.113.1"), |actor, (name, value)| actor.with(name, value));
+    let url = actor.get("/v1/Configuration").is(200)["url"].as_str().unwrap().to_owned();
+    assert_eq!(url, "https://chat.example.com/v1/Configuration");
+    // The proxy has as many connections as it likes; each of its clients has one websocket here.
+    let own = |address: &str| {
+        let mut stream = connect(&world);
+        write!(
+            stream,
+            "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: {address}\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        (String::from_utf8_lossy(&answer[9..]).into_owned(), stream)
+    };
+    let (first, held) = own("203.0.113.1");
+    assert_eq!([first, own("203.0.113.1").0, own("203.0.113.2").0], ["101", "503", "101"]);
+    drop(held);
+}
+
+/// A certificate for this machine, its key and the certificate again for whoever trusts it.
+fn certificate(folder: &std::path::Path) -> (String, String, rustls::pki_types::CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let files = (file("certificate.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
+    (files.0, files.1, made.cert.der().clone())
+}
+
+#[test]
+fn everything_is_encrypted_when_there_is_a_certificate() {
+    let folder = testkit::temp_dir();
+    let (certificate, key, trusted) = certificate(folder.path());
+    let world = World::sqlite_with(|config| {
+        config.tls.certificate = certificate;
+        config.tls.key = key;
+        config.http.idle_seconds = 1;
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = std::sync::Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let say = |text: &str| {
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let session = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, connect(&world));
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    assert_eq!(say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200");
+    let upgrade = "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(say(upgrade), "HTTP/1.1 101");
+    // Who speaks without it is no longer listened to than who says nothing.
+    assert!(!said(&world, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP"));
+}
