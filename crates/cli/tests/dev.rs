@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{TempDir, temp_dir};
 
-fn tertulia(args: &[&str]) -> Command {
+pub(crate) fn tertulia(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tertulia"));
     command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -84,7 +84,7 @@ impl Drop for Running {
     }
 }
 
-fn rest(errors: Option<ChildStderr>) -> String {
+pub(crate) fn rest(errors: Option<ChildStderr>) -> String {
     let mut text = String::new();
     errors.unwrap().read_to_string(&mut text).unwrap();
     text
@@ -105,7 +105,7 @@ fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
 }
 
 /// What a shell makes of a dotenv file.
-fn sourced(file: &Path) -> BTreeMap<String, String> {
+pub(crate) fn sourced(file: &Path) -> BTreeMap<String, String> {
     let script = format!("set -a; . '{}'; env", file.display());
     let output = Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -113,7 +113,7 @@ fn sourced(file: &Path) -> BTreeMap<String, String> {
 }
 
 /// Runs a command that must fail; gives its status and its one sentence.
-fn fails(command: &mut Command) -> (i32, String) {
+pub(crate) fn fails(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "it succeeded: {error}");
