@@ -84,7 +84,7 @@ impl Drop for Running {
     }
 }
 
-fn rest(errors: Option<ChildStderr>) -> String {
+pub(crate) fn rest(errors: Option<ChildStderr>) -> String {
     let mut text = String::new();
     errors.unwrap().read_to_string(&mut text).unwrap();
     text
@@ -105,7 +105,7 @@ fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
 }
 
 /// What a shell makes of a dotenv file.
-fn sourced(file: &Path) -> BTreeMap<String, String> {
+pub(crate) fn sourced(file: &Path) -> BTreeMap<String, String> {
     let script = format!("set -a; . '{}'; env", file.display());
     let output = Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();

@@ -47,6 +47,8 @@ impl House {
             engine,
             clock: Clock::system(),
             seal_keys: vec![seal::SealKey::new([7; 32])],
+            seal_file: None,
+            operator: None,
             dev: Some(self.dev.clone()),
             record: None,
         };
