@@ -9,14 +9,14 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
-use crate::{conversations, dev, keys, messages, participants, realtime, roles, services, users};
+use crate::{api_tokens, conversations, dev, keys, messages, participants, realtime, roles, services, tokens, users};
 
 /// Where operations of Tertulia's own are.
 pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 14] = [
+    let nouns: [&[Route]; 16] = [
         keys::http::ROUTES,
         services::http::ROUTES,
         roles::http::ROUTES,
@@ -28,6 +28,8 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         participants::sdk::ROUTES,
         messages::http::ROUTES,
         messages::sdk::ROUTES,
+        tokens::http::ROUTES,
+        api_tokens::http::ROUTES,
         realtime::http::ROUTES,
         dev::clock::ROUTES,
         dev::faults::http::ROUTES,

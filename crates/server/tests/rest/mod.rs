@@ -14,3 +14,5 @@ mod sdk;
 mod races;
 mod together;
 mod dev;
+mod tokens;
+mod login;

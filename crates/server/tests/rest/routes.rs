@@ -24,6 +24,7 @@ struct Things {
     role: String,
     key: String,
     fault: String,
+    api_token: String,
 }
 
 impl Things {
@@ -42,6 +43,10 @@ impl Things {
             role: sid(&owner.post("/v1/Roles", &role).is(201)),
             key: sid(&owner.post(&keys, &[]).is(201)),
             fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
+            api_token: owner.post("/tertulia/v1/ApiTokens", &[("Subject", "x")]).is(201)["id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
             conversation,
         }
     }
@@ -54,7 +59,10 @@ impl Things {
             .replace("{AccountSid}", &self.account)
             .replace("{ConversationSid}", &self.conversation)
             .replace("{UserSid}", &self.user)
-            .replace("{Id}", &self.fault);
+            .replace("{Id}", &self.fault)
+            .replace("{ApiTokenId}", &self.api_token)
+            // Nobody owns it: no login has come yet.
+            .replace("{Identity}", "ana");
         if let Some(at) = path.find("{Sid}") {
             let collection = path[..at].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let thing = match collection {
@@ -78,11 +86,12 @@ impl Things {
 fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
     match mounted.route.operation {
         "CreateConversationMessage" => &[("Body", "x")],
-        "CreateConversationParticipant" | "CreateUser" => &[("Identity", "bruno")],
+        "CreateConversationParticipant" | "CreateUser" | "CreateToken" => &[("Identity", "bruno")],
         "CreateRole" => &[("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")],
         "UpdateRole" => &[("Permission", "createConversation")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
+        "CreateApiToken" => &[("Subject", "x")],
         "CreateService" => &[("FriendlyName", "x")],
         _ => &[],
     }
