@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod api_token;
 mod clock;
 mod dev;
 mod env;
 mod facts;
 mod fault;
 mod logging;
+mod policy;
 mod running;
 mod token;
 
@@ -26,6 +28,9 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Policy(policy::Policy),
+    ApiToken(api_token::ApiToken),
+    Owner(api_token::Owner),
     Clock(clock::Clock),
     Fault(fault::Fault),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
@@ -37,6 +42,9 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Policy(command) => policy::run(command),
+        Command::ApiToken(command) => api_token::run(command),
+        Command::Owner(command) => api_token::run_owner(command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Config => {

@@ -81,6 +81,15 @@ impl Running {
         Self { url: url.trim_end_matches('/').to_owned(), user, secret, agent: config.into() }
     }
 
+    /// Calls an operation of Tertulia's own.
+    pub(crate) fn own(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
+        let (status, body) = self.call(method, &format!("/tertulia/v1{path}"), form)?;
+        match status {
+            200..=299 => Ok(body),
+            _ => Err(anyhow!("{}: {}", self.url, body["message"].as_str().unwrap_or("the server gave no reason"))),
+        }
+    }
+
     /// Calls an operation of Tertulia's own that is there in dev mode only.
     pub(crate) fn dev(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
         let (status, body) = self.call(method, &format!("/tertulia/v1{path}"), form)?;

@@ -18,7 +18,7 @@ use super::sources::{Asked, Found};
 /// Answers that are remembered at most; then the memory begins anew.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// An app, and what it answered of late.
+/// An app, and whom it knew of late.
 pub(super) struct AppSource {
     config: AppConfig,
     /// By the hash of what was shown; the credential itself is not kept.
@@ -54,7 +54,8 @@ impl AppSource {
             return found;
         }
         let found = self.ask(shown).await;
-        if !matches!(found, Found::Unavailable(_)) {
+        // A stranger is not remembered: who logs in just now may keep the same cookie.
+        if let Found::Login(_) = found {
             self.remember(hash, now, &found);
         }
         found

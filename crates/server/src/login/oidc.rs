@@ -67,13 +67,17 @@ pub(super) struct OidcSource {
     reading: Semaphore,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Keys {
     list: Arc<Vec<ProviderKey>>,
     /// When they were read.
     read: Option<Timestamp>,
-    /// When reading them was last begun.
-    tried: Option<Timestamp>,
+    /// When they were last read, or tried to be, for a key that is not among them.
+    reread: Option<Timestamp>,
+    /// When reading them failed, if it did the last time.
+    failed: Option<Timestamp>,
+    /// How often reading them was tried.
+    attempts: u64,
 }
 
 struct ProviderKey {
@@ -171,44 +175,55 @@ impl OidcSource {
         }
     }
 
-    fn known(&self) -> (Arc<Vec<ProviderKey>>, Option<Timestamp>, Option<Timestamp>) {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&keys.list), keys.read, keys.tried)
+    fn known(&self) -> Keys {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The provider's keys: those that were read of late, or (`again`) read anew for a key that is not among
     /// them, though not more often than every few seconds.
     async fn keys(&self, now: Timestamp, again: bool) -> Result<Arc<Vec<ProviderKey>>, Found> {
         let since = |moment: Option<Timestamp>| moment.map_or(i64::MAX, |moment| now.seconds() - moment.seconds());
-        let good = |read, tried| {
-            let age = since(read);
-            let is_fresh = (0..i64::from(self.config.cache_seconds)).contains(&age);
-            is_fresh && (!again || since(tried) < REREAD_SECONDS)
+        let will_do = |keys: &Keys| {
+            let is_fresh = (0..i64::from(self.config.cache_seconds)).contains(&since(keys.read));
+            let not_again = !again || (0..REREAD_SECONDS).contains(&since(keys.reread));
+            // A provider that does not answer is asked now and then, while there are keys of before.
+            let is_away = keys.read.is_some() && (0..REREAD_SECONDS).contains(&since(keys.failed));
+            (is_fresh && not_again) || is_away
         };
-        let (list, read, tried) = self.known();
-        if good(read, tried) {
-            return Ok(list);
+        let before = self.known();
+        if will_do(&before) {
+            return Ok(before.list);
         }
         let _one = self.reading.acquire().await;
-        let (list, read, tried) = self.known();
-        // Somebody may have read them meanwhile; and a provider that does not answer is not asked by everybody.
-        if good(read, tried) || (since(tried) < REREAD_SECONDS && read.is_some()) {
-            return Ok(list);
+        let meanwhile = self.known();
+        if will_do(&meanwhile) {
+            return Ok(meanwhile.list);
+        }
+        if meanwhile.attempts != before.attempts && meanwhile.failed.is_some() {
+            // Who waited for an attempt that failed does not wait for one more.
+            return Err(Found::Unavailable("the provider's keys could not be read just now".to_owned()));
         }
         let outcome = self.read().await;
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.tried = Some(now);
+        keys.attempts += 1;
+        if again {
+            keys.reread = Some(now);
+        }
+        let source = self.config.name.as_str();
         match outcome {
             Ok(fresh) => {
-                tracing::info!(target: "tokens", source = self.config.name, count = fresh.len(), "the provider's keys were read");
-                *keys = Keys { list: Arc::new(fresh), read: Some(now), tried: Some(now) };
+                tracing::info!(target: "tokens", source, count = fresh.len(), "the provider's keys were read");
+                (keys.list, keys.read, keys.failed) = (Arc::new(fresh), Some(now), None);
                 Ok(Arc::clone(&keys.list))
             }
-            Err(cause) if since(read) < STALE_SECONDS_MAX => {
-                tracing::warn!(target: "tokens", source = self.config.name, cause, "the provider's keys could not be read again");
-                Ok(list)
+            Err(cause) => {
+                keys.failed = Some(now);
+                if since(keys.read) < STALE_SECONDS_MAX {
+                    tracing::warn!(target: "tokens", source, cause, "the provider's keys could not be read again");
+                    return Ok(Arc::clone(&keys.list));
+                }
+                Err(Found::Unavailable(format!("the provider's keys could not be read: {cause}")))
             }
-            Err(cause) => Err(Found::Unavailable(format!("the provider's keys could not be read: {cause}"))),
         }
     }
 

@@ -78,7 +78,7 @@ async fn create(call: Call) -> Outcome<Reply> {
         Who::Account { key, .. } => *key,
         Who::User(_) => None,
     };
-    let outcome = match within_rate(&call.app, &call.caller, &order) {
+    let outcome = match within_rate(&call.app, &call.caller, &order, None) {
         Ok(()) => call.app.mint(&call.caller, &order, None).await,
         Err(refusal) => Err(refusal.into()),
     };
@@ -100,9 +100,11 @@ fn noted_backend(caller: &Caller, order: &Order, key: Option<Sid<Key>>, outcome:
     });
 }
 
-fn within_rate(app: &App, caller: &Caller, order: &Order) -> Result<(), Refusal> {
-    let service = order.service.clone().unwrap_or_default();
-    let name = (format!("{} {service}", caller.account_sid), order.identity.clone());
+/// Counts a token for an identity, each login's apart: nobody uses up what is another's.
+fn within_rate(app: &App, caller: &Caller, order: &Order, login: Option<&Login>) -> Result<(), Refusal> {
+    let service = order.service.as_deref().unwrap_or_default();
+    let (source, subject) = login.map_or((BACKEND, ""), |login| (&login.source, &login.subject));
+    let name = (format!("{} {service} {source} {subject}", caller.account_sid), order.identity.clone());
     let taken = app.login.per_identity.take(name, app.clock.machine());
     taken.map_err(|retry_after| Refusal::TooMany { retry_after })
 }
@@ -265,7 +267,7 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
         ttl_seconds: decision.ttl_seconds,
         grants: decision.grants,
     };
-    within_rate(app, &caller, &order)?;
+    within_rate(app, &caller, &order, Some(login))?;
     match app.mint(&caller, &order, Some(login)).await {
         // The caller chose nothing of it: a service or a role that is not there is the policy's fault.
         Err(Error::Refused(refusal)) if refusal.code != Code::Conflict => {
