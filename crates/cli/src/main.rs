@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod api_token;
+mod chat;
 mod clock;
 mod dev;
 mod env;
@@ -31,6 +32,7 @@ enum Command {
     Policy(policy::Policy),
     ApiToken(api_token::ApiToken),
     Owner(api_token::Owner),
+    Chat(Box<chat::Chat>),
     Clock(clock::Clock),
     Fault(fault::Fault),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::ApiToken(command) => api_token::run(command),
         Command::Owner(command) => api_token::run_owner(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Config => {

@@ -19,8 +19,9 @@ use crate::http::peer::{Place, Places};
 use crate::login::Sources;
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
+use crate::realtime::gate::Gate;
 use crate::realtime::hub::{Hub, Post, Whose};
-use crate::realtime::mailbox::Mailbox;
+use crate::realtime::mailbox::{Mailbox, Mailroom};
 use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
@@ -51,6 +52,10 @@ pub struct App {
     pub login: Sources,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// When websockets are let in.
+    pub gate: Gate,
+    /// What waits for slow readers.
+    pub mailroom: Arc<Mailroom>,
     hub: SharedHub,
     places: Arc<Places>,
     connections: Arc<Semaphore>,
@@ -121,6 +126,8 @@ impl App {
             dev: options.dev,
             faults,
             recorder,
+            gate: Gate::of(&config.http),
+            mailroom: Mailroom::new(config.realtime.mailboxes_bytes_max),
             hub: SharedHub::default(),
             places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),

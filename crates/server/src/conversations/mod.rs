@@ -96,31 +96,41 @@ pub struct Conversation {
 impl Conversation {
     /// When its timers run out, counted from the last activity; only for timers that run.
     pub fn timer_dates(&self) -> [(&'static str, Option<Timestamp>); 2] {
-        let runs_out = |timer: &Option<String>| {
-            let seconds = text::duration_seconds(timer.as_deref()?)?;
-            Some(self.active_at.plus_micros(seconds.saturating_mul(1_000_000)))
-        };
-        let inactive = if self.state == State::Active { runs_out(&self.inactive_timer) } else { None };
-        let closed = if self.state == State::Closed { None } else { runs_out(&self.closed_timer) };
+        let [inactive, closed] = self.timers_in(self.state, self.active_at);
         [("date_inactive", inactive), ("date_closed", closed)]
     }
 
-    /// Which state a timer brings next, and when. What is active becomes inactive first, if it can: a
-    /// closed timer that runs out earlier closes it then.
+    /// Which state a timer brings next, and when.
     pub fn due(&self) -> Option<(State, Timestamp)> {
-        let [(_, inactive), (_, closed)] = self.timer_dates();
+        self.due_in(self.state, self.active_at)
+    }
+
+    /// The same, for the conversation as a message that comes now makes it.
+    pub(super) fn due_after_message(&self, now: Timestamp) -> Option<(State, Timestamp)> {
+        self.due_in(State::Active, now)
+    }
+
+    /// What is active becomes inactive first, if it can: a closed timer that runs out earlier closes it then.
+    fn due_in(&self, state: State, active_at: Timestamp) -> Option<(State, Timestamp)> {
+        let [inactive, closed] = self.timers_in(state, active_at);
         let inactive = inactive.map(|at| (State::Inactive, at));
         inactive.or_else(|| closed.map(|at| (State::Closed, at)))
     }
 
-    /// The same conversation as a message that comes now makes it.
-    pub(super) fn spoken_in(&self, now: Timestamp) -> Self {
-        let state_since = if self.state == State::Active { self.state_since } else { now };
-        Self { state: State::Active, state_since, active_at: now, ..self.clone() }
+    fn timers_in(&self, state: State, active_at: Timestamp) -> [Option<Timestamp>; 2] {
+        let runs_out = |timer: &Option<String>| {
+            let seconds = text::duration_seconds(timer.as_deref()?)?;
+            Some(active_at.plus_micros(seconds.saturating_mul(1_000_000)))
+        };
+        match state {
+            State::Active => [runs_out(&self.inactive_timer), runs_out(&self.closed_timer)],
+            State::Inactive => [None, runs_out(&self.closed_timer)],
+            State::Closed => [None, None],
+        }
     }
 }
 
-/// Why a conversation changed, or what of it: what applications are told of a change of state.
+/// Why a conversation changed: what applications are told with a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Somebody asked for it.

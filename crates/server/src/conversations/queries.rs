@@ -151,8 +151,8 @@ fn read(row: &Row) -> Outcome<Conversation> {
     })
 }
 
-fn due(conversation: &Conversation) -> P<'static> {
-    conversation.due().map(|(_, at)| at.micros()).into()
+fn moment(due: Option<(State, Timestamp)>) -> P<'static> {
+    due.map(|(_, at)| at.micros()).into()
 }
 
 /// Whether a row that is found is also locked against other writers until the commit.
@@ -248,7 +248,7 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conve
         new.created.micros().into(),
         new.updated.micros().into(),
         new.active_at.micros().into(),
-        due(new),
+        moment(new.due()),
     ];
     tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
 }
@@ -278,7 +278,7 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Opt
         conversation.created.micros().into(),
         conversation.updated.micros().into(),
         conversation.active_at.micros().into(),
-        due(conversation),
+        moment(conversation.due()),
     ];
     match tx.query_one(&UPDATE, &values).await {
         Err(Failure::Conflict { .. }) => Ok(None),
@@ -295,7 +295,7 @@ pub async fn take_index(
     now: Timestamp,
 ) -> Outcome<Conversation> {
     let (account, sid) = (conversation.account, conversation.sid.as_str());
-    let due = due(&conversation.spoken_in(now));
+    let due = moment(conversation.due_after_message(now));
     let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into(), due];
     read(&tx.query_one(&TAKE_INDEX, &values).await?)
 }
@@ -383,7 +383,7 @@ pub async fn due_by(
 
 /// Notes anew when a conversation's timers are due; nobody is told.
 pub async fn note_due(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<()> {
-    let values = [conversation.account.into(), conversation.sid.as_str().into(), due(conversation)];
+    let values = [conversation.account.into(), conversation.sid.as_str().into(), moment(conversation.due())];
     tx.execute(&SET_DUE, &values).await?;
     Ok(())
 }

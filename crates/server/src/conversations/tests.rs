@@ -60,10 +60,9 @@ fn due_moments_count_from_the_last_activity() {
 #[test]
 fn a_message_restarts_both_timers_and_a_state_or_timer_that_is_set_too() {
     let inactive = conversation(State::Inactive, "PT1M", "PT10M");
-    let spoken_in = inactive.spoken_in(at(2_000));
-    assert_eq!(spoken_in.due(), Some((State::Inactive, at(2_060))));
-    assert_eq!((spoken_in.state, spoken_in.state_since), (State::Active, at(2_000)));
-    assert_eq!(conversation(State::Active, "PT1M", "").spoken_in(at(2_000)).state_since, at(1_500));
+    assert_eq!(inactive.due_after_message(at(2_000)), Some((State::Inactive, at(2_060))));
+    let only_closed = conversation(State::Inactive, "", "PT10M");
+    assert_eq!(only_closed.due_after_message(at(2_000)), Some((State::Closed, at(2_600))));
 
     let patches = [
         Patch { state: Some(State::Inactive), ..Patch::default() },

@@ -38,6 +38,8 @@ struct Stay {
     connections: u32,
     /// There is a presence in the store, or has just been.
     is_noted: bool,
+    /// The store is being told just now.
+    is_on_its_way: bool,
     /// When the last connection went.
     left: Option<Timestamp>,
 }
@@ -71,21 +73,26 @@ impl Here {
         if stay.connections > 0 {
             return false;
         }
-        if !stay.is_noted {
-            self.users.remove(&key);
-            self.arriving.remove(&key);
-            return false;
-        }
         stay.left = Some(now(stay.account));
-        self.leaving.insert(key)
+        if stay.is_noted {
+            return self.leaving.insert(key);
+        }
+        self.arriving.remove(&key);
+        if !stay.is_on_its_way {
+            self.users.remove(&key);
+        }
+        false
     }
 
-    /// Takes some of those who have come, in the order of accounts and SIDs.
+    /// Takes some of those who have come, in the order of accounts and SIDs. [`Here::settled`] must follow.
     pub fn take_arriving(&mut self, max: usize) -> Vec<Visitor> {
         let keys: Vec<u128> = self.arriving.iter().take(max).copied().collect();
         let mut visitors: Vec<Visitor> = keys.iter().filter_map(|key| self.visitor(*key)).collect();
         for key in &keys {
             self.arriving.remove(key);
+            if let Some(stay) = self.users.get_mut(key) {
+                stay.is_on_its_way = true;
+            }
         }
         visitors.sort_unstable();
         visitors
@@ -98,8 +105,20 @@ impl Here {
             let stay = self.users.entry(key).or_insert_with(|| Stay::of(*visitor));
             stay.is_noted = true;
             if stay.connections == 0 {
-                stay.left = Some(now(stay.account));
+                stay.left.get_or_insert_with(|| now(stay.account));
                 self.leaving.insert(key);
+            }
+        }
+    }
+
+    /// What was to be told of them is told, or has failed. Who was not noted and has gone is forgotten.
+    pub fn settled(&mut self, visitors: &[Visitor]) {
+        for visitor in visitors {
+            let key = visitor.user.number();
+            let Some(stay) = self.users.get_mut(&key) else { continue };
+            stay.is_on_its_way = false;
+            if !stay.is_noted && stay.connections == 0 {
+                self.users.remove(&key);
             }
         }
     }
@@ -199,6 +218,6 @@ impl Here {
 impl Stay {
     fn of(visitor: Visitor) -> Self {
         let service = visitor.service.number();
-        Self { account: visitor.account, service, connections: 0, is_noted: false, left: None }
+        Self { account: visitor.account, service, connections: 0, is_noted: false, is_on_its_way: false, left: None }
     }
 }

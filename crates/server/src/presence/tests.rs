@@ -21,6 +21,7 @@ fn at(seconds: i64) -> impl Fn(AccountNumber) -> Timestamp {
 fn noted(here: &mut Here) -> Vec<Visitor> {
     let visitors = here.take_arriving(100);
     here.noted(&visitors, at(0));
+    here.settled(&visitors);
     visitors
 }
 
@@ -62,13 +63,25 @@ fn who_goes_before_being_noted_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_goes_while_being_noted_leaves_from_then_on() {
+fn who_goes_while_being_noted_is_away_from_then_on() {
     let mut here = Here::default();
     here.enter(visitor(1));
     let visitors = here.take_arriving(9);
     here.leave(visitor(1).user, at(3));
     here.noted(&visitors, at(4));
-    assert_eq!(here.due(AWAY, 9, at(14)).0, [visitor(1)]);
+    here.settled(&visitors);
+    assert_eq!(here.due(AWAY, 9, at(12)).0, []);
+    assert_eq!(here.due(AWAY, 9, at(13)).0, [visitor(1)]);
+}
+
+#[test]
+fn who_goes_while_nobody_is_noted_is_forgotten() {
+    let mut here = Here::default();
+    here.enter(visitor(1));
+    let visitors = here.take_arriving(9);
+    here.leave(visitor(1).user, at(3));
+    here.settled(&visitors);
+    assert_eq!((here.count(), here.due(AWAY, 9, at(99))), (0, (vec![], None)));
 }
 
 #[test]
@@ -107,6 +120,7 @@ fn batches_are_bounded_and_in_order() {
         let some = here.take_arriving(2);
         assert!(some.len() <= 2 && some.is_sorted());
         here.noted(&some, at(0));
+        here.settled(&some);
         all.extend(some);
     }
     assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 5);

@@ -217,19 +217,26 @@ impl App {
             if visitors.is_empty() {
                 return Ok(());
             }
-            let mut services: Vec<_> = visitors.iter().map(|visitor| (visitor.account, visitor.service)).collect();
-            services.sort_unstable();
-            services.dedup();
-            // A question first: where nobody says who is online, nothing is written at all.
-            let saying = self.ask(&self.nobody(), WhichSay(services)).await?;
-            for some in visitors.chunk_by(|one, other| one.account == other.account) {
-                let is_said = |visitor: &&Visitor| saying.contains(&(visitor.account, visitor.service));
-                let visitors: Vec<Visitor> = some.iter().filter(is_said).copied().collect();
-                if !visitors.is_empty() {
-                    self.arrive(visitors).await?;
-                }
+            let done = self.note(&visitors).await;
+            self.presence.here().settled(&visitors);
+            done?;
+        }
+    }
+
+    async fn note(&self, visitors: &[Visitor]) -> Outcome<()> {
+        let mut services: Vec<_> = visitors.iter().map(|visitor| (visitor.account, visitor.service)).collect();
+        services.sort_unstable();
+        services.dedup();
+        // A question first: where nobody says who is online, nothing is written at all.
+        let saying = self.ask(&self.nobody(), WhichSay(services)).await?;
+        for some in visitors.chunk_by(|one, other| one.account == other.account) {
+            let is_said = |visitor: &&Visitor| saying.contains(&(visitor.account, visitor.service));
+            let visitors: Vec<Visitor> = some.iter().filter(is_said).copied().collect();
+            if !visitors.is_empty() {
+                self.arrive(visitors).await?;
             }
         }
+        Ok(())
     }
 
     async fn arrive(&self, visitors: Vec<Visitor>) -> Outcome<()> {
