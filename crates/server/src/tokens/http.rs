@@ -298,14 +298,20 @@ impl Page {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let config = &app.config.login;
         let own = from.as_ref().map(|from| from.origin.as_str());
+        // No page can write this header. It is right where the origin seen here is not: behind a proxy that ends TLS.
+        let site = text("sec-fetch-site");
         let (allowed, with_credentials, is_foreign) = match text("origin") {
-            Some(origin) if Some(origin) == own || config.allows_origin(origin) && origin != "*" => {
+            Some(origin)
+                if Some(origin) == own
+                    || site == Some("same-origin")
+                    || config.allows_origin(origin) && origin != "*" =>
+            {
                 (HeaderValue::from_str(origin).ok(), true, false)
             }
             Some(_) if config.allows_any_origin() => (Some(HeaderValue::from_static("*")), false, true),
             Some(_) => (None, false, true),
             // Browsers leave `Origin` out of some requests, but then say this. Apps that are no page say nothing.
-            None => (None, false, matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))),
+            None => (None, false, matches!(site, Some("cross-site" | "same-site"))),
         };
         let wants_text = text("accept").is_some_and(|accept| accept.contains("text/plain") && !accept.contains("json"));
         let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
