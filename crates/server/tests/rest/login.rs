@@ -361,3 +361,36 @@ fn the_axum_example_of_the_documentation_works() {
     let body = with_cookie(&world, "session-of=ana").post("/token", &[]).is(200);
     assert_eq!(body["identity"], "ana");
 }
+
+/// Eight people whom the rules lead to one identity, all at once, at a server that has no signing key yet.
+fn one_of_many_gets_an_identity_and_one_key_signs(world: &World) {
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = |number: usize| {
+            let somebody = world.stranger.with("X-User", &format!("user {number}"));
+            scope.spawn(move || somebody.post("/token", &[]))
+        };
+        let asking: Vec<_> = (0..8).map(ask).collect();
+        asking.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
+    let minted = |_| {
+        let tokens = || world.key.post("/tertulia/v1/Tokens", &[("Identity", "x")]).is(201);
+        claims(&tokens()["token"])["iss"].clone()
+    };
+    let keys: std::collections::BTreeSet<_> = (0..3).map(minted).map(|key| key.to_string()).collect();
+    assert_eq!(keys.len(), 1);
+    let list = world.owner.get(&format!("/2010-04-01/Accounts/{}/Keys.json", world.account)).is(200);
+    let own = list["keys"].as_array().unwrap().iter().filter(|key| key["friendly_name"] == "Token endpoint").count();
+    assert_eq!(own, 1);
+}
+
+#[test]
+fn one_of_many_gets_an_identity_on_both_engines() {
+    let config = format!("{PROXY}[[rules]]\nname = \"one\"\nidentity = \"shared\"\n");
+    one_of_many_gets_an_identity_and_one_key_signs(&World::sqlite_with(given(&config)));
+    if let Some(world) = World::postgres_with("one_of_many_gets_an_identity", given(&config)) {
+        one_of_many_gets_an_identity_and_one_key_signs(&world);
+    }
+}
