@@ -35,17 +35,17 @@ enum Command {
 
 /// Which server, and which account there.
 #[derive(Args)]
-struct Whose {
+pub(crate) struct Whose {
     /// The account's SID; not needed when there is only one, or for an account's own credentials.
     #[arg(long, value_name = "SID")]
     account: Option<String>,
     #[command(flatten)]
-    which: Which,
+    pub(crate) which: Which,
 }
 
 impl Whose {
     /// The server, and the account.
-    fn find(&self) -> anyhow::Result<(Running, String)> {
+    pub(crate) fn find(&self) -> anyhow::Result<(Running, String)> {
         let mut server = self.which.operator()?;
         let account = server.choose_account(self.account.as_deref())?;
         Ok((server, account))

@@ -17,7 +17,9 @@ pub mod conversations;
 pub mod participants;
 pub mod messages;
 pub mod tokens;
+pub mod api_tokens;
 
+pub mod login;
 pub mod realtime;
 pub mod router;
 pub mod http;

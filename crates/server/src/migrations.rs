@@ -19,4 +19,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_timers.sql", "timers"),
     migration!(3, "0003_presences.sql", "presences"),
     migration!(4, "0004_keys.sql", "keys"),
+    migration!(5, "0005_logins.sql", "logins"),
 ];

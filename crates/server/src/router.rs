@@ -9,14 +9,17 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
-use crate::{accounts, conversations, dev, keys, messages, participants, realtime, roles, sealing, services, users};
+use crate::{
+    accounts, api_tokens, conversations, dev, keys, messages, participants, realtime, roles, sealing, services, tokens,
+    users,
+};
 
 /// Where operations of Tertulia's own are.
 pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 16] = [
+    let nouns: [&[Route]; 18] = [
         accounts::http::ROUTES,
         keys::http::ROUTES,
         services::http::ROUTES,
@@ -29,6 +32,8 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         participants::sdk::ROUTES,
         messages::http::ROUTES,
         messages::sdk::ROUTES,
+        tokens::http::ROUTES,
+        api_tokens::http::ROUTES,
         realtime::http::ROUTES,
         sealing::ROUTES,
         dev::clock::ROUTES,

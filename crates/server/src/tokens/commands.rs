@@ -1,18 +1,26 @@
-//! Looking up what the verifier asks for, and bringing the user into being.
+//! Looking up what the verifier asks for, and bringing the user into being; minting, and whose an identity is.
 
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
-use tertulia_protocol::{Sid, Timestamp};
-use tertulia_token::{AccountStatus, ChatClaim, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Rules};
+use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_store::seal::Sealer;
+use tertulia_token::{
+    AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
+    Secret, SyncGrant, VideoGrant, VoiceGrant,
+};
 
-use super::{Admission, Refused};
-use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
+use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_after};
+use crate::accounts::commands::{Credentials, FindAccount, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
 use crate::keys::Kind;
-use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, Question, Source, UserRef, Who};
+use crate::keys::commands::CreateKey;
+use crate::login::Login;
+use crate::platform::{
+    AccountNumber, Caller, Change, Cx, Error, Ids, Outcome, PageRequest, Question, Source, UserRef, Who, ids,
+};
 use crate::users::User;
-use crate::{App, roles, services, users};
+use crate::{App, accounts, keys, roles, services, users};
 
 impl App {
     /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
@@ -153,5 +161,290 @@ impl Change for FindUser {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
         let service = services::commands::resolve(cx, Some(self.service)).await?;
         users::commands::ensure(cx, &service, &self.identity).await
+    }
+}
+
+impl App {
+    /// The account whose users come in by login: the configured one, or the first.
+    pub async fn login_account(&self) -> Outcome<Account> {
+        let configured = &self.config.login.account;
+        let sid = match (&self.dev, configured.is_empty()) {
+            (_, false) => {
+                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
+            }
+            (Some(dev), true) => Some(dev.account),
+            (None, true) => None,
+        };
+        let account = match sid {
+            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
+            None => self.ask(&self.nobody(), FindFirstAccount).await?,
+        };
+        let account =
+            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
+        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
+    }
+
+    /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
+    /// nobody's, and then becomes its own.
+    pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
+        let prepared = self.ask(caller, Prepare(order.clone())).await?;
+        if let Some(login) = login {
+            let owner = match prepared.owner {
+                Some(owner) => owner,
+                None => {
+                    let claim = Claim {
+                        service: prepared.service,
+                        identity: order.identity.clone(),
+                        source: login.source.clone(),
+                        subject: login.subject.clone(),
+                    };
+                    self.perform(caller, claim).await?
+                }
+            };
+            if (&owner.source, &owner.subject) != (&login.source, &login.subject) {
+                return Err(Refusal::Taken.into());
+            }
+        }
+        let (key, secret) = self.signing_key(caller).await?;
+        let now = self.clock.now(caller.account);
+        let mut ids = Ids::from_seed(ids::fresh_seed());
+        let mut mint = Mint::new(caller.account_sid.to_string(), key.to_string(), &secret)
+            .identity(order.identity.as_str())
+            .ttl(order.ttl_seconds)
+            .jti_suffix(ids.hex(8));
+        let home = &self.config.tokens.region;
+        if home != "us1" {
+            mint = mint.region(home.as_str());
+        }
+        for grant in grants(order, prepared.service, prepared.role) {
+            mint = mint.grant(grant);
+        }
+        let minted = mint.sign(now.seconds()).map_err(|cause| wrong_order(&cause))?;
+        let chance = u64::from_str_radix(&ids.hex(7), 16).unwrap_or_default();
+        Ok(Issued {
+            token: minted.token,
+            jti: minted.jti,
+            identity: order.identity.clone(),
+            service: prepared.service,
+            key,
+            now,
+            expires: Timestamp::from_seconds(minted.expires_at),
+            refresh: Timestamp::from_seconds(now.seconds() + refresh_after(order.ttl_seconds, chance)),
+        })
+    }
+
+    /// The key that signs: the configured one, or one of the server's own, made when it is first needed and
+    /// again when it has been deleted, which ends every token that it signed.
+    async fn signing_key(&self, caller: &Caller) -> Outcome<(Sid<KeyKind>, Secret)> {
+        let configured = &self.config.login.key;
+        let unusable =
+            || Error::Broken(format!("the key {configured} (login.key) cannot sign for the account of logins"));
+        let sid = match configured.is_empty() {
+            false => Some(Sid::parse(configured).map_err(|_| unusable())?),
+            true => self.ask(caller, FindSigner).await?,
+        };
+        if let Some(sid) = sid
+            && let Some(secret) = self.secret_of(caller, sid).await?
+        {
+            return Ok((sid, secret));
+        }
+        if !configured.is_empty() {
+            return Err(unusable());
+        }
+        // The key is the server's, whoever's request it is made for.
+        let system = Caller::system(caller.account, caller.account_sid);
+        let sid = self.perform(&system, MakeSigner { gone: sid, sealer: Arc::clone(&self.sealer) }).await?;
+        let secret =
+            self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
+        tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
+        Ok((sid, secret))
+    }
+
+    /// The secret of a key that may sign for the caller's account.
+    async fn secret_of(&self, caller: &Caller, sid: Sid<KeyKind>) -> Outcome<Option<Secret>> {
+        let Some(stored) = self.find_credentials(Credentials::Key(sid)).await? else { return Ok(None) };
+        let may_sign = stored.key.as_ref().is_some_and(|key| key.kind != Kind::Restricted);
+        if stored.account.number != caller.account || !may_sign || !stored.is_active() {
+            return Ok(None);
+        }
+        let secret = stored.open(&self.sealer)?.pop();
+        Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)))
+    }
+}
+
+fn grants(order: &Order, service: Sid<ServiceKind>, role: Option<Sid<RoleKind>>) -> Vec<tertulia_token::Grant> {
+    let mut chat = ChatGrant::new(service.to_string());
+    chat.deployment_role_sid = role.map(|role| role.to_string());
+    chat.push_credential_sid.clone_from(&order.grants.push_credential);
+    let mut grants = vec![chat.into()];
+    if let Some(service) = &order.grants.sync_service {
+        grants.push(SyncGrant { service_sid: Some(service.clone()), endpoint_id: None }.into());
+    }
+    if let Some(room) = &order.grants.video_room {
+        grants.push(VideoGrant { room: Some(room.clone()).filter(|room| !room.is_empty()) }.into());
+    }
+    let voice = VoiceGrant {
+        incoming: order.grants.voice_incoming,
+        outgoing_application_sid: order.grants.voice_application.clone(),
+        ..VoiceGrant::default()
+    };
+    if voice != VoiceGrant::default() {
+        grants.push(voice.into());
+    }
+    grants
+}
+
+/// What cannot be signed is the caller's fault where the caller chose it.
+fn wrong_order(cause: &MintError) -> Error {
+    match cause {
+        MintError::Secret(_) => Error::Broken(cause.to_string()),
+        _ => Error::parameter(cause.to_string()),
+    }
+}
+
+struct FindFirstAccount;
+
+impl Question for FindFirstAccount {
+    type Out = Option<Account>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
+        accounts::queries::first(cx.tx).await
+    }
+}
+
+/// What a token is about to name.
+struct Prepared {
+    service: Sid<ServiceKind>,
+    role: Option<Sid<RoleKind>>,
+    owner: Option<Owner>,
+}
+
+struct Prepare(Order);
+
+impl Question for Prepare {
+    type Out = Prepared;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Prepared> {
+        let Order { service, role, identity, .. } = &self.0;
+        let named = service.as_deref().map(Sid::parse).transpose();
+        let named = named.map_err(|cause| Error::parameter(format!("ServiceSid is {cause}")))?;
+        let service = services::commands::resolve(cx, named).await?.sid;
+        let account = cx.caller.account;
+        let role = match role {
+            None => None,
+            Some(role) => {
+                let found = match Sid::parse(role) {
+                    Ok(sid) => roles::queries::find(cx.tx, account, sid).await?,
+                    Err(_) => roles::queries::find_named(cx.tx, account, service, roles::Scope::Service, role).await?,
+                };
+                let found = found.filter(|role| role.service == service && role.scope == roles::Scope::Service);
+                Some(found.ok_or(Refusal::NoRole)?.sid)
+            }
+        };
+        let owner = queries::owner(cx.tx, account, service, identity).await?;
+        Ok(Prepared { service, role, owner })
+    }
+}
+
+/// Makes a login the owner of an identity, unless it has one; gives the owner.
+#[derive(Clone)]
+struct Claim {
+    service: Sid<ServiceKind>,
+    identity: String,
+    source: String,
+    subject: String,
+}
+
+impl Change for Claim {
+    type Out = Owner;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Owner> {
+        let Self { service, identity, source, subject } = self.clone();
+        let account = cx.caller.account;
+        let owner = Owner { service, identity, source, subject, created: cx.now };
+        queries::claim(cx.tx, account, &owner).await?;
+        let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;
+        stored.ok_or_else(|| Error::Broken("an identity was claimed and has no owner".to_owned()))
+    }
+}
+
+struct FindSigner;
+
+impl Question for FindSigner {
+    type Out = Option<Sid<KeyKind>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        queries::signer(cx.tx, cx.caller.account).await
+    }
+}
+
+/// Makes a key that signs, unless somebody else just did.
+#[derive(Clone)]
+struct MakeSigner {
+    /// The key that was there before, and cannot sign any more.
+    gone: Option<Sid<KeyKind>>,
+    sealer: Arc<Sealer>,
+}
+
+impl Change for MakeSigner {
+    type Out = Sid<KeyKind>;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Sid<KeyKind>> {
+        let account = cx.caller.account;
+        // The lock keeps two requests from making a key each.
+        accounts::queries::get_locked(cx.tx, account).await?;
+        if let Some(sid) = queries::signer(cx.tx, account).await?.filter(|sid| Some(*sid) != self.gone) {
+            return Ok(sid);
+        }
+        let create = CreateKey {
+            sid: None,
+            secret: None,
+            kind: Kind::Standard,
+            friendly_name: "Token endpoint".to_owned(),
+            policy: None,
+            sealer: Arc::clone(&self.sealer),
+        };
+        let (key, _) = create.apply(cx).await?;
+        queries::set_signer(cx.tx, account, key.sid, cx.now).await?;
+        Ok(key.sid)
+    }
+}
+
+/// Lists owners of a chat service.
+#[derive(Clone, Debug)]
+pub struct ListOwners {
+    /// The service; the account's default if there is none.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Which of them.
+    pub page: PageRequest,
+}
+
+impl Question for ListOwners {
+    type Out = Vec<Owner>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Owner>> {
+        keys::may_manage(&cx.caller.who)?;
+        let service = services::commands::resolve(cx, self.service).await?.sid;
+        queries::list(cx.tx, cx.caller.account, service, self.page.text_span()?).await
+    }
+}
+
+/// Takes the owner of an identity away: the next login that comes to it owns it.
+#[derive(Clone, Debug)]
+pub struct ReleaseIdentity {
+    /// The service; the account's default if there is none.
+    pub service: Option<Sid<ServiceKind>>,
+    /// The identity.
+    pub identity: String,
+}
+
+impl Change for ReleaseIdentity {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        keys::may_manage(&cx.caller.who)?;
+        let service = services::commands::resolve(cx, self.service).await?.sid;
+        let was = queries::release(cx.tx, cx.caller.account, service, &self.identity).await?;
+        if was { Ok(()) } else { Err(Refusal::NoOwner.into()) }
     }
 }
