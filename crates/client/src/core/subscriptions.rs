@@ -386,7 +386,9 @@ impl Watched {
     /// The server has said where the object stands: the replay is complete, or a part of it.
     fn stands(&mut self, entry: &SyncEntry<'_>) -> Next {
         let position = self.position.max(entry.last_event_id.unwrap_or(0));
-        if !self.queue.push(Item::At(self.place, position)) {
+        // A reader who is there knows it. Told again at each return, it would take the room of what is new:
+        // more objects than the queue has room for would then never get beyond this.
+        if position > self.position && !self.queue.push(Item::At(self.place, position)) {
             return Next::Is(Standing::Stalled);
         }
         self.position = position;

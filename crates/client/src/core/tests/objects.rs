@@ -94,6 +94,27 @@ fn what_a_full_queue_leaves_out_comes_once_it_is_empty() {
 }
 
 #[test]
+fn more_objects_than_a_queue_has_room_for_get_ahead_at_each_return() {
+    let mut stage = Stage::live();
+    let sids = ["ES1", "ES2", "ES3"];
+    let queue = Queue::bounded(sids.len(), 1);
+    let watch = |sid: &&str| Watch { sid: (*sid).to_owned(), kind: ObjectType::List, position: 0 };
+    stage.core.subscribe(stage.now, 1, &queue, sids.iter().map(watch).collect());
+    let mut heard = Vec::new();
+    for _ in sids {
+        // All is answered before the reader takes anything.
+        let (id, correlation, _) = stage.asked();
+        sids.iter().for_each(|sid| stage.sync(&established(sid, correlation, 7)));
+        stage.packet(&http_reply(&id, 200, b"{}"));
+        heard.extend(std::iter::from_fn(|| queue.take_now().and_then(Result::ok)));
+        queue.reopen();
+        stage.core.resume(stage.now, 1);
+    }
+    assert_eq!(heard, [Item::At(0, 7), Item::At(1, 7), Item::At(2, 7)]);
+    assert_eq!(stage.effects(), []);
+}
+
+#[test]
 fn the_server_is_asked_in_batches_one_after_the_other() {
     let mut stage = Stage::live();
     let names: Vec<String> = (0..250).map(|number| format!("ES{number:03}")).collect();
