@@ -1,3 +1,6 @@
+use tertulia_protocol::Sid;
+use tertulia_protocol::sync::Object;
+
 use super::*;
 use crate::subscription::{Change, ChangeKind};
 
@@ -222,4 +225,28 @@ fn an_object_that_is_gone_is_free_for_another_and_stays_the_others() {
     assert_eq!(stage.sent().len(), 1);
     stage.sync(&added("ES1", 1, None));
     assert_eq!(ids(&second), [1]);
+}
+
+#[test]
+fn who_is_back_in_a_conversation_is_told_of_it_again_whatever_was_open_of_it() {
+    let mut stage = Stage::live();
+    let (user, conversation) = (Sid::from_number(1), Sid::from_number(2));
+    let (own, list) = (Object::MyConversations(user).sid(), Object::Messages(conversation).sid());
+    stage.watch(1, &[&own, &list, "ES3"]);
+    let (id, correlation, _) = stage.asked();
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    [&*own, &*list, "ES3"].iter().for_each(|sid| stage.sync(&established(sid, correlation, 4)));
+    let entered = |id: i64, kind: &str| {
+        json!({"event_type": kind,
+            "events": [{"id": id, "map_sid": own, "item_key": conversation.to_string(), "item_data": {}}]})
+    };
+    stage.sync(&entered(5, "map_item_updated"));
+    assert_eq!(stage.effects(), []);
+    stage.sync(&entered(6, "map_item_added"));
+    let (id, correlation, wanted) = stage.asked();
+    assert_eq!(wanted, [(list.clone(), 4)]);
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    stage.sync(&established(&list, correlation, 4));
+    stage.sync(&entered(6, "map_item_added"));
+    assert_eq!(stage.effects(), []);
 }
