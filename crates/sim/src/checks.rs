@@ -103,7 +103,10 @@ fn check_items(held: &Held, rows: &Rows, object: Object) -> Result<(), Fault> {
         there.insert(key, item.data.get().to_owned());
     }
     let held = &held.items;
-    let differ = |key: &&String| value(held.get(*key)) != value(there.get(*key));
+    let differ = |key: &&String| {
+        let (held, there) = (held.get(*key), there.get(*key));
+        held != there && value(held) != value(there)
+    };
     let keys: BTreeSet<&String> = held.keys().chain(there.keys()).filter(differ).collect();
     if keys.is_empty() {
         return Ok(());
