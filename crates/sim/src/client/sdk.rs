@@ -78,6 +78,10 @@ pub struct Sdk {
     ended: BTreeMap<String, i64>,
     /// What was established on this connection, by whatever request.
     seen_live: BTreeSet<String>,
+    /// Conversations that could not be loaded. If the user was out for a moment only and has been told of the
+    /// return already (its removal was lost, and a read of the store leaves it out), the SDK does not try
+    /// again, and no news can make up for it: the refusal was true when the store was asked. A server that
+    /// asks again before it refuses, when the user's own list has moved on, could prevent it.
     unloaded: BTreeSet<String>,
     wants_flush: bool,
     wishes: Vec<Wish>,
