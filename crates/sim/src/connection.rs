@@ -335,7 +335,7 @@ impl World {
     /// A snapshot is taken; it may be old when it is used.
     pub fn snapshot_read(&mut self, place: Place, snapshot: &Snapshot) {
         let user = self.clients[self.connections[place].client].0.user();
-        let (answers, own) = self.rows.snapshot(user, snapshot);
+        let (answers, own) = self.rows.snapshot(user, snapshot, self.weather.replay_max);
         self.within(self.weather.read_micros, Event::SnapshotBack(place, answers, own));
     }
 

@@ -95,6 +95,8 @@ pub struct Weather {
     pub read_micros: i64,
     /// The queue to the hub overflows, which the hub is told.
     pub overflow: usize,
+    /// Events of a list that one snapshot replays at most; who missed more is answered in parts.
+    pub replay_max: usize,
     /// Packets that may wait for a connection.
     pub mailbox_max: usize,
     /// Whether interest spreads with a delay.
@@ -113,6 +115,7 @@ impl Weather {
             publish_micros: pick(chance, &[100, 20_000, 100_000]),
             read_micros: pick(chance, &[2_000, 20_000, 120_000, 600_000]),
             overflow: pick(chance, &[0, 0, 30]) as usize,
+            replay_max: pick(chance, &[3, 8, 2000]) as usize,
             mailbox_max: pick(chance, &[4, 12, 256, 256]) as usize,
             interest: if chance.happens(500) { Interest::Spreads } else { Interest::AtOnce },
         }
