@@ -141,6 +141,10 @@ pub struct Limits {
     pub non_chat_participants_max: i64,
     /// Conversations of one user.
     pub conversations_per_user_max: i64,
+    /// Subaccounts of one account that are not closed.
+    pub subaccounts_max: i64,
+    /// API keys of one account.
+    pub keys_max: i64,
 }
 
 /// Logging.
