@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -39,6 +40,7 @@ enum Command {
 #[derive(Args)]
 struct Create {
     /// Its name.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// Write the credentials into this file, for its owner alone, instead of showing them.
     #[arg(long, value_name = "PATH")]

@@ -127,6 +127,15 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn check(allow: &[String]) -> anyhow::Result<()> {
+    match allow.iter().find(|permission| !permission.starts_with('/')) {
+        Some(wrong) => bail!(
+            "{wrong} is no permission: they look like /twilio/conversations/messages/list, and docs/api.md has them all"
+        ),
+        None => Ok(()),
+    }
+}
+
 fn policy(allow: &[String]) -> (&'static str, String) {
     ("Policy", json!({"allow": allow}).to_string())
 }
@@ -134,8 +143,12 @@ fn policy(allow: &[String]) -> (&'static str, String) {
 impl Create {
     fn run(self) -> anyhow::Result<()> {
         if (self.kind == Kind::Restricted) == self.allow.is_empty() {
-            bail!("--kind restricted and --allow belong together");
+            bail!(
+                "--kind restricted and --allow belong together, such as \
+                 --kind restricted --allow /twilio/conversations/messages/list"
+            );
         }
+        check(&self.allow)?;
         let (server, account) = self.whose.find()?;
         let mut form = vec![("AccountSid", account.clone()), ("FriendlyName", self.name)];
         match self.kind {
@@ -177,6 +190,7 @@ impl Update {
         if form.is_empty() {
             bail!("give --name, --allow or both");
         }
+        check(&self.allow)?;
         let (server, _) = self.whose.find()?;
         let key = server.call("POST", &format!("/v1/Keys/{}", self.sid), &form)?;
         self.whose.which.show(&key, || fields(&key));

@@ -15,6 +15,7 @@ mod host;
 mod key;
 mod logging;
 mod running;
+mod secure;
 mod seal_keys;
 mod serve;
 mod service;

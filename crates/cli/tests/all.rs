@@ -2,5 +2,6 @@
 
 mod chat;
 mod dev;
+mod operate;
 mod serve;
 mod token;

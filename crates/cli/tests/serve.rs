@@ -15,20 +15,20 @@ use testkit::{TempDir, temp_dir};
 use crate::dev::{fails, rest, sourced, tertulia};
 
 /// A server that serves, on a folder of its own.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     said: String,
-    url: String,
-    data: PathBuf,
+    pub(crate) url: String,
+    pub(crate) data: PathBuf,
     log: Option<JoinHandle<String>>,
 }
 
 impl Serving {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         Self::with(data, &[])
     }
 
-    fn with(data: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = tertulia(&["serve", "--port", "0", "--data", data.to_str().unwrap()]);
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -43,11 +43,11 @@ impl Serving {
     }
 
     /// The first account's credentials, as the first start left them.
-    fn first(&self) -> BTreeMap<String, String> {
+    pub(crate) fn first(&self) -> BTreeMap<String, String> {
         sourced(&self.data.join("first-account.env"))
     }
 
-    fn call(&self, who: (&str, &str), method: &str, path: &str, form: &str) -> (u16, Value) {
+    pub(crate) fn call(&self, who: (&str, &str), method: &str, path: &str, form: &str) -> (u16, Value) {
         let host = self.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let credentials = STANDARD.encode(format!("{}:{}", who.0, who.1));
@@ -64,22 +64,22 @@ impl Serving {
         (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    fn get(&self, who: (&str, &str), path: &str) -> u16 {
+    pub(crate) fn get(&self, who: (&str, &str), path: &str) -> u16 {
         self.call(who, "GET", path, "").0
     }
 
     /// What a command says to this server.
-    fn ask(&self, args: &[&str]) -> Result<String, String> {
+    pub(crate) fn ask(&self, args: &[&str]) -> Result<String, String> {
         outcome(tertulia(args).args(["--data", self.data.to_str().unwrap()]))
     }
 
     /// The same, as the JSON it printed.
-    fn ask_json(&self, args: &[&str]) -> Value {
+    pub(crate) fn ask_json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ask(&[args, &["-o", "json"]].concat()).unwrap()).unwrap()
     }
 
     /// Ends it; what it has logged from first to last.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-15", &id]).status().unwrap().success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
@@ -94,21 +94,21 @@ impl Drop for Serving {
     }
 }
 
-fn outcome(command: &mut Command) -> Result<String, String> {
+pub(crate) fn outcome(command: &mut Command) -> Result<String, String> {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
 /// A folder with a key.
-fn sealed_folder() -> (TempDir, PathBuf) {
+pub(crate) fn sealed_folder() -> (TempDir, PathBuf) {
     let folder = temp_dir();
     let data = folder.join("data");
     outcome(&mut tertulia(&["seal", "init", "--data", data.to_str().unwrap()])).unwrap();
     (folder, data)
 }
 
-fn serve_fails(data: &Path, environment: &[(&str, &str)]) -> String {
+pub(crate) fn serve_fails(data: &Path, environment: &[(&str, &str)]) -> String {
     let mut command = tertulia(&["serve", "--port", "0", "--data", data.to_str().unwrap()]);
     fails(command.envs(environment.iter().copied())).1
 }
@@ -206,7 +206,7 @@ fn accounts_keys_and_chat_services_are_managed_from_the_command_line() {
     assert_eq!(server.ask(&["service", "list"]).unwrap().lines().count(), 2);
     assert!(server.ask(&["service", "show", service]).unwrap().contains("second"));
     server.ask(&["service", "delete", service]).unwrap();
-    assert!(server.ask(&["service", "show", service]).unwrap_err().contains("not found"));
+    assert!(server.ask(&["service", "show", service]).unwrap_err().contains("no chat service"));
 
     // A second account: now it must be said which one is meant.
     let file = data.join("shop.env");
