@@ -3,5 +3,6 @@
 mod chat;
 mod dev;
 mod operate;
+mod secrets;
 mod serve;
 mod token;
