@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Running, Which, fields, text};
+use crate::running::{Running, Which, account_sid, fields, key_sid, text};
 
 /// Create, list, show, change and delete API keys.
 #[derive(Args)]
@@ -28,8 +28,10 @@ enum Command {
     /// Show one key.
     Show(Show),
     /// Rename a key, or give a Restricted one another policy.
+    ///
+    /// Example: tertulia key update SK… --allow /twilio/conversations/messages/list
     Update(Update),
-    /// Delete a key, at once and with every token it signed.
+    /// Delete a key, at once and with every token it signed. Create its successor first.
     Delete(Show),
 }
 
@@ -37,7 +39,7 @@ enum Command {
 #[derive(Args)]
 struct Whose {
     /// The account's SID; not needed when there is only one, or for an account's own credentials.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
     account: Option<String>,
     #[command(flatten)]
     which: Which,
@@ -89,6 +91,7 @@ struct List {
 #[derive(Args)]
 struct Show {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,
@@ -97,6 +100,7 @@ struct Show {
 #[derive(Args)]
 struct Update {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     /// Its new name.
     #[arg(long)]

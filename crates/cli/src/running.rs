@@ -308,6 +308,32 @@ impl Running {
     }
 }
 
+/// Reads an account's SID.
+pub(crate) fn account_sid(text: &str) -> Result<String, String> {
+    sid(text, "AC", "an account's SID")
+}
+
+/// Reads an API key's SID.
+pub(crate) fn key_sid(text: &str) -> Result<String, String> {
+    sid(text, "SK", "an API key's SID")
+}
+
+/// Reads a chat service's SID.
+pub(crate) fn service_sid(text: &str) -> Result<String, String> {
+    sid(text, "IS", "a chat service's SID")
+}
+
+/// Only what looks like a SID becomes a part of a path.
+fn sid(text: &str, prefix: &str, what: &str) -> Result<String, String> {
+    let digits = text.split_at_checked(2).filter(|(two, _)| two.eq_ignore_ascii_case(prefix)).map(|(_, rest)| rest);
+    match digits {
+        Some(digits) if digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(format!("{what} is {prefix} and 32 hexadecimal digits")),
+    }
+}
+
 /// The path and query of a URL; a path stays as it is.
 fn path_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);

@@ -76,9 +76,9 @@ enum Command {
 #[derive(Args)]
 struct Init {
     /// The data folder; made if it is not there.
-    #[arg(long, default_value = "tertulia-data")]
+    #[arg(long, value_name = "DIR", default_value = "tertulia-data")]
     data: PathBuf,
-    /// Another place for the key.
+    /// Another place for the key, which `tertulia serve --seal-key-file` names, too.
     #[arg(long, value_name = "FILE")]
     seal_key_file: Option<PathBuf>,
 }

@@ -26,7 +26,7 @@ use crate::{logging, seal_keys};
 #[derive(Args)]
 pub(crate) struct Serve {
     /// The folder for the database and the key; made if it is not there.
-    #[arg(long, default_value = "tertulia-data")]
+    #[arg(long, value_name = "DIR", default_value = "tertulia-data")]
     data: PathBuf,
     #[command(flatten)]
     listen: Listen,

@@ -98,7 +98,9 @@ fn the_seal_key_changes_under_several_nodes() {
         fs::write(file(&node.data), &new).unwrap();
         assert_eq!(node.ask_json(&["seal", "rotate", "--keep-file"])["resealed_count"], 0);
     }
-    nodes.map(Serving::end);
+    for node in nodes {
+        node.end();
+    }
     assert!(serve_fails(&first_data, &[environment[0], environment[1], ("TERTULIA_SEAL_KEY", &old)]).contains("key"));
     let again = Serving::with(&first_data, &environment);
     for key in &made {
@@ -130,7 +132,10 @@ fn whoever_is_stuck_hears_what_to_do() {
     let nobody = |prefix: &str| format!("{prefix}{}", "f".repeat(32));
     let (account, key, service) = (nobody("AC"), nobody("SK"), nobody("IS"));
     at(&["account", "show", &account], &["no account", &account, "tertulia account list"]);
-    at(&["account", "delete", "AC1", "--yes"], &["no account AC1"]);
+    at(&["account", "delete", &account, "--yes"], &["no account", &account]);
+    at(&["account", "show", "AC1"], &["'AC1'", "an account's SID is AC and 32 hexadecimal digits"]);
+    at(&["key", "delete", &account], &["an API key's SID is SK"]);
+    at(&["service", "show", "IS1/../../Accounts"], &["a chat service's SID is IS"]);
     at(&["account", "delete", &account], &["--yes", "suspend"]);
     at(&["account", "create", ""], &["<NAME>"]);
     at(&["account", "update", &account], &["--name"]);
@@ -144,7 +149,8 @@ fn whoever_is_stuck_hears_what_to_do() {
         &["messages is no permission", "docs/api.md"],
     );
     at(&["service", "delete", &service], &["no chat service", &service, "tertulia service list"]);
-    at(&["service", "list", "--account", "AC1"], &["no account AC1"]);
+    at(&["service", "list", "--account", &account], &["no account", &account]);
+    at(&["service", "list", "--account", "AC1"], &["an account's SID is AC"]);
     at(&["fault", "list"], &["tertulia dev"]);
     at(&["clock"], &["tertulia dev"]);
     at(&["serve", "--port", "0"], &["in use by another running server"]);
