@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Running, Which, fields, text};
+use crate::running::{Running, Which, account_sid, fields, key_sid, text};
 
 /// Create, list, show, change and delete API keys.
 #[derive(Args)]
@@ -28,8 +28,10 @@ enum Command {
     /// Show one key.
     Show(Show),
     /// Rename a key, or give a Restricted one another policy.
+    ///
+    /// Example: tertulia key update SK… --allow /twilio/conversations/messages/list
     Update(Update),
-    /// Delete a key, at once and with every token it signed.
+    /// Delete a key, at once and with every token it signed. Create its successor first.
     Delete(Show),
 }
 
@@ -37,7 +39,7 @@ enum Command {
 #[derive(Args)]
 pub(crate) struct Whose {
     /// The account's SID; not needed when there is only one, or for an account's own credentials.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
     account: Option<String>,
     #[command(flatten)]
     pub(crate) which: Which,
@@ -89,6 +91,7 @@ struct List {
 #[derive(Args)]
 struct Show {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,
@@ -97,6 +100,7 @@ struct Show {
 #[derive(Args)]
 struct Update {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     /// Its new name.
     #[arg(long)]
@@ -127,6 +131,15 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn check(allow: &[String]) -> anyhow::Result<()> {
+    match allow.iter().find(|permission| !permission.starts_with('/')) {
+        Some(wrong) => bail!(
+            "{wrong} is no permission: they look like /twilio/conversations/messages/list, and docs/api.md has them all"
+        ),
+        None => Ok(()),
+    }
+}
+
 fn policy(allow: &[String]) -> (&'static str, String) {
     ("Policy", json!({"allow": allow}).to_string())
 }
@@ -134,8 +147,12 @@ fn policy(allow: &[String]) -> (&'static str, String) {
 impl Create {
     fn run(self) -> anyhow::Result<()> {
         if (self.kind == Kind::Restricted) == self.allow.is_empty() {
-            bail!("--kind restricted and --allow belong together");
+            bail!(
+                "--kind restricted and --allow belong together, such as \
+                 --kind restricted --allow /twilio/conversations/messages/list"
+            );
         }
+        check(&self.allow)?;
         let (server, account) = self.whose.find()?;
         let mut form = vec![("AccountSid", account.clone()), ("FriendlyName", self.name)];
         match self.kind {
@@ -177,6 +194,7 @@ impl Update {
         if form.is_empty() {
             bail!("give --name, --allow or both");
         }
+        check(&self.allow)?;
         let (server, _) = self.whose.find()?;
         let key = server.call("POST", &format!("/v1/Keys/{}", self.sid), &form)?;
         self.whose.which.show(&key, || fields(&key));

@@ -17,6 +17,7 @@ mod key;
 mod logging;
 mod policy;
 mod running;
+mod secure;
 mod seal_keys;
 mod serve;
 mod service;

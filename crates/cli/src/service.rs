@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Running, Which, fields, text};
+use crate::running::{Running, Which, account_sid, fields, service_sid, text};
 
 /// Create, list, show and delete chat services.
 #[derive(Args)]
@@ -18,6 +19,8 @@ pub(crate) struct Service {
 #[derive(Subcommand)]
 enum Command {
     /// Create a chat service with its four roles.
+    ///
+    /// Example: tertulia service create support
     Create(Create),
     /// List chat services.
     List(Whose),
@@ -31,7 +34,7 @@ enum Command {
 #[derive(Args)]
 struct Whose {
     /// The account's SID, for whoever runs the server; not needed when there is only one.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
     account: Option<String>,
     #[command(flatten)]
     which: Which,
@@ -48,6 +51,7 @@ impl Whose {
 #[derive(Args)]
 struct Create {
     /// Its name.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
     whose: Whose,
@@ -56,6 +60,7 @@ struct Create {
 #[derive(Args)]
 struct Show {
     /// The chat service's SID.
+    #[arg(value_parser = service_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,
