@@ -166,7 +166,7 @@ impl Question for OpenObject {
     }
 }
 
-async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
+pub(super) async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
     match (object, readable) {
         (Object::Roster(sid), _) => Ok(participants::queries::roster(cx.tx, cx.caller.account, sid).await?.position),
         (_, Readable::Conversation(conversation, _) | Readable::Fading(conversation)) => Ok(conversation.position),
