@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(read, ClientPacket::Message { id: "TM2".to_owned(), request });
         let read = ClientPacket::parse(&update("TM3", "d.e.f")).unwrap();
         assert_eq!(read, ClientPacket::Update { id: "TM3".to_owned(), token: "d.e.f".to_owned() });
-        assert_eq!(ClientPacket::parse(&acknowledgement("TM\"4")), Ok(ClientPacket::Silent));
+        assert_eq!(ClientPacket::parse(&acknowledgement("TM\"4")), Ok(ClientPacket::Receipt));
         assert_eq!(ClientPacket::parse(&close("TM5")), Ok(ClientPacket::Close));
     }
 

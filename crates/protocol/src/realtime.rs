@@ -44,7 +44,9 @@ pub enum ClientPacket {
     },
     /// The client says good-bye.
     Close,
-    /// Receipts and telemetry: nothing to answer.
+    /// The client has a packet of the server's. Which one is not said twice: they come in order.
+    Receipt,
+    /// Telemetry: nothing to answer.
     Silent,
     /// A request without meaning here that still wants an answer.
     Acknowledged {
@@ -141,13 +143,14 @@ impl ClientPacket {
     pub fn parse(message: &[u8]) -> Result<Self, Malformed> {
         let packet = Packet::split(message)?;
         if is_receipt(&packet) {
-            return Ok(Self::Silent);
+            return Ok(Self::Receipt);
         }
         let header: Header<'_> = packet.read_header()?;
         packet.check_payload(header.payload_size)?;
         let method: Cow<'_, str> = read(header.method).unwrap_or_default();
         match &*method {
-            "reply" | "telemetry.v1" => return Ok(Self::Silent),
+            "reply" => return Ok(Self::Receipt),
+            "telemetry.v1" => return Ok(Self::Silent),
             "close" => return Ok(Self::Close),
             _ => {}
         }
@@ -440,7 +443,7 @@ mod tests {
         assert!(matches!(packet(no_word, b""), Ok(ClientPacket::Refused { .. })));
         assert_eq!(packet(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
         assert_eq!(packet(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
-        assert_eq!(packet(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));
+        assert_eq!(packet(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Receipt));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::migrate::Migration;
@@ -59,6 +60,8 @@ pub struct Settings {
     /// nothing may be read or written after that, so the default says so and ends the process. A
     /// function that returns leaves a closed store behind; tests use that.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Statements that were run; every connection counts here.
+    pub(crate) statements: Arc<AtomicU64>,
     /// For tests of this crate, see there.
     #[doc(hidden)]
     pub sqlite_knobs: SqliteKnobs,
@@ -109,6 +112,7 @@ impl Settings {
             read_connections: 8,
             write_patience: Duration::from_secs(10),
             on_fatal: Arc::new(end_the_process),
+            statements: Arc::default(),
             sqlite_knobs: SqliteKnobs { vfs: None, synchronous, pages_max: None },
         }
     }

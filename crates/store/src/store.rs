@@ -1,6 +1,7 @@
 //! The store: one handle over whichever engine was opened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::failure::{Failure, OpenError};
 use crate::postgres::Postgres;
@@ -12,6 +13,7 @@ use crate::tx::Command;
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Opened>,
+    statements: Arc<AtomicU64>,
 }
 
 enum Opened {
@@ -22,11 +24,12 @@ enum Opened {
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
+        let statements = Arc::clone(&settings.statements);
         let opened = match &settings.engine {
             Engine::Postgres { .. } => Opened::Postgres(Postgres::open(settings).await?),
             _ => Opened::Sqlite(Sqlite::open(settings).await?),
         };
-        Ok(Self { engine: Arc::new(opened) })
+        Ok(Self { engine: Arc::new(opened), statements })
     }
 
     /// Runs the command in a transaction and answers once it is durable.
@@ -64,6 +67,13 @@ impl Store {
             Opened::Sqlite(sqlite) => sqlite.writes_waiting(),
             Opened::Postgres(postgres) => postgres.writes_waiting(),
         }
+    }
+
+    /// How many statements commands and questions have run since it was opened: for a gauge, and for whoever
+    /// wants to know what something costs the database.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 }
 

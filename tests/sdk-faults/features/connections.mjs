@@ -52,6 +52,23 @@ export default ({ test, testWith }) => {
     await bothAgree(w, both, last);
   });
 
+  // Where the SDK is at fault: it subscribes again 100 ms after it is back, and what a page brought before that, no
+  // event tells (docs/decisions/0013).
+  test('what_a_page_brings_before_the_sdk_has_subscribed_again_is_not_told', async (w) => {
+    const { bob, mine, his } = await pair(w);
+    await w.server.fault('refuse-upgrade', { Status: 503, Times: 2 });
+    await w.server.fault('cut', { Identity: 'bob' });
+    await bob.until('connectionStateChanged', (state) => state !== 'connected');
+    await mine.sendMessage('meanwhile');
+    const page = await new Promise((resolve, reject) => {
+      bob.client.on('connectionStateChanged', (state) => state === 'connected' && his.getMessages(10).then(resolve, reject));
+    });
+    assert.deepEqual(page.items.map((message) => message.body), ['settled', 'meanwhile']);
+    await mine.sendMessage('told');
+    await bob.received('told');
+    assert.deepEqual(bob.all('messageAdded').map((message) => message.body), ['settled', 'told']);
+  });
+
   test('a_cut_after_any_packet_loses_and_doubles_nothing', async (w) => {
     const seed = freshSeed();
     console.log(`cut: TERTULIA_TEST_SEED=${seed}`);

@@ -1,6 +1,6 @@
 //! SQL of conversations.
 
-use tertulia_protocol::sid::{Conversation as ConversationKind, Service};
+use tertulia_protocol::sid::{Conversation as ConversationKind, Service, User};
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Failure, P, Row, Sql, Tx};
 
@@ -27,6 +27,15 @@ macro_rules! find_by_name {
             columns!(),
             " FROM conversations WHERE account = $1 AND service_sid = $2 AND unique_name = $3 AND removed IS NULL"
         )
+    };
+}
+macro_rules! positions {
+    () => {
+        "SELECT c.sid, c.position, r.position FROM conversations c \
+         JOIN participants p ON p.account = c.account AND p.conversation_sid = c.sid \
+         JOIN rosters r ON r.account = c.account AND r.conversation_sid = c.sid \
+         WHERE c.account = $1 AND c.service_sid = $2 AND c.removed IS NULL \
+         AND p.user_sid = $3 AND p.removed IS NULL AND "
     };
 }
 
@@ -112,6 +121,11 @@ static OPEN_AMONG: Sql = Sql::pair(
      AND state <> 'closed' AND removed IS NULL ORDER BY sid",
     "SELECT sid FROM conversations WHERE account = $1 AND sid = ANY($2) \
      AND state <> 'closed' AND removed IS NULL ORDER BY sid",
+);
+// Three tables in one statement, so that a reconnect reads rights and positions of all conversations at once.
+static POSITIONS: Sql = Sql::pair(
+    concat!(positions!(), "c.sid IN (SELECT value FROM json_each($4))"),
+    concat!(positions!(), "c.sid = ANY($4)"),
 );
 
 // One row an account: the index is read in leaps, not as a whole.
@@ -361,6 +375,35 @@ pub async fn open_among(
     let sids: Vec<&str> = sids.iter().map(Sid::as_str).collect();
     let rows = tx.query(&OPEN_AMONG, &[account.into(), P::Texts(&sids)]).await?;
     rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
+}
+
+/// Where a conversation's two streams stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// Which.
+    pub sid: Sid<ConversationKind>,
+    /// Position of the stream `talk`.
+    pub talk: i64,
+    /// Position of the stream `roster`.
+    pub roster: i64,
+}
+
+/// Where those of some conversations stand in which a user takes part: the others are left out, whether they
+/// are there or not.
+pub async fn positions(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    user: Sid<User>,
+    sids: &[Sid<ConversationKind>],
+) -> Outcome<Vec<Positions>> {
+    let sids: Vec<&str> = sids.iter().map(Sid::as_str).collect();
+    let values = [account.into(), service.as_str().into(), user.as_str().into(), P::Texts(&sids)];
+    let read = |row: &Row| {
+        let mut columns = Columns::of("conversations", row);
+        Ok(Positions { sid: columns.sid()?, talk: columns.take()?, roster: columns.take()? })
+    };
+    tx.query(&POSITIONS, &values).await?.iter().map(read).collect()
 }
 
 /// The next account after this one in which a timer runs, and when the first of them is due.

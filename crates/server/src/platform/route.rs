@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tertulia_protocol::sid::{Kind, Service};
+use tertulia_protocol::sync::Object;
 use tertulia_protocol::{Code, Sid};
 
 use super::{Caller, Error, Form, Outcome};
@@ -201,6 +202,9 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Seconds after which to ask again, where that is known.
     pub retry_after: Option<i64>,
+    /// The object of which this is a page, and its position then. A connection that is told of the object is
+    /// told up to there before it gets the page.
+    pub shows: Option<(Object, i64)>,
 }
 
 impl Reply {
@@ -216,12 +220,23 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Self {
-        Self { status: 204, body: Vec::new(), retry_after: None }
+        Self::plain(204)
+    }
+
+    /// A status without a body.
+    pub fn plain(status: u16) -> Self {
+        Self { status, body: Vec::new(), retry_after: None, shows: None }
     }
 
     /// Any status with a body.
     pub fn new(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a body has string keys and no failing parts");
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, shows: None }
+    }
+
+    /// The same, as a page of an object that stood at this position.
+    #[must_use]
+    pub fn showing(self, object: Object, position: i64) -> Self {
+        Self { shows: Some((object, position)), ..self }
     }
 }

@@ -111,8 +111,8 @@ async fn open(call: Call, wanted: ObjectType) -> Outcome<Reply> {
 
 async fn items(call: Call) -> Outcome<Reply> {
     let question = ListItems { key: call.param("Key").to_owned(), query: ItemsQuery::read(&call.query)? };
-    let (items, ends) = call.app.ask(&call.caller, question).await?;
-    Ok(Reply::ok(&sync::items_page(&items, &ends)))
+    let page = call.app.ask(&call.caller, question).await?;
+    Ok(Reply::ok(&sync::items_page(&page.items, &page.ends)).showing(page.object, page.position))
 }
 
 /// There is no push yet. A refusal would be tried again for ever and the app's promise never settle, so

@@ -207,6 +207,12 @@ impl<M: Mail> Hub<M> {
         Attached::Live(topic.hole(stream))
     }
 
+    /// Up to where a mailbox has been posted what it watches; nothing when it does not watch that.
+    pub fn told(&self, stream: StreamId, watch: Watch, mail: &M) -> Option<i64> {
+        let mut watchers = self.topics.get(&stream)?.watchers.iter();
+        Some(watchers.find(|known| known.watch == watch && known.mail.same(mail))?.at)
+    }
+
     /// Takes a watcher away.
     pub fn detach(&mut self, stream: StreamId, watch: Watch, mail: &M) {
         if let Some(topic) = self.topics.get_mut(&stream) {

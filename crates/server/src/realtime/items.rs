@@ -6,7 +6,7 @@
 use tertulia_protocol::Cursor;
 use tertulia_protocol::sync::{Item, ItemKey, Object, PageEnds};
 
-use super::objects::{Readable, not_found, readable};
+use super::objects::{Readable, not_found, position, readable};
 use crate::participants::queries::Direction;
 use crate::platform::{Cx, Error, Form, Outcome, Question};
 use crate::users::User;
@@ -88,22 +88,42 @@ pub struct ListItems {
     pub query: ItemsQuery,
 }
 
-impl Question for ListItems {
-    type Out = (Vec<Item>, PageEnds);
+/// A page, and the moment from which it is.
+pub struct Page {
+    /// Of what.
+    pub object: Object,
+    /// Where that stood.
+    pub position: i64,
+    /// The items.
+    pub items: Vec<Item>,
+    /// Whether there are more.
+    pub ends: PageEnds,
+}
 
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+impl Question for ListItems {
+    type Out = Page;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Page> {
         let object = Object::parse(&self.key).ok_or_else(|| not_found(None))?;
         let readable = readable(cx, object).await?;
+        let position = position(cx, object, &readable).await?;
+        let (items, ends) = self.items(cx, object, &readable).await?;
+        Ok(Page { object, position, items, ends })
+    }
+}
+
+impl ListItems {
+    async fn items(&self, cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<(Vec<Item>, PageEnds)> {
         let query = &self.query;
         if let Some(only) = &query.only {
-            let found = items(cx, object, &readable, Some(only), Direction::Up, 1).await?;
+            let found = items(cx, object, readable, Some(only), Direction::Up, 1).await?;
             let found = found.into_iter().filter(|item| key_text(&item.key) == *only).collect();
             return Ok((found, PageEnds::default()));
         }
         match &query.edge {
-            Edge::Beginning => query.page(cx, object, &readable, None).await,
-            Edge::From(key) => query.page(cx, object, &readable, Some(key)).await,
-            Edge::Before(key) => query.page_before(cx, object, &readable, key).await,
+            Edge::Beginning => query.page(cx, object, readable, None).await,
+            Edge::From(key) => query.page(cx, object, readable, Some(key)).await,
+            Edge::Before(key) => query.page_before(cx, object, readable, key).await,
         }
     }
 }

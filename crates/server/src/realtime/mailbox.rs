@@ -211,6 +211,11 @@ impl Mailbox {
         Some(post)
     }
 
+    /// How many posts are waiting.
+    pub fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// The position of the user's own list that has been posted up to: rights read in an older snapshot
     /// than this may be out of date.
     pub fn own_position(&self) -> i64 {

@@ -24,6 +24,7 @@ pub mod session;
 pub mod socket;
 pub mod subscribe;
 pub mod tunnel;
+mod unchanged;
 pub mod upgrade;
 
 use std::sync::Mutex;

@@ -10,6 +10,7 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::StreamId;
 
 use super::news::{Replayed, decode, kind, objects_of, rights, rights_changed};
+use super::unchanged::Unchanged;
 use crate::conversations::queries::Lock;
 use crate::conversations::{self, Conversation};
 use crate::messages;
@@ -165,7 +166,7 @@ impl Question for OpenObject {
     }
 }
 
-async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
+pub(super) async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
     match (object, readable) {
         (Object::Roster(sid), _) => Ok(participants::queries::roster(cx.tx, cx.caller.account, sid).await?.position),
         (_, Readable::Conversation(conversation, _) | Readable::Fading(conversation)) => Ok(conversation.position),
@@ -203,25 +204,21 @@ impl Question for Snapshot {
     type Out = (Vec<Result<Standing, Code>>, i64);
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let objects = self.entries.iter().filter_map(|(object, _)| *object);
+        let known = Unchanged::read(cx, objects).await?;
         let mut answers = Vec::with_capacity(self.entries.len());
         for (object, after) in &self.entries {
-            answers.push(match object {
+            answers.push(match object.map(|object| (object, known.standing(object, *after))) {
                 None => Err(Code::MapNotFound),
-                Some(object) => match standing(cx, *object, *after, self.events_max).await {
+                Some((_, Some(standing))) => Ok(standing),
+                Some((object, None)) => match standing(cx, object, *after, self.events_max).await {
                     Ok(standing) => Ok(standing),
                     Err(Error::Refused(refusal)) => Err(refusal.code),
                     Err(failure) => return Err(failure),
                 },
             });
         }
-        let own = match cx.caller.user() {
-            None => 0,
-            Some(user) => {
-                let own = users::queries::find(cx.tx, cx.caller.account, user.sid).await?;
-                own.map_or(0, |user| user.mine_position)
-            }
-        };
-        Ok((answers, own))
+        Ok((answers, known.own))
     }
 }
 

@@ -123,6 +123,9 @@ pub struct Session {
     state: State,
     /// With each object the position of the user's own list at which the right to read it was found.
     subscribed: Rights,
+    /// Notifications that were sent, and receipts that came.
+    told: u64,
+    heard: u64,
     installation: String,
     /// A seed for ids, drawn by the driver.
     continuation: String,
@@ -133,7 +136,7 @@ impl Session {
     /// `continuation` the token by which this session will be known again.
     pub fn new(now: Timestamp, installation: String, continuation: String) -> Self {
         let state = State::Fresh { since: now };
-        Self { state, subscribed: Rights::default(), installation, continuation }
+        Self { state, subscribed: Rights::default(), told: 0, heard: 0, installation, continuation }
     }
 
     /// Who it is, once it is in.
@@ -142,6 +145,11 @@ impl Session {
             State::Live { admission, .. } => Some(admission),
             _ => None,
         }
+    }
+
+    /// How many notifications were sent, and how many of them the client says it has.
+    pub fn receipts(&self) -> (u64, u64) {
+        (self.told, self.heard)
     }
 
     /// When [`Input::Tick`] is due at the latest.
@@ -191,6 +199,10 @@ impl Session {
         };
         match (packet, &self.state) {
             (_, State::Ended) | (ClientPacket::Silent, _) => Vec::new(),
+            (ClientPacket::Receipt, _) => {
+                self.heard += 1;
+                Vec::new()
+            }
             (ClientPacket::Close, _) => self.end(CloseReason::Goodbye),
             (ClientPacket::Init { id, token, continuation_token, message_types, .. }, State::Fresh { .. }) => {
                 let wants_typing =
@@ -281,14 +293,12 @@ impl Session {
 
     fn post(&mut self, post: Post) -> Vec<Effect> {
         match post {
-            Post::Packet { stream, part, packet } if self.subscribed.contains(&(stream, part)) => {
-                vec![Effect::Send(packet)]
-            }
+            Post::Packet { stream, part, packet } if self.subscribed.contains(&(stream, part)) => self.tell(packet),
             // What is due is looked after behind every input.
             Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
             Post::Rights => vec![Effect::LookAgain],
             Post::Cut => self.end(CloseReason::Cut),
-            Post::Typing(packet) => vec![Effect::Send(packet)],
+            Post::Typing(packet) | Post::Answer(packet) => self.tell(packet),
             Post::Own { upto, ended: Some(conversation) } => {
                 // A removal that comes late says nothing of a right that was found after it.
                 let held = shared_in(conversation).into_iter().filter(|object| match self.subscribed.get(object) {
@@ -297,12 +307,16 @@ impl Session {
                 });
                 held.map(|(stream, part)| Effect::Detach(stream, part, upto)).collect()
             }
-            Post::Answer(packet) => vec![Effect::Send(packet)],
             Post::Subscribed { stream, part, own } => {
                 self.subscribed.insert((stream, part), own);
                 Vec::new()
             }
         }
+    }
+
+    fn tell(&mut self, packet: Bytes) -> Vec<Effect> {
+        self.told += 1;
+        vec![Effect::Send(packet)]
     }
 
     fn time(&mut self, now: Timestamp) -> Vec<Effect> {

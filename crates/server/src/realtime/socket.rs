@@ -4,6 +4,7 @@
 //! out meanwhile. One timer serves pings and the token's time. The socket must never decide anything: what
 //! a packet means is the session's business, what a request means the noun's.
 
+use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,18 +14,17 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
-use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
+use tertulia_protocol::realtime::TunnelledRequest;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::establish::{leave, lose};
 use super::hub::Post;
 use super::mailbox::{Bounds, Mailbox, Overflow};
-use super::news::{Part, part_of, stream_of};
+use super::news::Part;
 use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
-use super::tunnel;
 use super::upgrade::{MESSAGE_BYTES_MAX, Seat};
 use crate::App;
 use crate::http::refuse;
@@ -35,6 +35,11 @@ use crate::presence::Visitor;
 const POSTS_AT_ONCE: usize = 64;
 /// How long a last packet may take on its way out.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+mod held;
+mod pages;
+
+use held::Held;
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
@@ -53,6 +58,10 @@ pub(super) struct Connection {
     mailbox: Option<Arc<Mailbox>>,
     counted: Option<Counted>,
     answering: Option<Answering>,
+    /// A page that waits for receipts, and requests that wait for the page.
+    held: Option<Box<Held<Answered>>>,
+    behind: VecDeque<(String, TunnelledRequest)>,
+    heard_at: Instant,
     last_sign_of_life: Instant,
     next_ping: Instant,
     /// Something was handed to the websocket and not flushed.
@@ -95,6 +104,9 @@ impl Connection {
             mailbox: None,
             counted: None,
             answering: None,
+            held: None,
+            behind: VecDeque::new(),
+            heard_at: now(),
             last_sign_of_life: now(),
             next_ping: now(),
             is_dirty: false,
@@ -121,12 +133,12 @@ impl Connection {
                 timer.as_mut().reset(wake_at);
             }
             let woken = tokio::select! {
-                message = self.socket.recv(), if self.answering.is_none() => Woken::Message(message),
+                message = self.socket.recv(), if self.may_read() => Woken::Message(message),
                 post = received(self.mailbox.as_deref()) => Woken::Post(post),
                 answered = answered(&mut self.answering) => Woken::Answered(answered),
                 () = &mut timer => Woken::Time,
                 // What is being answered is answered first: it may be committed already.
-                () = &mut draining, if self.answering.is_none() => Woken::ShutDown,
+                () = &mut draining, if self.answering.is_none() && self.held.is_none() => Woken::ShutDown,
             };
             if self.take(woken).await.is_err() || self.flush().await.is_err() {
                 break;
@@ -145,7 +157,7 @@ impl Connection {
                 match message {
                     Message::Binary(bytes) => {
                         self.record(Direction::In, &bytes);
-                        Input::Packet(bytes)
+                        return self.packet(bytes).await;
                     }
                     Message::Text(_) => Input::Text,
                     Message::Ping(_) | Message::Pong(_) => return Ok(()),
@@ -160,6 +172,7 @@ impl Connection {
             Woken::Answered(answered) => return self.reply(answered).await,
             Woken::Time => {
                 self.ping().await?;
+                self.release().await?;
                 Input::Tick
             }
             Woken::ShutDown => Input::ShutDown,
@@ -170,7 +183,12 @@ impl Connection {
     /// Takes a post, and those that wait behind it.
     async fn posts(&mut self, first: Post) -> Result<(), ()> {
         self.input(Input::Post(first)).await?;
-        for _ in 1..POSTS_AT_ONCE {
+        self.take_in(POSTS_AT_ONCE - 1).await
+    }
+
+    /// Takes in the posts that wait, so many at most.
+    async fn take_in(&mut self, most: usize) -> Result<(), ()> {
+        for _ in 0..most {
             let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) else { break };
             self.input(Input::Post(post)).await?;
         }
@@ -190,6 +208,7 @@ impl Connection {
                 Effect::Send(packet) => self.send(packet).await?,
                 Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
                 Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
+                Effect::Answer { id, request } if self.held.is_some() => self.behind.push_back((id, request)),
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
                 Effect::LookAgain => Box::pin(self.look_again()).await?,
                 Effect::Detach(stream, part, upto) => {
@@ -232,13 +251,13 @@ impl Connection {
         let origin = self.origin.clone();
         Some(Box::pin(async move {
             let Some(faults) = &subscriber.app.faults else {
-                let (reply, cancelled) = perform(&subscriber, &origin, request).await;
+                let (reply, cancelled) = subscriber.perform(&origin, request).await;
                 return Answered { id, reply, cancelled };
             };
             let (method, path) = (request.method.clone(), request.path.clone());
             let mut cancelled = Vec::new();
             let perform = async {
-                let (reply, objects) = perform(&subscriber, &origin, request).await;
+                let (reply, objects) = subscriber.perform(&origin, request).await;
                 cancelled = objects;
                 reply
             };
@@ -250,14 +269,6 @@ impl Connection {
     fn subscriber(&self) -> Option<Subscriber> {
         let caller: Caller = self.session.admission()?.caller.clone();
         Some(Subscriber { app: Arc::clone(&self.app), caller, mailbox: self.mailbox.clone()? })
-    }
-
-    async fn reply(&mut self, answered: Answered) -> Result<(), ()> {
-        for object in answered.cancelled {
-            self.input(Input::Cancelled(stream_of(object), part_of(object))).await?;
-        }
-        let packet = http_reply(&answered.id, answered.reply.status, &answered.reply.body);
-        self.send(packet.into()).await
     }
 
     async fn admit(&mut self, id: String, token: String) -> Result<(), ()> {
@@ -366,10 +377,11 @@ impl Connection {
     }
 
     fn wake_at(&self) -> Instant {
-        let Some(due) = self.session.due() else { return self.next_ping };
+        let next = self.held.as_ref().map_or(self.next_ping, |held| held.until().min(self.next_ping));
+        let Some(due) = self.session.due() else { return next };
         let wait = due.micros().saturating_sub(self.now().micros());
         let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
-        (now() + wait).min(self.next_ping)
+        (now() + wait).min(next)
     }
 
     /// The time of the connection's account; a token lives by it.
@@ -426,6 +438,7 @@ impl Connection {
         }
         // A subscription that is just being made ends with its answer.
         self.answering = None;
+        self.held = None;
         self.counted = None;
         let Some(mailbox) = &self.mailbox else { return };
         leave(&mut self.app.hub(), mailbox);
@@ -437,19 +450,6 @@ impl Connection {
             recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
         }
     }
-}
-
-/// The answer to a request, and what it cancelled.
-async fn perform(
-    subscriber: &Subscriber,
-    origin: &str,
-    request: TunnelledRequest,
-) -> (Reply, Vec<tertulia_protocol::sync::Object>) {
-    if request.path == "/v4/Subscriptions" && request.method == "POST" {
-        let answer = subscriber.answer(&request.body).await;
-        return answer.unwrap_or_else(|error| (refuse(&error, Surface::Sdk, &request.path), Vec::new()));
-    }
-    (tunnel::answer(&subscriber.app, &subscriber.caller, origin, request).await, Vec::new())
 }
 
 async fn received(mailbox: Option<&Mailbox>) -> Result<Post, Overflow> {

@@ -2,7 +2,7 @@
 
 use tertulia_protocol::sid::{Role, Service, User as UserKind};
 use tertulia_protocol::{Sid, Timestamp};
-use tertulia_store::{Row, Sql, Tx};
+use tertulia_store::{P, Row, Sql, Tx};
 
 use super::User;
 use crate::platform::page::{Created, Span};
@@ -18,6 +18,12 @@ macro_rules! columns {
 macro_rules! find {
     () => {
         concat!("SELECT ", columns!(), " FROM users WHERE account = $1 AND sid = $2 AND removed IS NULL")
+    };
+}
+macro_rules! positions {
+    () => {
+        "SELECT sid, mine_position, info_position FROM users \
+         WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND "
     };
 }
 
@@ -41,6 +47,10 @@ static LIST_BACK: Sql = Sql::new(concat!(
     " FROM users WHERE account = $1 AND service_sid = $2 AND removed IS NULL AND (created, sid) < ($3, $4) ",
     "ORDER BY created DESC, sid DESC LIMIT $5"
 ));
+static POSITIONS: Sql = Sql::pair(
+    concat!(positions!(), "sid IN (SELECT value FROM json_each($3))"),
+    concat!(positions!(), "sid = ANY($3)"),
+);
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO users (account, sid, service_sid, identity, friendly_name, attributes, role_sid, created, updated, ",
     "mine_position, conversations_count, info_position, friendly_name_pos, attributes_pos, online_pos) ",
@@ -97,6 +107,33 @@ fn read(row: &Row) -> Outcome<User> {
 /// A user of an account, of whichever service.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<UserKind>) -> Outcome<Option<User>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// Where a user's two streams stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// Who.
+    pub sid: Sid<UserKind>,
+    /// Position of the stream `mine`.
+    pub mine: i64,
+    /// Position of the stream `info`.
+    pub info: i64,
+}
+
+/// Where those of some users stand who are in this service.
+pub async fn positions(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    sids: &[Sid<UserKind>],
+) -> Outcome<Vec<Positions>> {
+    let sids: Vec<&str> = sids.iter().map(Sid::as_str).collect();
+    let read = |row: &Row| {
+        let mut columns = Columns::of("users", row);
+        Ok(Positions { sid: columns.sid()?, mine: columns.take()?, info: columns.take()? })
+    };
+    let values = [account.into(), service.as_str().into(), P::Texts(&sids)];
+    tx.query(&POSITIONS, &values).await?.iter().map(read).collect()
 }
 
 /// A user as it stands now, locked against other writers until the commit.

@@ -1,6 +1,8 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
+mod pages;
 mod reachability;
+mod reconnect;
 mod rights;
 mod stalled;
 mod timers;
@@ -39,6 +41,15 @@ on_sqlite!(
 /// Nothing here waits longer than a busy machine may take.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it happens within twenty seconds")
+}
+
+fn address(world: &World) -> &str {
+    world.origin.strip_prefix("http://").expect("a plain origin")
+}
+
+/// An entry of a subscription request, for an object of this conversation.
+fn entry(prefix: &str, kind: &str, sid: &str) -> String {
+    format!(r#"{{"object_sid":"{prefix}{}","object_type":"{kind}"}}"#, &sid[2..])
 }
 
 /// A conversation that its creator has joined, and others are in.

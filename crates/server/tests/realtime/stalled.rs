@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use testkit::Wire;
 
-use super::{bodies, room, soon};
+use super::{address, bodies, entry, room, soon};
 use crate::support::World;
 
 /// Sockets that never read again.
@@ -15,14 +15,6 @@ const STALLED: usize = 1000;
 const ROOM: usize = 8 << 20;
 /// More than that fits neither into a mailbox nor into the kernel's buffers.
 const MESSAGES_MAX: usize = 1500;
-
-fn address(world: &World) -> &str {
-    world.origin.strip_prefix("http://").expect("a plain origin")
-}
-
-fn entry(prefix: &str, kind: &str, sid: &str) -> String {
-    format!(r#"{{"object_sid":"{prefix}{}","object_type":"{kind}"}}"#, &sid[2..])
-}
 
 #[test]
 fn a_thousand_stalled_readers_are_let_go_within_bounds_and_catch_up() {

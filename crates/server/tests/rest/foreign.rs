@@ -172,7 +172,10 @@ fn a_foreign_name_is_free_and_a_foreign_object_cannot_be_subscribed_to(world: &W
         };
         assert_eq!(typing(&things.conversation), typing(&nowhere.conversation));
         let entries = |things: &Things| {
-            let objects = things.values("Key").into_iter().map(|key| (Object::parse(&key), Some(0)));
+            // Everything missed, from now on, and further than anything is.
+            let positions = [Some(0), None, Some(i64::MAX)];
+            let keys = things.values("Key").into_iter().map(|key| Object::parse(&key));
+            let objects = keys.flat_map(|object| positions.map(|after| (object, after)));
             Snapshot { entries: objects.collect(), events_max: 20 }
         };
         let codes = |things: &Things| {

@@ -48,8 +48,9 @@ impl Postgres {
         let Engine::Postgres { url } = &settings.engine else {
             return Err(OpenError::database("choosing the engine", "it is not PostgreSQL"));
         };
-        let writing = Pool::new(url, settings.write_connections, settings.write_patience)?;
-        let reading = Pool::new(url, settings.read_connections, settings.read_time_max)?;
+        let count = &settings.statements;
+        let writing = Pool::new(url, settings.write_connections, settings.write_patience, count)?;
+        let reading = Pool::new(url, settings.read_connections, settings.read_time_max, count)?;
         migrate::bring_up_to_date(&writing, &settings).await?;
         Ok(Self {
             inner: Arc::new(Inner {

@@ -4,6 +4,7 @@
 //! the pool notices when a connection reaches another server, or the same after a restart; see
 //! `outcome.rs` for who must know.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,11 +31,17 @@ const GREETING: &str = "SELECT set_config('synchronous_commit', 'on', false)
 pub(super) struct Pool {
     connections: deadpool_postgres::Pool,
     life: Arc<Life>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Pool {
     /// A statement that runs longer than `statement_time_max` is ended by the server.
-    pub(super) fn new(url: &str, connections_max: usize, statement_time_max: Duration) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        url: &str,
+        connections_max: usize,
+        statement_time_max: Duration,
+        statements: &Arc<AtomicU64>,
+    ) -> Result<Self, OpenError> {
         let config = configured(url, statement_time_max)?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let life = Arc::new(Life::default());
@@ -49,14 +56,14 @@ impl Pool {
             .post_create(greeting(&life))
             .build()
             .map_err(|error| OpenError::database("making a pool of connections", error))?;
-        Ok(Self { connections, life })
+        Ok(Self { connections, life, statements: Arc::clone(statements) })
     }
 
     /// A connection that is alive, as far as one can know.
     pub(super) async fn get(&self) -> Result<Session, (Failure, Trouble)> {
         let doing = "connecting to the database";
         match self.connections.get().await {
-            Ok(client) => Ok(Session::new(client)),
+            Ok(client) => Ok(Session::new(client, Arc::clone(&self.statements))),
             Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) => Err((Failure::Busy, Trouble::Failed)),
             Err(PoolError::Closed) => Err((Failure::Closed, Trouble::Failed)),
             Err(error) => Err((Failure::storage(doing, error), Trouble::Lost)),

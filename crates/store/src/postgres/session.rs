@@ -1,6 +1,8 @@
 //! One connection with a transaction open on it, and how a statement runs there.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool_postgres::{ClientWrapper, Object};
 use futures_util::{FutureExt as _, TryStreamExt as _};
@@ -16,11 +18,12 @@ use crate::tx::Trouble;
 /// the next one with a transaction open: a panic or a cancelled read ends there.
 pub(crate) struct Session {
     client: Option<Object>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Session {
-    pub(super) fn new(client: Object) -> Self {
-        Self { client: Some(client) }
+    pub(super) fn new(client: Object, statements: Arc<AtomicU64>) -> Self {
+        Self { client: Some(client), statements }
     }
 
     pub(crate) async fn query(&self, sql: &'static Sql, p: &[P<'_>]) -> Result<Vec<Row>, (Failure, Trouble)> {
@@ -86,6 +89,7 @@ impl Session {
     }
 
     async fn prepare(&self, sql: &'static Sql, p: &[P<'_>]) -> Result<Statement, (Failure, Trouble)> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
         let prepared = self.client().prepare_cached(sql.postgres).await;
         let statement = prepared.map_err(|error| self.failed(sql, error))?;
         let wanted = statement.params().len();

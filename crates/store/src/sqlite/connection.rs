@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -27,6 +29,7 @@ const CACHE_KIB: u32 = 32 << 10;
 pub(crate) struct Lite {
     pub(super) db: Connection,
     texts: HashMap<usize, Box<str>, BuildHasherDefault<AddressHasher>>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Lite {
@@ -63,6 +66,7 @@ impl Lite {
     }
 
     fn statement(&mut self, sql: &'static Sql, p: &[P<'_>]) -> Result<CachedStatement<'_>, Failure> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
         let address = std::ptr::from_ref(sql).addr();
         let text = self.texts.entry(address);
         let text = text.or_insert_with(|| numbered(sql.sqlite).into_boxed_str());
@@ -143,7 +147,7 @@ fn open(file: &Path, flags: OpenFlags, settings: &Settings) -> Result<Lite, Open
         Ok(db)
     };
     let db = opened().map_err(|error| OpenError::database("opening the database file", error))?;
-    Ok(Lite { db, texts: HashMap::default() })
+    Ok(Lite { db, texts: HashMap::default(), statements: Arc::clone(&settings.statements) })
 }
 
 fn level(settings: &Settings) -> &'static str {
