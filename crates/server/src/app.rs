@@ -18,6 +18,7 @@ use crate::dev::faults::{Faults, FaultyBus};
 use crate::http::peer::{Place, Places};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
+use crate::realtime::ends::{self, Ends};
 use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::Mailbox;
 use crate::realtime::presence::{self, Presence};
@@ -48,6 +49,8 @@ pub struct App {
     pub recorder: Option<Recorder>,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// Which revocations were acted upon.
+    pub ends: Ends,
     hub: SharedHub,
     places: Arc<Places>,
     connections: Arc<Semaphore>,
@@ -110,6 +113,7 @@ impl App {
         let mut app = Self {
             store,
             presence: Presence::new(options.clock.clone()),
+            ends: Ends::default(),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
@@ -135,6 +139,7 @@ impl App {
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
         tokio::spawn(timers::run(Arc::clone(&app)));
         tokio::spawn(presence::run(Arc::clone(&app)));
+        tokio::spawn(ends::run(Arc::clone(&app)));
         Ok(app)
     }
 

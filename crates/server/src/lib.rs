@@ -17,6 +17,7 @@ pub mod conversations;
 pub mod participants;
 pub mod messages;
 pub mod tokens;
+pub mod revocations;
 
 pub mod realtime;
 pub mod router;

@@ -11,7 +11,7 @@ use super::{Account, Status};
 use crate::conversations::check_timers;
 use crate::keys::{self, Key};
 use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, Question};
-use crate::{roles, services};
+use crate::{revocations, roles, services};
 
 /// Where an account's auth token is sealed for.
 pub fn auth_token_place(sid: &Sid<AccountKind>) -> Place<'_> {
@@ -73,6 +73,8 @@ pub struct StoredCredentials {
     pub account: Account,
     /// The API key, if it is one.
     pub key: Option<Key>,
+    /// Whether the key is suspended.
+    pub is_suspended: bool,
     /// Sealed secrets, any of which may match.
     pub secrets: Vec<Vec<u8>>,
 }
@@ -89,12 +91,13 @@ impl Question for FindCredentials {
                 let Some(account) = queries::find(cx.tx, sid).await? else { return Ok(None) };
                 let (primary, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
                 let secrets = std::iter::once(primary).chain(secondary).collect();
-                Ok(Some(StoredCredentials { account, key: None, secrets }))
+                Ok(Some(StoredCredentials { account, key: None, is_suspended: false, secrets }))
             }
             Credentials::Key(sid) => {
                 let Some((key, secret)) = keys::queries::find_anywhere(cx.tx, sid).await? else { return Ok(None) };
                 let account = queries::get(cx.tx, key.account).await?;
-                Ok(Some(StoredCredentials { account, key: Some(key), secrets: vec![secret] }))
+                let is_suspended = revocations::queries::suspending(cx.tx, key.account, sid).await?.is_some();
+                Ok(Some(StoredCredentials { account, key: Some(key), is_suspended, secrets: vec![secret] }))
             }
         }
     }

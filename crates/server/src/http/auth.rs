@@ -24,7 +24,7 @@ pub(super) async fn authenticate(app: &App, header: Option<&[u8]>, hooks: bool) 
     for expected in stored.open(&app.sealer)? {
         matches |= expected.expose().ct_eq(secret.as_bytes());
     }
-    if !bool::from(matches) {
+    if !bool::from(matches) || stored.is_suspended {
         return Err(refused());
     }
     if !stored.is_active() {

@@ -9,6 +9,7 @@ use tertulia_store::seal::Sealer;
 use super::{Key, Kind, Refusal, queries, secret_place};
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who, text};
+use crate::revocations::commands::end_connections;
 
 /// Refuses unless the caller may manage keys and accounts: the auth token and Main keys may.
 pub async fn may_manage(cx: &mut Cx<'_, '_>) -> Outcome<()> {
@@ -114,6 +115,7 @@ impl Change for DeleteKey {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         may_manage(cx).await?;
         let key = queries::find(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?;
-        queries::delete(cx.tx, &key).await
+        queries::delete(cx.tx, &key).await?;
+        end_connections(cx, key.account, Some(key.sid)).await
     }
 }

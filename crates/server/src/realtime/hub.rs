@@ -9,14 +9,17 @@
 //! Reading order: [`Hub::open`] and [`Hub::attach`], [`Hub::news`], [`Hub::fill`].
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::{News, StreamId};
 
+use super::ends::{Ended, Holder};
 use super::news::{Part, Told, decode, mine};
 use crate::platform::AccountNumber;
+use crate::revocations::{Bearer, Revocation};
 
 /// Something for one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub enum Post {
     Tick,
     /// The connection is to be cut, without a word.
     Cut,
+    /// The token that opened the connection was revoked.
+    Revoked,
 }
 
 /// A mailbox, as the hub sees it: posting never waits.
@@ -64,6 +69,8 @@ pub trait Mail: Clone {
     fn same(&self, other: &Self) -> bool;
     /// Whether its owner wants to hear that this user is typing.
     fn hears_typing_of(&self, user: Sid<User>) -> bool;
+    /// Whose connection it is, and by which token, once that is known.
+    fn holder(&self) -> Option<Arc<Holder>>;
 }
 
 /// What a watcher watches for.
@@ -153,11 +160,12 @@ pub enum Attached {
 #[derive(Debug)]
 pub struct Hub<M> {
     topics: HashMap<StreamId, Topic<M>>,
+    ended: Ended,
 }
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { topics: HashMap::new() }
+        Self { topics: HashMap::new(), ended: Ended::default() }
     }
 }
 
@@ -309,6 +317,38 @@ impl<M: Mail> Hub<M> {
             Whose::User(user) => self.topics.get(&mine(user)).map_or(0, watchers),
             Whose::Account(_) | Whose::Everybody => self.topics.values().filter(own).map(watchers).sum(),
         }
+    }
+
+    /// Ends every connection that a revocation names; gives how many there were. Known ones are skipped. Each
+    /// connection has a watcher of its own on its user's list.
+    pub fn end(&mut self, entry: &Revocation) -> usize {
+        if !self.ended.add(entry) {
+            return 0;
+        }
+        let own = self.own_of(entry.account);
+        let named = own.filter(|mail| mail.holder().is_some_and(|holder| entry.names(&holder.bearer)));
+        named.inspect(|mail| mail.post(Post::Revoked)).count()
+    }
+
+    /// How many revocations have come by. An admission remembers it, to be looked at again once the connection
+    /// is in the hub: [`Hub::has_ended`].
+    pub fn ended_count(&self) -> u64 {
+        self.ended.count()
+    }
+
+    /// Whether a revocation that came by after that count names the bearer, or may do so.
+    pub fn has_ended(&self, bearer: &Bearer, since: u64) -> bool {
+        self.ended.names(bearer, since)
+    }
+
+    /// Whose connections of an account are on this node.
+    pub fn holders(&self, account: AccountNumber) -> Vec<Arc<Holder>> {
+        self.own_of(account).filter_map(Mail::holder).collect()
+    }
+
+    fn own_of(&self, account: AccountNumber) -> impl Iterator<Item = &M> {
+        let topics = self.topics.values().filter(move |topic| topic.account == Some(account));
+        topics.flat_map(|topic| &topic.watchers).filter(|watcher| watcher.watch == Watch::Own).map(|own| &own.mail)
     }
 
     /// Streams that somebody watches; a sweep compares their positions with the store.

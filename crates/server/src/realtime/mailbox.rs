@@ -13,6 +13,7 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::User;
 use tertulia_store::StreamId;
 
+use super::ends::Holder;
 use super::hub::{Mail, Post, Watch};
 
 /// How much may wait.
@@ -44,6 +45,7 @@ struct Inner {
     bytes: usize,
     is_given_up: bool,
     own_position: i64,
+    holder: Option<Arc<Holder>>,
     /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
     attached: HashSet<(StreamId, Watch)>,
     waker: Option<Waker>,
@@ -107,6 +109,11 @@ impl Mailbox {
         self.lock().own_position
     }
 
+    /// Notes whose connection it is, and by which token.
+    pub fn held_by(&self, holder: Arc<Holder>) {
+        self.lock().holder = Some(holder);
+    }
+
     /// Notes that the hub delivers this here from now on.
     pub fn attached(&self, stream: StreamId, watch: Watch) {
         self.lock().attached.insert((stream, watch));
@@ -133,7 +140,7 @@ fn weight(post: &Post) -> (usize, usize) {
     match post {
         Post::Packet { packet, .. } | Post::Typing(packet) => (1, packet.len()),
         Post::Own { .. } => (1, 0),
-        Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut => (0, 0),
+        Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut | Post::Revoked => (0, 0),
     }
 }
 
@@ -169,6 +176,10 @@ impl Mail for Arc<Mailbox> {
 
     fn hears_typing_of(&self, user: Sid<User>) -> bool {
         self.wants_typing && self.user != user
+    }
+
+    fn holder(&self) -> Option<Arc<Holder>> {
+        self.lock().holder.clone()
     }
 }
 

@@ -9,6 +9,7 @@
 //! thing in silence: a connection that cannot keep up is closed, and catches up when it is back.
 
 pub mod bus;
+pub mod ends;
 pub mod hub;
 pub mod http;
 pub mod mailbox;

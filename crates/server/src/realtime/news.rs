@@ -1,10 +1,13 @@
 //! Streams, and how Sync events travel as news: encoded once, opaque to the store and to every bus.
 
 use bytes::Bytes;
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, User};
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
+use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{News, StreamId};
+
+use crate::platform::AccountNumber;
+use crate::revocations::{Named, Revocation};
 
 /// The kinds of streams; a stream is what has one counter of positions.
 pub mod kind {
@@ -16,6 +19,9 @@ pub mod kind {
     pub const MINE: u8 = 3;
     /// Name, attributes and reachability of a user.
     pub const INFO: u8 = 4;
+    /// Revocations of an account. It has no positions and no objects: every node reads every piece of it, and
+    /// lost ones are found in the store.
+    pub const ENDED: u8 = 6;
 }
 
 /// The stream of a conversation's messages and document.
@@ -89,18 +95,51 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
         let packet = event.live_packet(&packet_id(stream, event));
         bytes.push(part_of(event.object) as u8);
         bytes.extend_from_slice(&event.id.to_be_bytes());
-        bytes.extend_from_slice(&ended(event).map_or(0, |sid| sid.number()).to_be_bytes());
+        bytes.extend_from_slice(&ended_for(event).map_or(0, |sid| sid.number()).to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(packet.len()).expect("a packet has under 4 GiB").to_be_bytes());
         bytes.extend_from_slice(&packet);
     }
     News { stream, after, upto, events: bytes.into() }
 }
 
-fn ended(event: &Event) -> Option<Sid<Conversation>> {
+fn ended_for(event: &Event) -> Option<Sid<Conversation>> {
     match (event.object, &event.change) {
         (Object::MyConversations(_), ObjectChange::Removed(ItemKey::Key(key))) => Sid::parse(key).ok(),
         _ => None,
     }
+}
+
+/// News that connections are to end: for every node's hub, and for no client.
+pub fn ended(entry: &Revocation) -> News {
+    let stream = StreamId { kind: kind::ENDED, key: u128::from(entry.account.0.unsigned_abs()) };
+    let events = serde_json::json!([
+        entry.account.0,
+        entry.sid,
+        entry.named.word(),
+        entry.named.value(),
+        entry.named.service(),
+        entry.issued_before.micros(),
+        entry.refuses,
+        entry.created.micros(),
+        entry.expires.map(|at| at.micros()),
+    ]);
+    News { stream, after: 0, upto: 1, events: events.to_string().into() }
+}
+
+/// Reads [`ended`]. `None` when the bytes are no news of ours.
+pub fn decode_ended(events: &Bytes) -> Option<Revocation> {
+    type Fields = (i64, String, String, String, String, i64, bool, i64, Option<i64>);
+    let (account, sid, word, value, service, issued_before, refuses, created, expires): Fields =
+        serde_json::from_slice(events).ok()?;
+    Some(Revocation {
+        account: AccountNumber(account),
+        sid: Sid::parse(&sid).ok()?,
+        named: Named::parse(&word, value, &service)?,
+        issued_before: Timestamp::from_micros(issued_before),
+        refuses,
+        created: Timestamp::from_micros(created),
+        expires: expires.map(Timestamp::from_micros),
+    })
 }
 
 /// An id for a packet; clients return it in their acknowledgement, which nobody needs.
@@ -139,7 +178,6 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tertulia_protocol::Timestamp;
     use tertulia_protocol::sync::data;
 
     #[test]
@@ -156,6 +194,24 @@ mod tests {
         assert_eq!(told.iter().map(|told| told.position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
         assert!(told[1].packet.ends_with(b"]}"));
+    }
+
+    #[test]
+    fn a_revocation_travels_whole() {
+        let at = Timestamp::from_seconds(5);
+        for named in [
+            Named::Token("SK0-1-x".to_owned()),
+            Named::Identity("a\"b".to_owned(), Some(Sid::from_number(1))),
+            Named::Identity("a".to_owned(), None),
+            Named::Key(Sid::from_number(2)),
+            Named::Account,
+        ] {
+            let (account, sid) = (AccountNumber(3), Sid::from_number(4));
+            let entry =
+                Revocation { account, sid, named, issued_before: at, refuses: true, created: at, expires: None };
+            assert_eq!(decode_ended(&ended(&entry).events), Some(entry));
+        }
+        assert_eq!(decode_ended(&Bytes::from_static(b"[1,2]")), None);
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub enum CloseReason {
     Refused,
     /// The token is dead.
     Expired,
+    /// The token was revoked.
+    Revoked,
     /// The server shuts down.
     ShutDown,
     /// Bytes that are no packet.
@@ -245,6 +247,11 @@ impl Session {
                 tracing::info!(target: "token", code = refusal.code, reason = %refusal, "a token was refused");
                 Status::refused(401, refusal.name(), Some(refusal.code.into()))
             }
+            Refused::Revoked(entry) => {
+                let code = entry.named.code();
+                tracing::info!(target: "token", code = code.number(), reason = %entry.reason(), "a token was refused");
+                Status::refused(401, code.title(), Some(code.number()))
+            }
             Refused::Other(error) if error.code().status() < 500 => {
                 tracing::info!(target: "token", code = error.code().number(), reason = %error, "a token was refused");
                 Status::refused(401, error.to_string(), Some(error.code().number()))
@@ -268,6 +275,7 @@ impl Session {
             // What is due is looked after behind every input.
             Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
             Post::Cut => self.end(CloseReason::Cut),
+            Post::Revoked => self.end(CloseReason::Revoked),
             Post::Typing(packet) => vec![Effect::Send(packet)],
             Post::Own { upto, ended: Some(conversation) } => {
                 let lost = [

@@ -5,6 +5,7 @@
 //! a packet means is the session's business, what a request means the noun's.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +16,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::SinkExt;
+use tertulia_protocol::Timestamp;
 use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
-use super::hub::Watch;
+use super::ends::Holder;
+use super::hub::{Post, Watch};
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
 use super::presence::Counted;
@@ -72,14 +75,14 @@ pub async fn upgrade(
         let text = "too many connections from this address; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     };
-    let origin = from.origin;
+    let (address, origin) = (from.address, from.origin);
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .on_upgrade(move |socket| {
-            Box::new(Connection::new(app, socket, origin, Seat { _permit: permit, _place: place })).run()
+            Box::new(Connection::new(app, socket, address, origin, Seat { _permit: permit, _place: place })).run()
         })
 }
 
@@ -95,6 +98,9 @@ struct Connection {
     app: Arc<App>,
     number: u64,
     socket: WebSocket,
+    address: IpAddr,
+    /// When it was opened, by the machine's clock.
+    since: Timestamp,
     origin: String,
     session: Session,
     mailbox: Option<Arc<Mailbox>>,
@@ -116,16 +122,17 @@ struct Seat {
 /// What the connection woke up for.
 enum Woken {
     Message(Option<Result<Message, axum::Error>>),
-    Post(Result<super::hub::Post, Overflow>),
+    Post(Result<Post, Overflow>),
     Answered(Answered),
     Time,
     ShutDown,
 }
 
 impl Connection {
-    fn new(app: Arc<App>, socket: WebSocket, origin: String, seat: Seat) -> Self {
+    fn new(app: Arc<App>, socket: WebSocket, address: IpAddr, origin: String, seat: Seat) -> Self {
         let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
-        let session = Session::new(app.clock.machine(), app.installation.clone(), continuation);
+        let since = app.clock.machine();
+        let session = Session::new(since, app.installation.clone(), continuation);
         let number = app.next_connection();
         if let Some(recorder) = &app.recorder {
             recorder.note(app.clock.machine(), number, "open");
@@ -134,6 +141,8 @@ impl Connection {
             app,
             number,
             socket,
+            address,
+            since,
             origin,
             session,
             mailbox: None,
@@ -205,7 +214,7 @@ impl Connection {
     }
 
     /// Takes a post, and those that wait behind it.
-    async fn posts(&mut self, first: super::hub::Post) -> Result<(), ()> {
+    async fn posts(&mut self, first: Post) -> Result<(), ()> {
         self.input(Input::Post(first)).await?;
         for _ in 1..POSTS_AT_ONCE {
             let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) else { break };
@@ -228,6 +237,7 @@ impl Connection {
                 Effect::Admit { id, token } => {
                     let result = self.app.admit(&token).await.map(Box::new);
                     Box::pin(self.input(Input::Admitted { id, result })).await?;
+                    Box::pin(self.hold()).await?;
                 }
                 Effect::Enter { wants_typing } => self.enter(wants_typing).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
@@ -293,6 +303,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Lets the hub know whose connection it is. A revocation may have come by since the token was looked at.
+    async fn hold(&mut self) -> Result<(), ()> {
+        let (Some(admission), Some(mailbox)) = (self.session.admission(), &self.mailbox) else { return Ok(()) };
+        let bearer = Arc::clone(&admission.bearer);
+        let holder = Holder { connection: self.number, address: self.address, since: self.since, bearer };
+        let has_ended = {
+            let hub = self.app.hub();
+            let has_ended = hub.has_ended(&holder.bearer, admission.ended_count);
+            mailbox.held_by(Arc::new(holder));
+            has_ended
+        };
+        if has_ended { Box::pin(self.input(Input::Post(Post::Revoked))).await } else { Ok(()) }
+    }
+
     /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.
     async fn send(&mut self, packet: Bytes) -> Result<(), ()> {
         if self.is_cut() {
@@ -347,7 +371,7 @@ impl Connection {
     }
 
     /// The time of the connection's account; a token lives by it.
-    fn now(&self) -> tertulia_protocol::Timestamp {
+    fn now(&self) -> Timestamp {
         match self.session.admission() {
             Some(admission) => self.app.clock.now(admission.caller.account),
             None => self.app.clock.machine(),
@@ -366,6 +390,7 @@ impl Connection {
         let (code, text) = match reason {
             CloseReason::Goodbye | CloseReason::Refused => (1000, ""),
             CloseReason::Expired => (1000, "the token has expired"),
+            CloseReason::Revoked => (1000, "the token was revoked"),
             CloseReason::ShutDown => (1001, "the server is going away"),
             CloseReason::Malformed => (1002, "not a packet"),
             CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
@@ -438,7 +463,7 @@ async fn perform(
     (tunnel::answer(&subscriber.app, &subscriber.caller, origin, request).await, Vec::new())
 }
 
-async fn received(mailbox: Option<&Mailbox>) -> Result<super::hub::Post, Overflow> {
+async fn received(mailbox: Option<&Mailbox>) -> Result<Post, Overflow> {
     match mailbox {
         Some(mailbox) => mailbox.receive().await,
         None => std::future::pending().await,

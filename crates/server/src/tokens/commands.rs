@@ -11,30 +11,22 @@ use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials}
 use crate::accounts::{Account, Status};
 use crate::keys::Kind;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, Question, Source, UserRef, Who};
+use crate::revocations::{Bearer, Revocation};
 use crate::users::User;
-use crate::{App, roles, services, users};
+use crate::{App, revocations, roles, services, users};
 
 impl App {
     /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
     pub async fn admit(&self, token: &str) -> Result<Admission, Refused> {
-        let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
-        let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
-            Ok(sid) => self.find_credentials(Credentials::Key(sid)).await?,
-            Err(_) => None,
-        };
-        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
-        let number = stored.as_ref().map(|stored| stored.account.number);
-        let rules = self.rules(number);
-        let verified = tertulia_token::verify(unverified, key.as_ref(), &rules).map_err(Refused::Token)?;
-        let claim = ChatClaim::read(&verified).map_err(Refused::Token)?;
-        // Verifying refused every token without a key.
-        let Some(account) = stored.map(|stored| stored.account) else {
-            return Err(Error::Broken("a token was verified without a key".to_owned()).into());
-        };
-        let caller = Caller::system(account.number, account.sid);
-        let known = self.ask(&caller, FindClaimed::of(&account, &claim)).await?;
-        let access = claim.check(&known).map_err(Refused::Token)?;
-        let service = Sid::parse(&access.service_sid).map_err(|cause| Error::Broken(cause.to_string()))?;
+        // Before the store is asked: what comes by from now on is looked at again when the connection is in.
+        let ended_count = self.hub().ended_count();
+        let Verified { account, claim, bearer, dies, caller } = self.verify(token).await?;
+        let known = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        let access = claim.check(&known.known).map_err(Refused::Token)?;
+        if let Some(entry) = known.revoked {
+            return Err(Refused::Revoked(Box::new(entry)));
+        }
+        let service = bearer.service;
         let user = self.ensure_user(&caller, service, &access.identity).await?;
         let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
         let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
@@ -42,8 +34,41 @@ impl App {
             caller: Caller { source: Source::Sdk, who: Who::User(user.clone()), hooks: true, ..caller },
             user,
             expires: Timestamp::from_seconds(access.expires_at),
-            dies: Timestamp::from_seconds(rules.dies_at(&verified)),
+            dies,
+            bearer: Arc::new(bearer),
+            ended_count,
         })
+    }
+
+    /// The checks that need the key alone.
+    async fn verify(&self, token: &str) -> Result<Verified, Refused> {
+        let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
+        let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
+            Ok(sid) => self.find_credentials(Credentials::Key(sid)).await?,
+            Err(_) => None,
+        };
+        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
+        let rules = self.rules(stored.as_ref().map(|stored| stored.account.number));
+        let verified = tertulia_token::verify(unverified, key.as_ref(), &rules).map_err(Refused::Token)?;
+        let claim = ChatClaim::read(&verified).map_err(Refused::Token)?;
+        // Verifying refused every token without a key.
+        let Some(StoredCredentials { account, key: Some(key), .. }) = stored else {
+            return Err(Error::Broken("a token was verified without a key".to_owned()).into());
+        };
+        let service = Sid::parse(claim.service_sid()).map_err(|cause| Error::Broken(cause.to_string()))?;
+        let bearer = Bearer::of(&verified, account.number, service, key.sid);
+        let dies = Timestamp::from_seconds(rules.dies_at(&verified));
+        let caller = Caller::system(account.number, account.sid);
+        Ok(Verified { account, claim, bearer, dies, caller })
+    }
+
+    /// What a token says of itself, if it is a good one of the caller's account, whatever was revoked.
+    pub async fn signed_by(&self, caller: &Caller, token: &str) -> Outcome<Option<Bearer>> {
+        match self.verify(token).await {
+            Ok(verified) => Ok(Some(verified.bearer).filter(|bearer| bearer.account == caller.account)),
+            Err(Refused::Token(_) | Refused::Revoked(_)) => Ok(None),
+            Err(Refused::Other(error)) => Err(error),
+        }
     }
 
     /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
@@ -73,7 +98,7 @@ impl App {
         let sid = stored.key.as_ref().map(|key| key.sid.to_string()).unwrap_or_default();
         let mut key = Key::new(sid, stored.account.sid.to_string(), secret);
         key.region.clone_from(&self.config.tokens.region);
-        key.status = KeyStatus::Active;
+        key.status = if stored.is_suspended { KeyStatus::Suspended } else { KeyStatus::Active };
         key.kind = match stored.key.as_ref().map(|key| key.kind) {
             Some(Kind::Main) => TokenKeyKind::Main,
             Some(Kind::Restricted) => TokenKeyKind::Restricted,
@@ -97,26 +122,43 @@ impl App {
     }
 }
 
-/// Looks up what a token claims.
+/// A token that its key has signed.
+struct Verified {
+    account: Account,
+    claim: ChatClaim,
+    bearer: Bearer,
+    dies: Timestamp,
+    caller: Caller,
+}
+
+/// Looks up what a token claims, and whether it was revoked: one snapshot.
 struct FindClaimed {
+    bearer: Bearer,
     service: Option<Sid<ServiceKind>>,
     role: Option<Sid<RoleKind>>,
 }
 
 impl FindClaimed {
-    fn of(account: &Account, claim: &ChatClaim) -> Self {
+    fn of(account: &Account, claim: &ChatClaim, bearer: &Bearer) -> Self {
         let own = claim.account_sid() == account.sid.as_str();
         Self {
+            bearer: bearer.clone(),
             service: Sid::parse(claim.service_sid()).ok().filter(|_| own),
             role: claim.deployment_role_sid().and_then(|role| Sid::parse(role).ok()),
         }
     }
 }
 
-impl Question for FindClaimed {
-    type Out = Known;
+/// What there is of what a token claims.
+struct Found {
+    known: Known,
+    revoked: Option<Revocation>,
+}
 
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Known> {
+impl Question for FindClaimed {
+    type Out = Found;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Found> {
         let account = cx.caller.account;
         let service = match self.service {
             Some(sid) => services::queries::find(cx.tx, account, sid).await?,
@@ -128,7 +170,8 @@ impl Question for FindClaimed {
         };
         let role = role.is_some_and(|role| Some(role.service) == self.service && role.scope == roles::Scope::Service);
         // Push credentials come with push itself; until then any well-formed one is taken.
-        Ok(Known { service: service.is_some(), role, push_credential: true })
+        let known = Known { service: service.is_some(), role, push_credential: true };
+        Ok(Found { known, revoked: revocations::queries::refusing(cx.tx, &self.bearer).await? })
     }
 }
 

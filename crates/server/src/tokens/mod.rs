@@ -12,6 +12,7 @@ use tertulia_protocol::Timestamp;
 use tertulia_token::Refusal;
 
 use crate::platform::{Caller, Error, UserRef};
+use crate::revocations::{Bearer, Revocation};
 
 /// Somebody who may come in.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Admission {
     pub expires: Timestamp,
     /// When the token is dead for the door and for the connection alike: `exp` and the grace.
     pub dies: Timestamp,
+    /// What the token says of itself, to be revoked by.
+    pub bearer: Arc<Bearer>,
+    /// How many revocations this node had heard of before the token was looked at.
+    pub ended_count: u64,
 }
 
 /// Why somebody may not come in.
@@ -31,6 +36,8 @@ pub struct Admission {
 pub enum Refused {
     /// The token is no good.
     Token(Refusal),
+    /// It was revoked.
+    Revoked(Box<Revocation>),
     /// The user could not be looked up, or brought into being.
     Other(Error),
 }

@@ -24,6 +24,7 @@ struct Things {
     role: String,
     key: String,
     fault: String,
+    revocation: String,
 }
 
 impl Things {
@@ -42,6 +43,7 @@ impl Things {
             role: sid(&owner.post("/v1/Roles", &role).is(201)),
             key: sid(&owner.post(&keys, &[]).is(201)),
             fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
+            revocation: sid(&owner.post("/tertulia/v1/Revocations", &[("Jti", "y")]).is(201)),
             conversation,
         }
     }
@@ -65,6 +67,7 @@ impl Things {
                 "Roles" => &self.role,
                 "Services" => &self.service,
                 "Keys" | "SigningKeys" => &self.key,
+                "Revocations" => &self.revocation,
                 other => panic!("{pattern}: say in Things which thing of {other} stands for {{Sid}}"),
             };
             path = path.replace("{Sid}", thing);
@@ -83,6 +86,7 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "UpdateRole" => &[("Permission", "createConversation")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
+        "CreateRevocation" => &[("Jti", "x")],
         "CreateService" => &[("FriendlyName", "x")],
         _ => &[],
     }

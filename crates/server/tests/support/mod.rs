@@ -174,6 +174,16 @@ impl World {
         self.dev.mint(identity, self.clock.machine().seconds()).expect("a token")
     }
 
+    /// The key that signs [`World::token`], and its secret.
+    pub(crate) fn dev_key(&self) -> (String, String) {
+        (self.dev.key.to_string(), self.dev.secret.clone())
+    }
+
+    /// The time in whole seconds.
+    pub(crate) fn seconds(&self) -> i64 {
+        self.clock.machine().seconds()
+    }
+
     /// Where clients connect.
     pub(crate) fn uri(&self) -> String {
         format!("{}{}", self.origin.replace("http", "ws"), tertulia_server::http::REALTIME_PATH)
