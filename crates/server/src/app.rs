@@ -9,9 +9,10 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealKey, Sealer};
 use tertulia_store::{Engine, Publish, Settings, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::accounts::commands::Install;
+use crate::audit::{self, RefusedToken, Uses};
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
@@ -49,6 +50,10 @@ pub struct App {
     pub recorder: Option<Recorder>,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// What keys were used for since it was last written down.
+    pub uses: Uses,
+    /// Refused tokens that are to be noted.
+    pub refused: mpsc::Sender<RefusedToken>,
     /// Which revocations were acted upon.
     pub ends: Ends,
     hub: SharedHub,
@@ -104,6 +109,7 @@ impl App {
             }
         };
         let (bus, feed) = bus::local();
+        let (refused, to_note) = mpsc::channel(audit::commands::WAITING_MAX);
         let faults = options.dev.as_ref().map(|_| Arc::new(Faults::default()));
         let bus: Arc<dyn Publish> = match &faults {
             Some(faults) => FaultyBus::new(bus, Arc::clone(faults)),
@@ -113,6 +119,8 @@ impl App {
         let mut app = Self {
             store,
             presence: Presence::new(options.clock.clone()),
+            uses: Uses::default(),
+            refused,
             ends: Ends::default(),
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
@@ -140,6 +148,7 @@ impl App {
         tokio::spawn(timers::run(Arc::clone(&app)));
         tokio::spawn(presence::run(Arc::clone(&app)));
         tokio::spawn(ends::run(Arc::clone(&app)));
+        tokio::spawn(audit::commands::run(Arc::clone(&app), to_note));
         Ok(app)
     }
 

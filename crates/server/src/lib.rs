@@ -18,6 +18,7 @@ pub mod participants;
 pub mod messages;
 pub mod tokens;
 pub mod revocations;
+pub mod audit;
 
 pub mod realtime;
 pub mod router;

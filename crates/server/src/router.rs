@@ -9,14 +9,14 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
-use crate::{conversations, dev, keys, messages, participants, realtime, revocations, roles, services, users};
+use crate::{audit, conversations, dev, keys, messages, participants, realtime, revocations, roles, services, users};
 
 /// Where operations of Tertulia's own are.
 pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 15] = [
+    let nouns: [&[Route]; 16] = [
         keys::http::ROUTES,
         services::http::ROUTES,
         roles::http::ROUTES,
@@ -30,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         messages::sdk::ROUTES,
         realtime::http::ROUTES,
         revocations::http::ROUTES,
+        audit::http::ROUTES,
         dev::clock::ROUTES,
         dev::faults::http::ROUTES,
     ];

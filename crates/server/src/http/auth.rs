@@ -40,6 +40,7 @@ pub(super) async fn authenticate(app: &App, header: Option<&[u8]>, hooks: bool) 
         source: Source::Rest,
         who: Who::Account { key: stored.key.map(|key| key.sid) },
         hooks,
+        address: None,
     })
 }
 

@@ -17,7 +17,8 @@ use super::auth::authenticate;
 use super::log::Line;
 use super::peer::{From, Peer};
 use crate::App;
-use crate::platform::{Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, ids};
+use crate::audit::Evidence;
+use crate::platform::{Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, Who, ids};
 use crate::router::{self, Found, Mounted};
 
 /// Answers whatever no other route took.
@@ -71,6 +72,11 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     };
     noted.operation = Some(mounted.operation());
     let caller = authenticate(app, header_bytes(&parts.headers, "authorization"), hooks(&parts.headers)).await?;
+    let caller = Caller { address: Some(from.address), ..caller };
+    if let Who::Account { key: Some(key), .. } = &caller.who {
+        let now = app.clock.now(caller.account).micros();
+        app.uses.note(caller.account, *key, Evidence { last_called: now, ..Evidence::default() });
+    }
     noted.account = Some(caller.account_sid);
     let service = named_service(&mounted, &params)?;
     check_account(&caller, &params)?;

@@ -7,6 +7,7 @@ use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::Sealer;
 
 use super::{Key, Kind, Refusal, queries, secret_place};
+use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who, text};
 use crate::revocations::commands::end_connections;
@@ -53,6 +54,7 @@ impl Change for CreateKey {
         let sealed = self.sealer.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
         let account = cx.caller.account;
         let key = queries::insert(cx.tx, account, sid, self.kind, &self.friendly_name, sealed, cx.now).await?;
+        cx.audit(Draft::on(cx.caller, Event::KeyCreated, sid.as_str()));
         Ok((key, secret))
     }
 }
@@ -101,6 +103,7 @@ impl Change for RenameKey {
         let key = queries::find(cx.tx, cx.caller.account, self.sid).await?.ok_or(Refusal::NotFound)?;
         let name = self.friendly_name.as_ref().unwrap_or(&key.friendly_name);
         check_name(name)?;
+        cx.audit(Draft::on(cx.caller, Event::KeyUpdated, self.sid.as_str()));
         Ok(queries::rename(cx.tx, &key, name, cx.now).await?.ok_or(Refusal::NotFound)?)
     }
 }
@@ -116,6 +119,8 @@ impl Change for DeleteKey {
         may_manage(cx).await?;
         let key = queries::find(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?;
         queries::delete(cx.tx, &key).await?;
+        audit::queries::forget(cx.tx, key.account, key.sid).await?;
+        cx.audit(Draft::on(cx.caller, Event::KeyDeleted, key.sid.as_str()));
         end_connections(cx, key.account, Some(key.sid)).await
     }
 }

@@ -31,10 +31,12 @@ use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::tunnel;
 use crate::App;
+use crate::audit::RefusedToken;
 use crate::http::peer::{From, Peer, Place};
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
 use crate::presence::Visitor;
+use crate::tokens::Refused;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -236,6 +238,9 @@ impl Connection {
                 Effect::Send(packet) => self.send(packet).await?,
                 Effect::Admit { id, token } => {
                     let result = self.app.admit(&token).await.map(Box::new);
+                    if let Err(refused) = &result {
+                        self.note_refused(token, refused);
+                    }
                     Box::pin(self.input(Input::Admitted { id, result })).await?;
                     Box::pin(self.hold()).await?;
                 }
@@ -301,6 +306,16 @@ impl Connection {
         self.counted =
             user.map(|user| self.app.presence.enter(Visitor { account, user: user.sid, service: user.service }));
         Ok(())
+    }
+
+    fn note_refused(&self, token: String, refused: &Refused) {
+        let (code, reason) = match refused {
+            Refused::Token(refusal) => (refusal.code.into(), refusal.to_string()),
+            Refused::Revoked(entry) => (entry.named.code().number(), entry.reason()),
+            // Nothing that the token is to blame for.
+            Refused::Other(_) => return,
+        };
+        self.app.note_refused(RefusedToken { token, code, reason, address: self.address });
     }
 
     /// Lets the hub know whose connection it is. A revocation may have come by since the token was looked at.

@@ -6,6 +6,7 @@ use tertulia_token::TOLERANCE_MAX;
 
 use super::events::Revoked;
 use super::{NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
+use crate::audit::{Draft, Event, Facts};
 use crate::keys;
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
@@ -49,8 +50,23 @@ impl Change for Revoke {
             Named::Account => return Err(Refusal::NotOne.into()),
             _ => {}
         }
-        note(cx, account, self.named.clone(), Some(issued_before), true, self.expires).await
+        let entry = note(cx, account, self.named.clone(), Some(issued_before), true, self.expires).await?;
+        cx.audit(Draft::by(cx.caller, Event::RevocationCreated, facts(&entry)));
+        Ok(entry)
     }
+}
+
+fn facts(entry: &Revocation) -> Facts {
+    let mut facts = Facts { target: Some(entry.sid.to_string()), ..Facts::default() };
+    match &entry.named {
+        Named::Token(jti) => facts.jti = Some(jti.clone()),
+        Named::Identity(identity, service) => (facts.identity, facts.service) = (Some(identity.clone()), *service),
+        Named::Service(service) => facts.service = Some(*service),
+        Named::Key(key) => facts.key = Some(*key),
+        Named::Session(_) | Named::Account => {}
+    }
+    facts.detail = Some(serde_json::json!({"kind": entry.named.word(), "value": entry.named.value()}));
+    facts
 }
 
 async fn note(
@@ -120,6 +136,7 @@ impl Change for TakeBack {
             keys::commands::may_manage(cx).await?;
         }
         queries::delete(cx.tx, account, self.0).await?;
+        cx.audit(Draft::by(cx.caller, Event::RevocationDeleted, facts(&entry)));
         Ok(entry)
     }
 }

@@ -5,6 +5,7 @@ use tertulia_protocol::sid::{Role as RoleKind, Service};
 
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
+use crate::audit::{Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::services::queries::DefaultRoles;
@@ -116,6 +117,7 @@ impl Change for CreateRole {
             scope: self.scope,
             permissions: self.permissions,
         };
+        cx.audit(Draft::on(cx.caller, Event::RoleCreated, new.sid.as_str()));
         queries::insert(cx.tx, service.account, &new, cx.now).await
     }
 }
@@ -184,6 +186,7 @@ impl Change for UpdateRole {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
         let (_, role) = self.named.find(cx).await?;
         let permissions = Permissions::named(&self.permissions, role.scope)?;
+        cx.audit(Draft::on(cx.caller, Event::RoleUpdated, role.sid.as_str()));
         Ok(queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?)
     }
 }
@@ -207,6 +210,7 @@ impl Change for DeleteRole {
         if in_use {
             return Err(Refusal::InUse.into());
         }
+        cx.audit(Draft::on(cx.caller, Event::RoleDeleted, role.sid.as_str()));
         queries::delete(cx.tx, &role).await
     }
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
-use tertulia_protocol::{Sid, Timestamp};
-use tertulia_token::{AccountStatus, ChatClaim, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Rules};
+use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_token::{
+    AccountStatus, ChatClaim, Given, Key, KeyGiven, KeyKind as TokenKeyKind, KeyStatus, Known, Rules,
+};
 
 use super::{Admission, Refused};
 use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
+use crate::audit::Evidence;
 use crate::keys::Kind;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, Question, Source, UserRef, Who};
 use crate::revocations::{Bearer, Revocation};
@@ -30,6 +33,12 @@ impl App {
         let user = self.ensure_user(&caller, service, &access.identity).await?;
         let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
         let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
+        let evidence = Evidence {
+            last_used: self.clock.now(caller.account).micros(),
+            latest_expiry: bearer.expires.micros(),
+            ..Evidence::default()
+        };
+        self.uses.note(caller.account, bearer.key, evidence);
         Ok(Admission {
             caller: Caller { source: Source::Sdk, who: Who::User(user.clone()), hooks: true, ..caller },
             user,
@@ -69,6 +78,59 @@ impl App {
             Err(Refused::Token(_) | Refused::Revoked(_)) => Ok(None),
             Err(Refused::Other(error)) => Err(error),
         }
+    }
+
+    /// Whether a token is good now, and if not, why: without letting anybody in. Of another account's tokens and
+    /// keys nothing is said.
+    pub async fn look_at(&self, caller: &Caller, token: &str) -> Result<Bearer, Refused> {
+        if let Some(sid) = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
+            let stored = self.find_credentials(Credentials::Key(sid)).await?;
+            if stored.is_some_and(|stored| stored.account.number != caller.account) {
+                return Err(Error::refused(Code::TokenIssuer, format!("no key {sid} in this account")).into());
+            }
+        }
+        let Verified { account, claim, bearer, caller, .. } = self.verify(token).await?;
+        let found = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        claim.check(&found.known).map_err(Refused::Token)?;
+        found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
+    }
+
+    /// Explains a token, or what somebody took for one, with all that the caller's account has. What other
+    /// accounts have stays unknown.
+    pub async fn explain(&self, caller: &Caller, token: &str) -> Outcome<serde_json::Value> {
+        let stored = match tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
+            Some(sid) => self.find_credentials(Credentials::Key(sid)).await?,
+            None => None,
+        };
+        let stored = stored.filter(|stored| stored.account.number == caller.account);
+        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
+        let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
+        let grants = &payload["grants"];
+        let chat = if grants["chat"].is_object() { &grants["chat"] } else { &grants["ip_messaging"] };
+        let claimed = FindClaimed {
+            bearer: None,
+            service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+            role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+        };
+        let known = self.ask(caller, claimed).await?.known;
+        let explanation = {
+            let rules = self.rules(Some(caller.account));
+            let key = key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known);
+            tertulia_token::explain(token, &Given { rules, key, directory: Some(&known) })
+        };
+        let revoked = match &explanation.refusal {
+            Some(_) => None,
+            None => match self.look_at(caller, token).await {
+                Err(Refused::Revoked(entry)) => Some(entry),
+                _ => None,
+            },
+        };
+        let mut json = explanation.to_json();
+        json["text"] = explanation.to_string().into();
+        json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
+            serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
+        });
+        Ok(json)
     }
 
     /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
@@ -133,7 +195,7 @@ struct Verified {
 
 /// Looks up what a token claims, and whether it was revoked: one snapshot.
 struct FindClaimed {
-    bearer: Bearer,
+    bearer: Option<Bearer>,
     service: Option<Sid<ServiceKind>>,
     role: Option<Sid<RoleKind>>,
 }
@@ -142,7 +204,7 @@ impl FindClaimed {
     fn of(account: &Account, claim: &ChatClaim, bearer: &Bearer) -> Self {
         let own = claim.account_sid() == account.sid.as_str();
         Self {
-            bearer: bearer.clone(),
+            bearer: Some(bearer.clone()),
             service: Sid::parse(claim.service_sid()).ok().filter(|_| own),
             role: claim.deployment_role_sid().and_then(|role| Sid::parse(role).ok()),
         }
@@ -171,7 +233,11 @@ impl Question for FindClaimed {
         let role = role.is_some_and(|role| Some(role.service) == self.service && role.scope == roles::Scope::Service);
         // Push credentials come with push itself; until then any well-formed one is taken.
         let known = Known { service: service.is_some(), role, push_credential: true };
-        Ok(Found { known, revoked: revocations::queries::refusing(cx.tx, &self.bearer).await? })
+        let revoked = match &self.bearer {
+            Some(bearer) => revocations::queries::refusing(cx.tx, bearer).await?,
+            None => None,
+        };
+        Ok(Found { known, revoked })
     }
 }
 

@@ -14,3 +14,4 @@ mod sdk;
 mod races;
 mod together;
 mod dev;
+mod audit;

@@ -25,6 +25,7 @@ struct Things {
     key: String,
     fault: String,
     revocation: String,
+    audit: String,
 }
 
 impl Things {
@@ -43,6 +44,7 @@ impl Things {
             role: sid(&owner.post("/v1/Roles", &role).is(201)),
             key: sid(&owner.post(&keys, &[]).is(201)),
             fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
+            audit: sid(&owner.get("/tertulia/v1/Audit").is(200)["audit"][0]),
             revocation: sid(&owner.post("/tertulia/v1/Revocations", &[("Jti", "y")]).is(201)),
             conversation,
         }
@@ -68,6 +70,7 @@ impl Things {
                 "Services" => &self.service,
                 "Keys" | "SigningKeys" => &self.key,
                 "Revocations" => &self.revocation,
+                "Audit" => &self.audit,
                 other => panic!("{pattern}: say in Things which thing of {other} stands for {{Sid}}"),
             };
             path = path.replace("{Sid}", thing);
@@ -86,6 +89,7 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "UpdateRole" => &[("Permission", "createConversation")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
+        "IntrospectToken" | "ExplainToken" => &[("Token", "x")],
         "CreateRevocation" => &[("Jti", "x")],
         "CreateService" => &[("FriendlyName", "x")],
         _ => &[],

@@ -41,9 +41,14 @@ fn named(path: &str) -> Sid<ConversationKind> {
 impl World {
     /// The server itself, acting for the owner.
     pub(crate) fn system(&self) -> Caller {
+        RUNTIME.block_on(self.system_async())
+    }
+
+    /// The same, within a story.
+    pub(crate) async fn system_async(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
-        let account = RUNTIME.block_on(app.ask(&app.nobody(), account)).expect("an answer").expect("an account");
+        let account = app.ask(&app.nobody(), account).await.expect("an answer").expect("an account");
         Caller::system(account.number, account.sid)
     }
 

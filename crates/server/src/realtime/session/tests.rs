@@ -61,6 +61,7 @@ fn admission(user: u128, expires: i64) -> Box<Admission> {
             source: Source::Sdk,
             who: Who::User(user.clone()),
             hooks: true,
+            address: None,
         },
         user,
         expires: at(expires),
