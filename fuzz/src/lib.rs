@@ -20,8 +20,8 @@ use tertulia_token::{Given, Key, KeyGiven, Known, Rules, chat, explain, issuer_o
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] =
-    [("token", token), ("claims", claims), ("packet", packet), ("sync", sync), ("text", text)];
+pub const TARGETS: [Target; 6] =
+    [("token", token), ("claims", claims), ("packet", packet), ("sync", sync), ("form", form), ("text", text)];
 
 const SECRET: &str = "a secret that only the fuzz targets use";
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -65,6 +65,17 @@ fn judge(text: &str) -> bool {
     assert!(text.contains(SECRET) || !told.contains(SECRET), "an explanation shows the secret");
     let _issuer = issuer_of(text);
     verified.is_ok()
+}
+
+/// A form: what is read can be written again, and reads the same.
+pub fn form(data: &[u8]) {
+    let Ok(pairs) = tertulia_protocol::form::parse(data) else { return };
+    assert!(pairs.len() <= tertulia_protocol::form::PAIRS_MAX, "a bound that is none");
+    let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let written: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    let again = tertulia_protocol::form::parse(written.join("&").as_bytes());
+    assert_eq!(again.as_ref(), Ok(&pairs), "a form changes when it is read twice");
 }
 
 /// Header and payload, a line each, signed: so that what comes after the signature is reached.

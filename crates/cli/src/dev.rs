@@ -107,6 +107,8 @@ impl Dev {
             engine,
             clock: Clock::system(),
             seal_keys: self.seal_keys()?,
+            seal_file: None,
+            operator: None,
             dev: Some(self.credentials(config.http.listen.ip())?),
             record: self.record.clone(),
         })

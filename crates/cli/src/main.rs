@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit;
 mod clock;
 mod dev;
 mod env;
 mod facts;
 mod fault;
 mod logging;
+mod revocation;
 mod running;
 mod token;
 
@@ -28,6 +30,8 @@ enum Command {
     Token(token::Token),
     Clock(clock::Clock),
     Fault(fault::Fault),
+    Revocation(revocation::Revocation),
+    Audit(audit::Audit),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
+        Command::Revocation(command) => revocation::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)

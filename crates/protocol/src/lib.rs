@@ -7,12 +7,13 @@
 //! consumption); they are translated here and appear nowhere else.
 //!
 //! Read in this order: [`sid`] and [`code`], which everything uses; [`packet`] and [`realtime`], what
-//! travels on the websocket; [`sync`], the objects a client subscribes to; [`rest`] and [`sdk`], the
-//! bodies of requests and answers; [`client`], the same wire from the client's side.
+//! travels on the websocket; [`sync`], the objects a client subscribes to; [`form`], [`rest`] and
+//! [`sdk`], the bodies of requests and answers; [`client`], the same wire from the client's side.
 
 pub mod client;
 pub mod code;
 pub mod cursor;
+pub mod form;
 pub mod packet;
 pub mod realtime;
 pub mod rest;

@@ -72,8 +72,8 @@ pub fn list_2010<T: Serialize>(meta: &Meta, rows: &[T]) -> Value {
     })
 }
 
-/// An API key of the 2010 API.
-#[derive(Clone, Debug, Serialize)]
+/// An API key of the 2010 API. It may hold a secret, so it has no `Debug`.
+#[derive(Clone, Serialize)]
 pub struct KeyBody {
     /// The key.
     pub sid: Sid<Key>,
@@ -87,6 +87,10 @@ pub struct KeyBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
+
+mod manage;
+
+pub use manage::{AccountBody, KeyRow, ManagedKeyBody, PromotedTokenBody, SecondaryTokenBody};
 
 /// A chat service.
 #[derive(Clone, Debug, Serialize)]

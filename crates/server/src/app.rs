@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service};
-use tertulia_store::seal::{SealKey, Sealer};
+use tertulia_store::seal::{SealError, SealKey, Sealer, Secret};
 use tertulia_store::{Engine, Publish, Settings, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -40,6 +40,10 @@ pub struct App {
     pub config: Config,
     /// Seals and opens secret columns.
     pub sealer: Arc<Sealer>,
+    /// The file that the keys that seal were read from, to be read again when they change.
+    pub seal_file: Option<PathBuf>,
+    /// What whoever runs the server proves that with.
+    pub operator: Option<Secret>,
     /// What clients' caches are bound to.
     pub installation: String,
     /// The credentials of dev mode, in dev mode.
@@ -71,6 +75,10 @@ pub struct Options {
     pub clock: Clock,
     /// Keys that seal secret columns; the first one seals.
     pub seal_keys: Vec<SealKey>,
+    /// The file they were read from.
+    pub seal_file: Option<PathBuf>,
+    /// The credential of whoever runs the server; without it, operators are let in nowhere.
+    pub operator: Option<Secret>,
     /// The credentials of dev mode, in dev mode.
     pub dev: Option<DevCredentials>,
     /// Where frames are written down.
@@ -83,6 +91,9 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] tertulia_store::OpenError),
+    /// The keys do not open what is stored.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The recording cannot be begun.
     #[error("frames cannot be recorded in {folder}: {cause}")]
     Record {
@@ -125,6 +136,8 @@ impl App {
             clock: options.clock,
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
+            seal_file: options.seal_file,
+            operator: options.operator,
             installation: String::new(),
             dev: options.dev,
             faults,
@@ -136,6 +149,10 @@ impl App {
             draining: watch::Sender::new(false),
             config,
         };
+        if let Err(cause) = app.try_seal_keys().await? {
+            app.store.close().await;
+            return Err(cause.into());
+        }
         app.installation = app.perform(&app.nobody(), Install).await?;
         if let Some(dev) = app.dev.clone() {
             crate::dev::seed(&app, &dev).await?;

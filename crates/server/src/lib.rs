@@ -25,6 +25,7 @@ pub mod router;
 pub mod http;
 pub mod platform;
 pub mod migrations;
+pub mod sealing;
 pub mod dev;
 pub mod pages;
 

@@ -9,14 +9,18 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
-use crate::{audit, conversations, dev, keys, messages, participants, realtime, revocations, roles, services, users};
+use crate::{
+    accounts, audit, conversations, dev, keys, messages, participants, realtime, revocations, roles, sealing, services,
+    users,
+};
 
 /// Where operations of Tertulia's own are.
 pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 16] = [
+    let nouns: [&[Route]; 18] = [
+        accounts::http::ROUTES,
         keys::http::ROUTES,
         services::http::ROUTES,
         roles::http::ROUTES,
@@ -31,6 +35,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         realtime::http::ROUTES,
         revocations::http::ROUTES,
         audit::http::ROUTES,
+        sealing::ROUTES,
         dev::clock::ROUTES,
         dev::faults::http::ROUTES,
     ];
@@ -52,9 +57,9 @@ impl Mounted {
         let path = self.route.path;
         match self.route.surface {
             Surface::Service if self.service_form => format!("/v1/Services/{{ChatServiceSid}}{path}"),
-            Surface::V1 | Surface::Service => format!("/v1{path}"),
+            Surface::V1 | Surface::Service | Surface::Manage => format!("/v1{path}"),
             Surface::V2010 => format!("/2010-04-01{path}"),
-            Surface::Own => format!("{OWN_MOUNT}{path}"),
+            Surface::Own | Surface::Operator => format!("{OWN_MOUNT}{path}"),
             Surface::Sdk => path.to_owned(),
         }
     }
@@ -62,8 +67,7 @@ impl Mounted {
     /// The operation's name in the contract: the service form has `Service` after the verb.
     pub fn operation(&self) -> String {
         let name = self.route.operation;
-        let verb_end =
-            name.char_indices().skip(1).find(|(_, letter)| letter.is_ascii_uppercase()).map_or(0, |(at, _)| at);
+        let verb_end = self.route.verb().len();
         if self.service_form { format!("{}Service{}", &name[..verb_end], &name[verb_end..]) } else { name.to_owned() }
     }
 }

@@ -9,10 +9,15 @@ const BEGIN: &str = "<!-- routes: begin;";
 const END: &str = "<!-- routes: end -->";
 
 fn table() -> String {
-    let mut table = String::from("| operation | method | path |\n|---|---|---|\n");
+    let mut table = String::from("| operation | method | path | a Restricted key needs |\n|---|---|---|---|\n");
     for mounted in mounted().filter(|mounted| mounted.route.surface != Surface::Sdk) {
         let (operation, method) = (mounted.operation(), mounted.route.method.name());
-        let _ = writeln!(table, "| `{operation}` | {method} | `{}` |", mounted.pattern());
+        let permission = match (mounted.route.permission(), mounted.route.surface) {
+            (Some(permission), _) => format!("`{permission}`"),
+            (None, Surface::Operator) => "(the operator's)".to_owned(),
+            (None, _) => "(never)".to_owned(),
+        };
+        let _ = writeln!(table, "| `{operation}` | {method} | `{}` | {permission} |", mounted.pattern());
     }
     table
 }

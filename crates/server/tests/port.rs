@@ -164,3 +164,46 @@ fn behind_a_proxy_urls_and_addresses_are_the_clients() {
     assert_eq!([first, own("203.0.113.1").0, own("203.0.113.2").0], ["101", "503", "101"]);
     drop(held);
 }
+
+/// A certificate for this machine, its key and the certificate again for whoever trusts it.
+fn certificate(folder: &std::path::Path) -> (String, String, rustls::pki_types::CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let files = (file("certificate.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
+    (files.0, files.1, made.cert.der().clone())
+}
+
+#[test]
+fn everything_is_encrypted_when_there_is_a_certificate() {
+    let folder = testkit::temp_dir();
+    let (certificate, key, trusted) = certificate(folder.path());
+    let world = World::sqlite_with(|config| {
+        config.tls.certificate = certificate;
+        config.tls.key = key;
+        config.http.idle_seconds = 1;
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = std::sync::Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let say = |text: &str| {
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let session = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, connect(&world));
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    assert_eq!(say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200");
+    let upgrade = "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(say(upgrade), "HTTP/1.1 101");
+    // Who speaks without it is no longer listened to than who says nothing.
+    assert!(!said(&world, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP"));
+}

@@ -9,6 +9,7 @@
 mod key_file;
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -40,10 +41,12 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Seals with the first key, and opens with every key it has.
+/// Seals with the first key, and opens with every key it has. Keys may come while it is in use.
 pub struct Sealer {
-    keys: Vec<(KeyId, Aes256Gcm)>,
+    keys: RwLock<Arc<Keys>>,
 }
+
+type Keys = Vec<(KeyId, Aes256Gcm)>;
 
 impl Sealer {
     /// The first key seals; the others only open what was sealed before the key was changed.
@@ -53,14 +56,32 @@ impl Sealer {
     #[must_use]
     pub fn new(keys: &[SealKey]) -> Self {
         assert!(!keys.is_empty(), "sealing needs a key");
-        let ready = |key: &SealKey| (key.id(), Aes256Gcm::new((&key.0).into()));
-        Self { keys: keys.iter().map(ready).collect() }
+        Self { keys: RwLock::new(Arc::new(keys.iter().map(ready).collect())) }
+    }
+
+    /// From now on the first of these keys seals. Keys that were there before still open what they sealed.
+    pub fn take_up(&self, keys: &[SealKey]) {
+        let before = self.keys();
+        let mut now: Keys = keys.iter().map(ready).collect();
+        now.extend(before.iter().filter(|(id, _)| !keys.iter().any(|key| key.id() == *id)).cloned());
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
+    }
+
+    /// The key that seals.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.keys()[0].0
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Seals `plain` for its place. The nonce must be drawn at random for every call.
     #[must_use]
     pub fn seal(&self, place: &Place<'_>, plain: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        let (id, cipher) = &self.keys[0];
+        let keys = self.keys();
+        let (id, cipher) = &keys[0];
         let mut out = Vec::with_capacity(HEAD_LEN + NONCE_LEN + plain.len() + TAG_LEN);
         out.push(VERSION);
         out.extend_from_slice(&id.0);
@@ -82,7 +103,9 @@ impl Sealer {
             return Err(broken());
         }
         let id = key_id_of(head);
-        let cipher = self.cipher(id).ok_or_else(|| SealError::UnknownKey {
+        let keys = self.keys();
+        let found = keys.iter().find(|(known, _)| *known == id);
+        let (_, cipher) = found.ok_or_else(|| SealError::UnknownKey {
             place: place.to_string(),
             sealed_with: id,
             given: self.key_ids(),
@@ -96,18 +119,17 @@ impl Sealer {
     /// should be sealed anew.
     #[must_use]
     pub fn is_old(&self, sealed: &[u8]) -> bool {
-        sealed.len() < HEAD_LEN || key_id_of(sealed) != self.keys[0].0
-    }
-
-    fn cipher(&self, id: KeyId) -> Option<&Aes256Gcm> {
-        let found = self.keys.iter().find(|(known, _)| *known == id);
-        found.map(|(_, cipher)| cipher)
+        sealed.len() < HEAD_LEN || key_id_of(sealed) != self.id()
     }
 
     fn key_ids(&self) -> String {
-        let ids: Vec<String> = self.keys.iter().map(|(id, _)| id.to_string()).collect();
+        let ids: Vec<String> = self.keys().iter().map(|(id, _)| id.to_string()).collect();
         ids.join(", ")
     }
+}
+
+fn ready(key: &SealKey) -> (KeyId, Aes256Gcm) {
+    (key.id(), Aes256Gcm::new((&key.0).into()))
 }
 
 impl fmt::Debug for Sealer {
@@ -157,6 +179,14 @@ impl Drop for SealKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; KEY_ID_LEN]);
 
+impl KeyId {
+    /// Its bytes, as they stand in a sealed value.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; KEY_ID_LEN] {
+        self.0
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -173,6 +203,12 @@ impl fmt::Debug for KeyId {
 pub struct Secret(Vec<u8>);
 
 impl Secret {
+    /// Holds a secret, so that nothing shows it.
+    #[must_use]
+    pub fn new(secret: impl Into<Vec<u8>>) -> Self {
+        Self(secret.into())
+    }
+
     /// The bytes. Whoever takes them keeps them out of logs.
     #[must_use]
     pub fn expose(&self) -> &[u8] {

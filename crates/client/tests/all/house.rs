@@ -23,6 +23,8 @@ impl House {
             engine: store::Engine::SqliteMemory,
             clock: Clock::system(),
             seal_keys: vec![seal::SealKey::new(ids::fresh_seed())],
+            seal_file: None,
+            operator: None,
             dev: Some(dev.clone()),
             record: None,
         };

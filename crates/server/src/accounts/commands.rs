@@ -4,18 +4,28 @@ use std::sync::Arc;
 
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
-use tertulia_store::seal::{Place, Sealer};
+use tertulia_store::seal::{Place, Sealer, Secret};
 
+use super::events::AccountEvent;
 use super::queries::{self, NewAccount};
-use super::{Account, Status};
+use super::{Account, Hand, Refusal, Status, hand, may_become};
+use crate::audit::{Draft, Event};
 use crate::conversations::check_timers;
-use crate::keys::{self, Key};
-use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, Question};
-use crate::{revocations, roles, services};
+use crate::keys::commands::CreateKey;
+use crate::keys::{self, Key, may_manage};
+use crate::platform::page::OLDEST;
+use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question, Who, text};
+use crate::revocations::commands::end_connections;
+use crate::{App, revocations, roles, services};
 
 /// Where an account's auth token is sealed for.
 pub fn auth_token_place(sid: &Sid<AccountKind>) -> Place<'_> {
     Place { table: "accounts", column: "auth_token", sid: sid.as_str() }
+}
+
+/// Where an account's secondary auth token is sealed for.
+pub fn secondary_auth_token_place(sid: &Sid<AccountKind>) -> Place<'_> {
+    Place { table: "accounts", column: "secondary_auth_token", sid: sid.as_str() }
 }
 
 /// Creates an account with its default chat service and that service's default roles.
@@ -39,6 +49,14 @@ impl Change for CreateAccount {
     type Out = Account;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Account> {
+        may_manage(&cx.caller.who)?;
+        check_name(&self.friendly_name)?;
+        if let Some(parent) = self.parent {
+            let parent = queries::get(cx.tx, parent).await?;
+            if parent.parent.is_some() {
+                return Err(Refusal::IsSubaccount.into());
+            }
+        }
         let sid = self.sid.unwrap_or_else(|| cx.ids.sid());
         let service = self.service.unwrap_or_else(|| cx.ids.sid());
         let nonce = cx.ids.nonce();
@@ -54,7 +72,223 @@ impl Change for CreateAccount {
         let roles = roles::commands::insert_defaults(cx, account.number, service).await?;
         let name = "Default Conversations Service";
         services::queries::insert(cx.tx, account.number, service, name, roles, cx.now).await?;
+        cx.audit_in(account.number, Draft::on(cx.caller, Event::AccountCreated, sid.as_str()));
+        cx.emit(&AccountEvent::Created { after: Box::new(account.clone()) });
         Ok(account)
+    }
+}
+
+fn check_name(name: &str) -> Outcome<()> {
+    text::storable("FriendlyName", name)?;
+    if name.chars().count() > 64 { Err(Refusal::NameTooLong.into()) } else { Ok(()) }
+}
+
+/// Creates the installation's first account with a key, unless there is an account already.
+#[derive(Clone)]
+pub struct CreateFirst {
+    /// The account.
+    pub account: CreateAccount,
+    /// Its key.
+    pub key: CreateKey,
+}
+
+impl Change for CreateFirst {
+    type Out = Option<Account>;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
+        if !queries::is_empty_locked(cx.tx).await? {
+            return Ok(None);
+        }
+        let account = self.account.apply(cx).await?;
+        keys::commands::create(cx, account.number, &self.key).await?;
+        Ok(Some(account))
+    }
+}
+
+/// Whether there is no account yet.
+#[derive(Clone, Copy, Debug)]
+pub struct IsEmpty;
+
+impl Question for IsEmpty {
+    type Out = bool;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
+        queries::is_empty(cx.tx).await
+    }
+}
+
+/// Finds the account that a call names: the caller's own, a subaccount of it, or, for the operator, any.
+pub async fn named(cx: &mut Cx<'_, '_>, sid: Sid<AccountKind>) -> Outcome<(Account, Hand)> {
+    may_manage(&cx.caller.who)?;
+    let account = queries::find(cx.tx, sid).await?.ok_or(Refusal::NotFound)?;
+    let hand = hand(cx.caller, &account).ok_or(Refusal::NotFound)?;
+    Ok((account, hand))
+}
+
+/// An account and its sealed auth token.
+pub type WithToken = (Account, Vec<u8>);
+
+/// Finds one account by its SID, if it is any of the caller's business.
+#[derive(Clone, Copy, Debug)]
+pub struct GetNamed(pub Sid<AccountKind>);
+
+impl Question for GetNamed {
+    type Out = WithToken;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<WithToken> {
+        let (account, _) = named(cx, self.0).await?;
+        let (token, _) = queries::auth_tokens(cx.tx, account.number).await?;
+        Ok((account, token))
+    }
+}
+
+/// Lists accounts: the caller's own and its subaccounts, or everybody's for the operator.
+#[derive(Clone, Debug)]
+pub struct ListAccounts {
+    /// Which; whose is decided by the caller.
+    pub filter: queries::Filter,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+impl Question for ListAccounts {
+    type Out = Vec<WithToken>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<WithToken>> {
+        may_manage(&cx.caller.who)?;
+        let everybodys = matches!(cx.caller.who, Who::Operator) && cx.caller.account == AccountNumber(0);
+        let filter = queries::Filter { of: (!everybodys).then_some(cx.caller.account), ..self.filter.clone() };
+        queries::list(cx.tx, &filter, self.page.created_span(OLDEST)?).await
+    }
+}
+
+/// Changes an account; `None` leaves a thing as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateAccount {
+    /// Which.
+    pub sid: Sid<AccountKind>,
+    /// Its name.
+    pub friendly_name: Option<String>,
+    /// Whether it may be used.
+    pub status: Option<Status>,
+}
+
+impl Change for UpdateAccount {
+    type Out = WithToken;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<WithToken> {
+        let (found, hand) = named(cx, self.sid).await?;
+        let before = queries::get_locked(cx.tx, found.number).await?;
+        let mut account = before.clone();
+        if let Some(status) = self.status {
+            may_become(hand, account.status, status)?;
+            account.status = status;
+        }
+        if let Some(name) = &self.friendly_name {
+            check_name(name)?;
+            account.friendly_name.clone_from(name);
+        }
+        let (token, _) = queries::auth_tokens(cx.tx, account.number).await?;
+        if self.status.is_none() && self.friendly_name.is_none() {
+            return Ok((account, token));
+        }
+        let after = queries::update(cx.tx, &account, cx.now).await?;
+        let mut draft = Draft::on(cx.caller, Event::AccountUpdated, account.sid.as_str());
+        draft.facts.detail = Some(serde_json::json!({"before": before.status.word(), "after": after.status.word()}));
+        cx.audit_in(account.number, draft);
+        if before.status == Status::Active && after.status != Status::Active {
+            // A subaccount follows its parent.
+            end_connections(cx, account.number, None).await?;
+            for subaccount in queries::subaccounts(cx.tx, account.number).await? {
+                end_connections(cx, subaccount, None).await?;
+            }
+        }
+        cx.emit(&AccountEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
+        Ok((after, token))
+    }
+}
+
+/// Gives the account a secondary auth token beside the primary one; an older secondary one ends.
+#[derive(Clone)]
+pub struct CreateSecondary {
+    /// What seals it.
+    pub sealer: Arc<Sealer>,
+}
+
+impl Change for CreateSecondary {
+    type Out = (Account, String);
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        may_manage(&cx.caller.who)?;
+        let account = queries::get_locked(cx.tx, cx.caller.account).await?;
+        let (primary, _) = queries::auth_tokens(cx.tx, account.number).await?;
+        let (token, nonce) = (cx.ids.hex(16), cx.ids.nonce());
+        let place = secondary_auth_token_place(&account.sid);
+        let sealed = self.sealer.seal(&place, token.as_bytes(), nonce);
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
+        queries::set_auth_tokens(cx.tx, account.number, primary, Some(sealed), cx.now).await?;
+        Ok((queries::get(cx.tx, account.number).await?, token))
+    }
+}
+
+/// Takes the secondary auth token away.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteSecondary;
+
+impl Change for DeleteSecondary {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        may_manage(&cx.caller.who)?;
+        let account = queries::get_locked(cx.tx, cx.caller.account).await?;
+        let (primary, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
+        secondary.ok_or(Refusal::NoSecondary)?;
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
+        queries::set_auth_tokens(cx.tx, account.number, primary, None, cx.now).await
+    }
+}
+
+/// Makes the secondary auth token the primary one; the old primary one ends at once.
+#[derive(Clone)]
+pub struct PromoteSecondary {
+    /// What opens and seals it.
+    pub sealer: Arc<Sealer>,
+}
+
+impl Change for PromoteSecondary {
+    type Out = (Account, String);
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        may_manage(&cx.caller.who)?;
+        let account = queries::get_locked(cx.tx, cx.caller.account).await?;
+        let (_, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
+        let secondary = secondary.ok_or(Refusal::NoSecondary)?;
+        let opened = open(&self.sealer, &secondary_auth_token_place(&account.sid), &secondary)?;
+        // A sealed value opens in its own column only, so it is sealed anew for the other one.
+        let primary = self.sealer.seal(&auth_token_place(&account.sid), opened.expose(), cx.ids.nonce());
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
+        queries::set_auth_tokens(cx.tx, account.number, primary, None, cx.now).await?;
+        let token = opened.expose_str().unwrap_or_default().to_owned();
+        Ok((queries::get(cx.tx, account.number).await?, token))
+    }
+}
+
+/// Opens a sealed value; a failure says where it stands.
+pub fn open(sealer: &Sealer, place: &Place<'_>, sealed: &[u8]) -> Outcome<Secret> {
+    sealer.open(place, sealed).map_err(|cause| Error::Broken(cause.to_string()))
+}
+
+impl App {
+    /// The same caller, acting for the account that the call names. `None` is the caller's own.
+    pub async fn standing_in(&self, caller: &Caller, named: Option<Sid<AccountKind>>) -> Outcome<Caller> {
+        match named {
+            None => Ok(caller.clone()),
+            Some(sid) if sid == caller.account_sid => Ok(caller.clone()),
+            Some(sid) => {
+                let (account, _) = self.ask(caller, GetNamed(sid)).await?;
+                Ok(Caller { account: account.number, account_sid: account.sid, ..caller.clone() })
+            }
+        }
     }
 }
 
@@ -75,7 +309,7 @@ pub struct StoredCredentials {
     pub key: Option<Key>,
     /// Whether the key is suspended.
     pub is_suspended: bool,
-    /// Sealed secrets, any of which may match.
+    /// Sealed secrets, any of which may match: the key's, or the primary auth token before the secondary.
     pub secrets: Vec<Vec<u8>>,
 }
 
@@ -105,18 +339,17 @@ impl Question for FindCredentials {
 
 impl StoredCredentials {
     /// Opens the sealed secrets.
-    pub fn open(&self, sealer: &Sealer) -> Outcome<Vec<tertulia_store::seal::Secret>> {
-        let place = match &self.key {
-            Some(key) => keys::secret_place(&key.sid),
-            None => auth_token_place(&self.account.sid),
+    pub fn open(&self, sealer: &Sealer) -> Outcome<Vec<Secret>> {
+        let places = match &self.key {
+            Some(key) => vec![keys::secret_place(&key.sid)],
+            None => vec![auth_token_place(&self.account.sid), secondary_auth_token_place(&self.account.sid)],
         };
-        let open = |sealed: &Vec<u8>| sealer.open(&place, sealed).map_err(|cause| Error::Broken(cause.to_string()));
-        self.secrets.iter().map(open).collect()
+        places.iter().zip(&self.secrets).map(|(place, sealed)| open(sealer, place, sealed)).collect()
     }
 
     /// Whether the account may be used.
     pub fn is_active(&self) -> bool {
-        self.account.status == Status::Active
+        self.account.effective_status() == Status::Active
     }
 }
 

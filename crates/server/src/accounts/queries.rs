@@ -5,12 +5,16 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Account, Status};
+use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
+use crate::sealed_column;
 
 macro_rules! columns {
     () => {
         "account, sid, parent, friendly_name, status, default_service_sid, default_messaging_service_sid, \
-         default_inactive_timer, default_closed_timer, created, updated"
+         default_inactive_timer, default_closed_timer, created, updated, \
+         COALESCE((SELECT above.sid FROM accounts AS above WHERE above.account = accounts.parent), sid), \
+         COALESCE((SELECT above.status FROM accounts AS above WHERE above.account = accounts.parent), status)"
     };
 }
 macro_rules! by_number {
@@ -23,6 +27,45 @@ static BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHE
 static BY_NUMBER: Sql = Sql::new(by_number!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static BY_NUMBER_LOCKED: Sql = Sql::pair(by_number!(), concat!(by_number!(), " FOR UPDATE"));
+macro_rules! list {
+    ($whose:literal, $beyond:literal, $order:literal) => {
+        Sql::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", auth_token FROM accounts WHERE ",
+            $whose,
+            " AND (CAST($2 AS TEXT) IS NULL OR friendly_name = $2) AND (CAST($3 AS TEXT) IS NULL OR status = $3) AND ",
+            $beyond,
+            " ORDER BY ",
+            $order,
+            " LIMIT $6"
+        ))
+    };
+}
+static LIST: Sql = list!("(account = $1 OR parent = $1)", "(created, sid) > ($4, $5)", "created, sid");
+static LIST_BACK: Sql = list!("(account = $1 OR parent = $1)", "(created, sid) < ($4, $5)", "created DESC, sid DESC");
+static LIST_ALL: Sql = list!("CAST($1 AS BIGINT) IS NULL", "(created, sid) > ($4, $5)", "created, sid");
+static LIST_ALL_BACK: Sql = list!("CAST($1 AS BIGINT) IS NULL", "(created, sid) < ($4, $5)", "created DESC, sid DESC");
+static UPDATE: Sql = Sql::new(concat!(
+    "UPDATE accounts SET friendly_name = $2, status = $3, updated = $4 WHERE account = $1 RETURNING ",
+    columns!()
+));
+static SET_AUTH_TOKENS: Sql =
+    Sql::new("UPDATE accounts SET auth_token = $2, secondary_auth_token = $3, updated = $4 WHERE account = $1");
+static ANY: Sql = Sql::new("SELECT sid FROM accounts LIMIT 1");
+// Numbers are given one after the other: two nodes must not give the same.
+static LOCK_INSTALLATION: Sql =
+    Sql::pair("SELECT one FROM installation", "SELECT one FROM installation WHERE one = 1 FOR UPDATE");
+
+sealed_column! {
+    /// The auth tokens of accounts.
+    pub static AUTH_TOKENS = "accounts", "auth_token";
+}
+sealed_column! {
+    /// The secondary auth tokens of accounts.
+    pub static SECONDARY_AUTH_TOKENS = "accounts", "secondary_auth_token";
+}
+
 static AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
 static NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
 static INSERT: Sql = Sql::new(concat!(
@@ -35,6 +78,7 @@ static CONFIGURE: Sql = Sql::new(concat!(
     "default_closed_timer = $5, updated = $6 WHERE account = $1 RETURNING ",
     columns!()
 ));
+static SUBACCOUNTS: Sql = Sql::new("SELECT account FROM accounts WHERE parent = $1");
 static INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
 static INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
 
@@ -52,6 +96,8 @@ fn read(row: &Row) -> Outcome<Account> {
         default_closed_timer: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
+        owner: columns.sid()?,
+        owner_status: columns.word("status", Status::parse)?,
     })
 }
 
@@ -76,6 +122,76 @@ pub async fn auth_tokens(tx: &mut Tx<'_>, number: AccountNumber) -> Outcome<(Vec
     Ok((row.get(0)?, row.get(1)?))
 }
 
+/// Which accounts a list is of.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// This one and its subaccounts; everybody's without it.
+    pub of: Option<AccountNumber>,
+    /// With exactly this name.
+    pub friendly_name: Option<String>,
+    /// In this status.
+    pub status: Option<Status>,
+}
+
+/// Accounts in the order of their creation, with their sealed auth tokens.
+pub async fn list(tx: &mut Tx<'_>, filter: &Filter, span: Span<Created<'_>>) -> Outcome<Vec<(Account, Vec<u8>)>> {
+    let sql = match (filter.of, span.backwards) {
+        (Some(_), false) => &LIST,
+        (Some(_), true) => &LIST_BACK,
+        (None, false) => &LIST_ALL,
+        (None, true) => &LIST_ALL_BACK,
+    };
+    let values = [
+        filter.of.map(|of| of.0).into(),
+        filter.friendly_name.as_deref().into(),
+        filter.status.map(Status::word).into(),
+        span.key.0.into(),
+        span.key.1.into(),
+        span.limit.into(),
+    ];
+    let rows = tx.query(sql, &values).await?;
+    rows.iter().map(|row| Ok((read(row)?, row.get(13)?))).collect()
+}
+
+/// Stores an account's name and status as they stand.
+pub async fn update(tx: &mut Tx<'_>, account: &Account, now: Timestamp) -> Outcome<Account> {
+    let values = [
+        account.number.into(),
+        account.friendly_name.as_str().into(),
+        account.status.word().into(),
+        now.micros().into(),
+    ];
+    read(&tx.query_one(&UPDATE, &values).await?)
+}
+
+/// Stores an account's sealed auth tokens.
+pub async fn set_auth_tokens(
+    tx: &mut Tx<'_>,
+    number: AccountNumber,
+    primary: Vec<u8>,
+    secondary: Option<Vec<u8>>,
+    now: Timestamp,
+) -> Outcome<()> {
+    tx.execute(&SET_AUTH_TOKENS, &[number.into(), primary.into(), secondary.into(), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// Whether there is no account at all.
+pub async fn is_empty(tx: &mut Tx<'_>) -> Outcome<bool> {
+    Ok(tx.query_opt(&ANY, &[]).await?.is_none())
+}
+
+/// As [`is_empty`]. Whoever asks first holds the installation until the commit.
+pub async fn is_empty_locked(tx: &mut Tx<'_>) -> Outcome<bool> {
+    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    is_empty(tx).await
+}
+
+/// The subaccounts of an account.
+pub async fn subaccounts(tx: &mut Tx<'_>, owner: AccountNumber) -> Outcome<Vec<AccountNumber>> {
+    tx.query(&SUBACCOUNTS, &[owner.into()]).await?.iter().map(|row| Ok(AccountNumber(row.get(0)?))).collect()
+}
+
 /// A new account's row.
 pub struct NewAccount<'a> {
     /// Its SID.
@@ -92,6 +208,7 @@ pub struct NewAccount<'a> {
 
 /// Inserts an account under the next number.
 pub async fn insert(tx: &mut Tx<'_>, new: NewAccount<'_>, now: Timestamp) -> Outcome<Account> {
+    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
     let number: i64 = tx.query_one(&NEXT_NUMBER, &[]).await?.get(0)?;
     let values = [
         number.into(),

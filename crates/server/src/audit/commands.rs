@@ -14,7 +14,8 @@ use tokio::time::MissedTickBehavior;
 use super::{Draft, Entry, Event, Evidence, Facts, Filter, Refusal, RefusedToken, queries};
 use crate::App;
 use crate::accounts::commands::{Credentials, FindAccount};
-use crate::keys::commands::{GetKey, may_manage};
+use crate::keys::commands::GetKey;
+use crate::keys::may_manage;
 use crate::platform::page::NEWEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
 
@@ -56,7 +57,7 @@ impl Question for GetEntry {
     type Out = Entry;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Entry> {
-        may_manage(cx).await?;
+        may_manage(&cx.caller.who)?;
         Ok(queries::find(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?)
     }
 }
@@ -74,7 +75,7 @@ impl Question for ListEntries {
     type Out = Vec<Entry>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Entry>> {
-        may_manage(cx).await?;
+        may_manage(&cx.caller.who)?;
         queries::list(cx.tx, cx.caller.account, &self.filter, self.page.created_span(NEWEST)?).await
     }
 }

@@ -121,6 +121,7 @@ impl Draft {
         let actor = match &caller.who {
             _ if caller.source == Source::System => "system".to_owned(),
             Who::User(user) => user.sid.to_string(),
+            Who::Operator => "operator".to_owned(),
             Who::Account { key: Some(key), .. } => key.to_string(),
             Who::Account { key: None, .. } => "account".to_owned(),
         };

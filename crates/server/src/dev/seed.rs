@@ -109,6 +109,7 @@ pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
             secret: Some(credentials.secret.clone()),
             kind: Kind::Standard,
             friendly_name: "dev".to_owned(),
+            policy: None,
             sealer: Arc::clone(&app.sealer),
         };
         app.perform(&caller, create).await?;

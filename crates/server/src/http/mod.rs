@@ -21,8 +21,9 @@ use crate::App;
 use crate::{dev, pages, realtime};
 
 pub use answer::{chain, refuse};
+pub use auth::OPERATOR;
 pub use log::Line;
-pub use rest::allow_origin;
+pub use rest::{ACCOUNT_HEADER, allow_origin};
 
 /// The path that the SDK's `Twilsock.uri` option points to.
 pub const REALTIME_PATH: &str = "/v3/wsconnect";

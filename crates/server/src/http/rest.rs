@@ -16,10 +16,13 @@ use super::answer::refuse;
 use super::auth::authenticate;
 use super::log::Line;
 use super::peer::{From, Peer};
-use crate::App;
 use crate::audit::Evidence;
-use crate::platform::{Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, Who, ids};
+use crate::platform::{AccountNumber, Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, Who, ids};
 use crate::router::{self, Found, Mounted};
+use crate::{App, accounts, keys};
+
+/// The header in which the operator says for which account a request is.
+pub const ACCOUNT_HEADER: &str = "tertulia-account";
 
 /// Answers whatever no other route took.
 pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
@@ -77,9 +80,10 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         let now = app.clock.now(caller.account).micros();
         app.uses.note(caller.account, *key, Evidence { last_called: now, ..Evidence::default() });
     }
-    noted.account = Some(caller.account_sid);
+    keys::may(&caller.who, mounted.route.surface, mounted.route.permission().as_deref())?;
+    let caller = for_account(app, caller, &mounted, &params, &parts.headers).await?;
+    noted.account = (caller.account != AccountNumber(0)).then_some(caller.account_sid);
     let service = named_service(&mounted, &params)?;
-    check_account(&caller, &params)?;
     let bytes = read_body(app, body).await?;
     // The helper libraries send a form's content type on GET too; a body there means nothing.
     let form = if mounted.route.method == Method::Post { Form::parse(&bytes)? } else { Form::default() };
@@ -94,7 +98,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         body: Vec::new(),
         service,
     };
-    let faults = app.faults.as_ref().filter(|_| mounted.route.surface != Surface::Own);
+    let faults = app.faults.as_ref().filter(|_| !matches!(mounted.route.surface, Surface::Own | Surface::Operator));
     let Some(faults) = faults else { return (mounted.route.handler)(call).await };
     let caller = call.caller.clone();
     let perform = async {
@@ -139,12 +143,26 @@ fn named_service(mounted: &Mounted, params: &[(&'static str, String)]) -> Outcom
     Sid::parse(text).map(Some).map_err(|_| Error::not_found(Code::NotFound))
 }
 
-/// The 2010 API names the account in the path; another's is not found.
-fn check_account(caller: &Caller, params: &[(&'static str, String)]) -> Outcome<()> {
-    match params.iter().find(|(name, _)| *name == "AccountSid") {
-        Some((_, text)) if Sid::parse(text) != Ok(caller.account_sid) => Err(Error::not_found(Code::NotFound)),
-        _ => Ok(()),
+/// The 2010 API names the account in the path: the caller's own or a subaccount, else it is not found. The
+/// operator may name any account, there or in a header.
+async fn for_account(
+    app: &App,
+    caller: Caller,
+    mounted: &Mounted,
+    params: &[(&'static str, String)],
+    headers: &HeaderMap,
+) -> Outcome<Caller> {
+    let missing = || Error::not_found(Code::NotFound);
+    let in_path = params.iter().find(|(name, _)| *name == "AccountSid").map(|(_, text)| Sid::parse(text));
+    let in_path = in_path.transpose().map_err(|_| missing())?;
+    let is_operator = matches!(caller.who, Who::Operator) && mounted.route.surface != Surface::Operator;
+    let in_header = headers.get(ACCOUNT_HEADER).filter(|_| is_operator).map(HeaderValue::to_str);
+    let in_header = in_header.map(|text| text.ok().and_then(|text| Sid::parse(text).ok()).ok_or_else(missing));
+    let named = in_path.or(in_header.transpose()?);
+    if is_operator && named.is_none() {
+        return Err(accounts::Refusal::Unnamed.into());
     }
+    app.standing_in(&caller, named).await
 }
 
 fn below_mount(path: &str) -> &str {

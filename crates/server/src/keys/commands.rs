@@ -6,22 +6,12 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::Sealer;
 
-use super::{Key, Kind, Refusal, queries, secret_place};
+use super::events::KeyEvent;
+use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
 use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
-use crate::platform::{Change, Cx, Outcome, PageRequest, Question, Who, text};
+use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::revocations::commands::end_connections;
-
-/// Refuses unless the caller may manage keys and accounts: the auth token and Main keys may.
-pub async fn may_manage(cx: &mut Cx<'_, '_>) -> Outcome<()> {
-    let sid = match &cx.caller.who {
-        Who::Account { key: None } => return Ok(()),
-        Who::User(_) => return Err(Refusal::NotAllowed.into()),
-        Who::Account { key: Some(sid) } => *sid,
-    };
-    let key = queries::find(cx.tx, cx.caller.account, sid).await?;
-    if key.is_some_and(|key| key.kind == Kind::Main) { Ok(()) } else { Err(Refusal::NotAllowed.into()) }
-}
 
 fn check_name(name: &str) -> Outcome<()> {
     text::storable("FriendlyName", name)?;
@@ -39,6 +29,8 @@ pub struct CreateKey {
     pub kind: Kind,
     /// Its name.
     pub friendly_name: String,
+    /// What a Restricted key may do.
+    pub policy: Option<Policy>,
     /// What seals the secret.
     pub sealer: Arc<Sealer>,
 }
@@ -47,15 +39,38 @@ impl Change for CreateKey {
     type Out = (Key, String);
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        may_manage(cx).await?;
-        check_name(&self.friendly_name)?;
-        let sid = self.sid.unwrap_or_else(|| cx.ids.sid());
-        let secret = self.secret.clone().unwrap_or_else(|| cx.ids.secret());
-        let sealed = self.sealer.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
+        may_create(&cx.caller.who, cx.caller.source, self.kind)?;
         let account = cx.caller.account;
-        let key = queries::insert(cx.tx, account, sid, self.kind, &self.friendly_name, sealed, cx.now).await?;
-        cx.audit(Draft::on(cx.caller, Event::KeyCreated, sid.as_str()));
-        Ok((key, secret))
+        create(cx, account, self).await
+    }
+}
+
+/// Creates a key of an account; whether the caller may is the asker's business.
+pub async fn create(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey) -> Outcome<(Key, String)> {
+    check_name(&new.friendly_name)?;
+    check_policy(new.kind, new.policy.as_ref())?;
+    let sid = new.sid.unwrap_or_else(|| cx.ids.sid());
+    let secret = new.secret.clone().unwrap_or_else(|| cx.ids.secret());
+    let sealed = new.sealer.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
+    let row = queries::NewKey {
+        account,
+        sid,
+        kind: new.kind,
+        friendly_name: &new.friendly_name,
+        policy: new.policy.as_ref(),
+        secret: sealed,
+    };
+    let key = queries::insert(cx.tx, row, cx.now).await?;
+    cx.audit_in(account, Draft::on(cx.caller, Event::KeyCreated, sid.as_str()));
+    cx.emit(&KeyEvent::Created { after: Box::new(key.clone()) });
+    Ok((key, secret))
+}
+
+fn check_policy(kind: Kind, policy: Option<&Policy>) -> Outcome<()> {
+    match (kind, policy) {
+        (Kind::Restricted, None) => Err(Refusal::PolicyMissing.into()),
+        (Kind::Main | Kind::Standard, Some(_)) => Err(Refusal::PolicyUnwanted.into()),
+        _ => Ok(()),
     }
 }
 
@@ -67,7 +82,7 @@ impl Question for GetKey {
     type Out = Key;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Key> {
-        may_manage(cx).await?;
+        may_manage(&cx.caller.who)?;
         Ok(queries::find(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?)
     }
 }
@@ -80,31 +95,45 @@ impl Question for ListKeys {
     type Out = Vec<Key>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Key>> {
-        may_manage(cx).await?;
+        may_manage(&cx.caller.who)?;
         let span = self.0.created_span(OLDEST)?;
         queries::list(cx.tx, cx.caller.account, span).await
     }
 }
 
-/// Renames a key.
+/// Changes a key; `None` leaves a thing as it is.
 #[derive(Clone, Debug)]
-pub struct RenameKey {
+pub struct UpdateKey {
     /// Which.
     pub sid: Sid<KeyKind>,
-    /// The new name; `None` leaves it.
+    /// Its name.
     pub friendly_name: Option<String>,
+    /// What a Restricted key may do from now on.
+    pub policy: Option<Policy>,
 }
 
-impl Change for RenameKey {
+impl Change for UpdateKey {
     type Out = Key;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Key> {
-        may_manage(cx).await?;
-        let key = queries::find(cx.tx, cx.caller.account, self.sid).await?.ok_or(Refusal::NotFound)?;
-        let name = self.friendly_name.as_ref().unwrap_or(&key.friendly_name);
-        check_name(name)?;
-        cx.audit(Draft::on(cx.caller, Event::KeyUpdated, self.sid.as_str()));
-        Ok(queries::rename(cx.tx, &key, name, cx.now).await?.ok_or(Refusal::NotFound)?)
+        may_manage(&cx.caller.who)?;
+        let before = queries::find_locked(cx.tx, cx.caller.account, self.sid).await?.ok_or(Refusal::NotFound)?;
+        let mut key = before.clone();
+        if let Some(name) = &self.friendly_name {
+            check_name(name)?;
+            key.friendly_name.clone_from(name);
+        }
+        if let Some(policy) = &self.policy {
+            check_policy(key.kind, Some(policy))?;
+            key.policy = Some(policy.clone());
+        }
+        if self.friendly_name.is_none() && self.policy.is_none() {
+            return Ok(key);
+        }
+        let after = queries::update(cx.tx, &key, cx.now).await?.ok_or(Refusal::NotFound)?;
+        cx.audit(Draft::on(cx.caller, Event::KeyUpdated, key.sid.as_str()));
+        cx.emit(&KeyEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
+        Ok(after)
     }
 }
 
@@ -116,11 +145,13 @@ impl Change for DeleteKey {
     type Out = ();
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
-        may_manage(cx).await?;
-        let key = queries::find(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?;
+        may_manage(&cx.caller.who)?;
+        let key = queries::find_locked(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?;
         queries::delete(cx.tx, &key).await?;
         audit::queries::forget(cx.tx, key.account, key.sid).await?;
         cx.audit(Draft::on(cx.caller, Event::KeyDeleted, key.sid.as_str()));
-        end_connections(cx, key.account, Some(key.sid)).await
+        end_connections(cx, key.account, Some(key.sid)).await?;
+        cx.emit(&KeyEvent::Deleted { before: Box::new(key) });
+        Ok(())
     }
 }

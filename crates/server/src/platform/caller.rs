@@ -28,6 +28,17 @@ pub enum Source {
     System,
 }
 
+/// How far an account's credentials reach; `keys::may` says what each means at a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// The auth token and Main keys: everything.
+    Everything,
+    /// Standard keys: everything but accounts, keys and auth tokens.
+    Product,
+    /// Restricted keys: the permissions that their policy allows.
+    Permissions(Arc<[String]>),
+}
+
 /// Whom a call speaks for.
 #[derive(Clone, Debug)]
 pub enum Who {
@@ -35,7 +46,12 @@ pub enum Who {
     Account {
         /// The API key it used, if it was one.
         key: Option<Sid<Key>>,
+        /// How far its credentials reach.
+        power: Power,
     },
+    /// Whoever runs this server, by the credential that the server wrote into its data folder. It acts for
+    /// the account it names, or for none.
+    Operator,
     /// A user, by an Access Token; roles decide.
     User(Arc<UserRef>),
 }
@@ -73,21 +89,15 @@ pub struct Caller {
 impl Caller {
     /// The server itself, acting for an account.
     pub fn system(account: AccountNumber, account_sid: Sid<Account>) -> Self {
-        Self {
-            account,
-            account_sid,
-            source: Source::System,
-            who: Who::Account { key: None },
-            hooks: false,
-            address: None,
-        }
+        let who = Who::Account { key: None, power: Power::Everything };
+        Self { account, account_sid, source: Source::System, who, hooks: false, address: None }
     }
 
     /// The user, when it is one.
     pub fn user(&self) -> Option<&UserRef> {
         match &self.who {
             Who::User(user) => Some(user),
-            Who::Account { .. } => None,
+            Who::Account { .. } | Who::Operator => None,
         }
     }
 

@@ -11,7 +11,7 @@ use tertulia_protocol::Timestamp;
 use tertulia_store::{Command, News, Tx};
 
 use super::ids::Seed;
-use super::{Caller, Error, Ids, Limits, Outcome};
+use super::{AccountNumber, Caller, Error, Ids, Limits, Outcome};
 use crate::App;
 use crate::audit::{self, Draft};
 
@@ -28,20 +28,25 @@ pub struct Cx<'a, 'c> {
     /// What is allowed at most.
     pub limits: &'a Limits,
     /// What is to be noted in the audit log.
-    audited: Vec<Draft>,
+    audited: Vec<(AccountNumber, Draft)>,
 }
 
 impl Cx<'_, '_> {
     /// Has something noted in the audit log, in this transaction.
     pub fn audit(&mut self, draft: Draft) {
-        self.audited.push(draft);
+        self.audited.push((self.caller.account, draft));
+    }
+
+    /// The same, in the log of another account than the caller's.
+    pub fn audit_in(&mut self, account: AccountNumber, draft: Draft) {
+        self.audited.push((account, draft));
     }
 
     /// Writes what was to be noted, once the change is done.
     async fn write_audit(&mut self) -> Outcome<()> {
-        for draft in std::mem::take(&mut self.audited) {
+        for (account, draft) in std::mem::take(&mut self.audited) {
             let sid = self.ids.sid();
-            audit::queries::insert(self.tx, self.caller.account, sid, &draft, self.now).await?;
+            audit::queries::insert(self.tx, account, sid, &draft, self.now).await?;
         }
         Ok(())
     }

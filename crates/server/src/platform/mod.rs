@@ -13,9 +13,10 @@ pub mod ids;
 pub mod page;
 pub mod route;
 pub mod rows;
+pub mod sealed;
 pub mod text;
 
-pub use caller::{AccountNumber, Caller, Source, UserRef, Who};
+pub use caller::{AccountNumber, Caller, Power, Source, UserRef, Who};
 pub use change::{Change, Cx, DomainEvent, Question};
 pub use clock::{Clock, ClockState, Move};
 pub use config::{Config, Limits};

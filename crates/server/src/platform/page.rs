@@ -184,8 +184,15 @@ impl PageRequest {
     }
 
     /// The answer with a page of the 2010 API, whose URIs are paths.
-    pub fn reply_2010<T: Serialize>(&self, page: &Page<T>, uri: &str, query: &Form, key: &'static str) -> Reply {
-        Reply::ok(&list_2010(&self.meta(page, uri, query, key, &[]), &page.rows))
+    pub fn reply_2010<T: Serialize>(
+        &self,
+        page: &Page<T>,
+        uri: &str,
+        query: &Form,
+        key: &'static str,
+        kept: &[&str],
+    ) -> Reply {
+        Reply::ok(&list_2010(&self.meta(page, uri, query, key, kept), &page.rows))
     }
 }
 

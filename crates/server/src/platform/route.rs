@@ -53,10 +53,14 @@ pub enum Surface {
     V1,
     /// REST v1 twice: at `/v1` for the default chat service and at `/v1/Services/{ChatServiceSid}`.
     Service,
-    /// The 2010 API at `/2010-04-01`.
+    /// The 2010 API of accounts and keys, at `/2010-04-01`: for the auth token and Main keys.
     V2010,
-    /// Operations of Tertulia's own at `/tertulia/v1`, with the same credentials as REST.
+    /// Keys and auth tokens in their newer form, at `/v1`: for the auth token and Main keys.
+    Manage,
+    /// Operations of Tertulia's own at `/tertulia/v1`, for an account's credentials but Restricted keys.
     Own,
+    /// Operations of Tertulia's own at `/tertulia/v1`, for whoever runs the server.
+    Operator,
     /// The SDK's requests, tunnelled, at their full path.
     Sdk,
 }
@@ -77,6 +81,47 @@ pub struct Route {
     pub operation: &'static str,
     /// What answers it.
     pub handler: fn(Call) -> Answering,
+}
+
+impl Route {
+    /// The permission that a Restricted key needs here; `None` where no Restricted key may come:
+    /// `/twilio/conversations/{resource}/{create|list|read|update|delete}`. The resource is the last word of the
+    /// path; what belongs to a user or a chat service itself has the owner before it.
+    pub fn permission(&self) -> Option<String> {
+        if !matches!(self.surface, Surface::V1 | Surface::Service) {
+            return None;
+        }
+        let words = self.path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{'));
+        let resource = match *words.collect::<Vec<_>>().as_slice() {
+            ["Users", own] => format!("User{own}"),
+            ["Services", own] => format!("Service{own}"),
+            [.., last] => last.to_owned(),
+            [] => return None,
+        };
+        let action = match self.verb() {
+            "Fetch" => "read".to_owned(),
+            verb => verb.to_lowercase(),
+        };
+        Some(format!("/twilio/conversations/{}/{action}", kebab(&resource)))
+    }
+
+    /// The first word of the operation's name.
+    pub fn verb(&self) -> &'static str {
+        let letters = self.operation.char_indices().skip(1);
+        let end = letters.into_iter().find(|(_, letter)| letter.is_ascii_uppercase()).map_or(0, |(at, _)| at);
+        &self.operation[..end]
+    }
+}
+
+fn kebab(words: &str) -> String {
+    let mut out = String::new();
+    for letter in words.chars() {
+        if letter.is_ascii_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }
 
 /// Writes a noun's routes as a table: `routes![Service Get "/Conversations" ListConversation => list, …]`.

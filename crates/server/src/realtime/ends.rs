@@ -15,11 +15,14 @@ use tertulia_protocol::{Sid, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use super::mailbox::Mailbox;
 use super::news::decode_ended;
 use crate::App;
+use crate::audit::RefusedToken;
 use crate::platform::{Caller, Outcome};
 use crate::revocations::commands::{FirstDeaths, Noted, Purge};
 use crate::revocations::{Bearer, Revocation};
+use crate::tokens::Refused;
 
 /// How often the store is asked where other nodes may revoke: half of the second within which connections end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -108,6 +111,26 @@ impl Ends {
     fn read(&self) -> MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Notes whose a connection is, once it is in the hub. Whether a revocation has come by since its token was
+/// looked at.
+pub(super) fn hold(app: &App, mailbox: &Mailbox, holder: Holder, since: u64) -> bool {
+    let hub = app.hub();
+    let has_ended = hub.has_ended(&holder.bearer, since);
+    mailbox.held_by(Arc::new(holder));
+    has_ended
+}
+
+/// Has a token noted that was refused at the door.
+pub(super) fn note_refused(app: &App, token: String, refused: &Refused, address: IpAddr) {
+    let (code, reason) = match refused {
+        Refused::Token(refusal) => (refusal.code.into(), refusal.to_string()),
+        Refused::Revoked(entry) => (entry.named.code().number(), entry.reason()),
+        // Nothing that the token is to blame for.
+        Refused::Other(_) => return,
+    };
+    app.note_refused(RefusedToken { token, code, reason, address });
 }
 
 /// Takes in news of a revocation.

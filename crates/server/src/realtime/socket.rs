@@ -21,7 +21,7 @@ use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
-use super::ends::Holder;
+use super::ends::{self, Holder};
 use super::hub::{Post, Watch};
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
@@ -31,12 +31,10 @@ use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::tunnel;
 use crate::App;
-use crate::audit::RefusedToken;
 use crate::http::peer::{From, Peer, Place};
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
 use crate::presence::Visitor;
-use crate::tokens::Refused;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -239,7 +237,7 @@ impl Connection {
                 Effect::Admit { id, token } => {
                     let result = self.app.admit(&token).await.map(Box::new);
                     if let Err(refused) = &result {
-                        self.note_refused(token, refused);
+                        ends::note_refused(&self.app, token, refused, self.address);
                     }
                     Box::pin(self.input(Input::Admitted { id, result })).await?;
                     Box::pin(self.hold()).await?;
@@ -308,28 +306,16 @@ impl Connection {
         Ok(())
     }
 
-    fn note_refused(&self, token: String, refused: &Refused) {
-        let (code, reason) = match refused {
-            Refused::Token(refusal) => (refusal.code.into(), refusal.to_string()),
-            Refused::Revoked(entry) => (entry.named.code().number(), entry.reason()),
-            // Nothing that the token is to blame for.
-            Refused::Other(_) => return,
-        };
-        self.app.note_refused(RefusedToken { token, code, reason, address: self.address });
-    }
-
     /// Lets the hub know whose connection it is. A revocation may have come by since the token was looked at.
     async fn hold(&mut self) -> Result<(), ()> {
         let (Some(admission), Some(mailbox)) = (self.session.admission(), &self.mailbox) else { return Ok(()) };
         let bearer = Arc::clone(&admission.bearer);
         let holder = Holder { connection: self.number, address: self.address, since: self.since, bearer };
-        let has_ended = {
-            let hub = self.app.hub();
-            let has_ended = hub.has_ended(&holder.bearer, admission.ended_count);
-            mailbox.held_by(Arc::new(holder));
-            has_ended
-        };
-        if has_ended { Box::pin(self.input(Input::Post(Post::Revoked))).await } else { Ok(()) }
+        if ends::hold(&self.app, mailbox, holder, admission.ended_count) {
+            Box::pin(self.input(Input::Post(Post::Revoked))).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.

@@ -41,7 +41,7 @@ impl Change for Revoke {
                 return Err(Refusal::Ahead.into());
             }
             Named::Key(sid) => {
-                keys::commands::may_manage(cx).await?;
+                keys::may_manage(&cx.caller.who)?;
                 keys::queries::find(cx.tx, account, *sid).await?.ok_or(keys::Refusal::NotFound)?;
                 if let Some(entry) = queries::suspending(cx.tx, account, *sid).await? {
                     return Ok(entry);
@@ -133,7 +133,7 @@ impl Change for TakeBack {
         let found = queries::find(cx.tx, account, self.0).await?;
         let entry = found.filter(|entry| entry.refuses).ok_or(Refusal::NotFound)?;
         if let Named::Key(_) = entry.named {
-            keys::commands::may_manage(cx).await?;
+            keys::may_manage(&cx.caller.who)?;
         }
         queries::delete(cx.tx, account, self.0).await?;
         cx.audit(Draft::by(cx.caller, Event::RevocationDeleted, facts(&entry)));

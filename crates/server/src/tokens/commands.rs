@@ -166,7 +166,7 @@ impl App {
             Some(Kind::Restricted) => TokenKeyKind::Restricted,
             Some(Kind::Standard) | None => TokenKeyKind::Standard,
         };
-        key.account_status = match stored.account.status {
+        key.account_status = match stored.account.effective_status() {
             Status::Active => AccountStatus::Active,
             Status::Suspended => AccountStatus::Suspended,
             Status::Closed => AccountStatus::Closed,

@@ -14,6 +14,7 @@ on_both_engines!(
     a_session_an_identity_and_a_service_end,
     a_deleted_key_ends_what_it_signed,
     a_suspended_key_is_refused_everywhere_until_it_is_taken_back,
+    a_suspended_account_ends_all_that_it_has,
 );
 on_sqlite!(
     a_revocation_names_one_thing_of_the_account,
@@ -174,6 +175,28 @@ fn a_suspended_key_is_refused_everywhere_until_it_is_taken_back(world: &World) {
         revoke(world, &[("KeySid", &key)]);
         world.owner.delete(&path).is(204);
         assert_eq!(world.owner.get(REVOCATIONS).is(200)["revocations"], serde_json::json!([]));
+    });
+}
+
+fn a_suspended_account_ends_all_that_it_has(world: &World) {
+    world.play(async {
+        let created = world.owner.post("/2010-04-01/Accounts.json", &[("FriendlyName", "sub")]).is(201);
+        let (account, auth_token) = (sid(&created), created["auth_token"].as_str().unwrap());
+        let sub = world.with_credentials(&account, auth_token);
+        let service = sub.get("/v1/Configuration").is(200)["default_chat_service_sid"].as_str().unwrap().to_owned();
+        let key = sub.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
+        let secret = Secret::new(key["secret"].as_str().unwrap());
+        let mint = Mint::new(account.as_str(), sid(&key), &secret).identity("ana").ttl(3600);
+        let token = mint.grant(ChatGrant::new(service)).sign(world.seconds()).unwrap().token;
+        let (_client, mut own) = connect(world, &token).await;
+        let bystander = world.client("bruno").await;
+        let path = format!("/2010-04-01/Accounts/{account}.json");
+        world.owner.post(&path, &[("Status", "suspended")]).is(200);
+        ends(&mut own).await;
+        refused(world, &token, 20103).await;
+        lives(&bystander).await;
+        world.owner.post(&path, &[("Status", "active")]).is(200);
+        connect(world, &token).await;
     });
 }
 

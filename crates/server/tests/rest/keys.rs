@@ -4,8 +4,11 @@ use serde_json::json;
 
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 
-on_both_engines! { a_key_lives_and_dies }
+on_both_engines! { a_key_lives_and_dies, a_restricted_key_does_what_its_policy_says }
 on_sqlite! {
+    the_newer_form_has_the_documented_shape,
+    a_restricted_key_signs_no_tokens,
+    policies_and_kinds_are_checked,
     signing_keys_are_the_same_keys,
     the_list_has_the_shape_of_2010,
     a_standard_key_manages_no_keys,
@@ -36,6 +39,100 @@ fn a_key_lives_and_dies(world: &World) {
     user.get("/v1/Conversations").refuses(401, 20003);
     world.owner.get(&path).refuses(404, 20404);
     world.owner.delete(&path).refuses(404, 20404);
+}
+
+fn a_restricted_key_does_what_its_policy_says(world: &World) {
+    let policy = json!({"allow": ["/twilio/conversations/conversations/read", "/twilio/of/another/product"]});
+    let form = [
+        ("AccountSid", world.account.as_str()),
+        ("FriendlyName", "reader"),
+        ("KeyType", "restricted"),
+        ("Policy", &policy.to_string()),
+    ];
+    let made = world.owner.post("/v1/Keys", &form).is(201);
+    assert_fields("IamCreateNewKey", &made);
+    assert_eq!(made["policy"], policy, "what is not known is kept");
+    let room = format!("/v1/Conversations/{}", sid(&world.conversation(&[])));
+    let reader = world.with_credentials(&sid(&made), made["secret"].as_str().unwrap());
+    reader.get(&room).is(200);
+    let message = reader.get("/v1/Conversations").refuses(401, 20003);
+    assert!(message.contains("/twilio/conversations/conversations/list"), "{message}");
+    let path = format!("/v1/Keys/{}", sid(&made));
+    let fetched = world.owner.get(&path).is(200);
+    assert_fields("IamFetchKey", &fetched);
+    let wider = json!({"allow": ["/twilio/conversations/conversations/list"]}).to_string();
+    let updated = world.owner.post(&path, &[("Policy", wider.as_str())]).is(200);
+    assert_eq!(updated["policy"].to_string(), wider);
+    assert_eq!(updated["friendly_name"], "reader");
+    reader.get("/v1/Conversations").is(200);
+    reader.get(&room).refuses(401, 20003);
+    world.owner.delete(&path).is(204);
+    reader.get("/v1/Conversations").refuses(401, 20003);
+}
+
+fn the_newer_form_has_the_documented_shape(world: &World) {
+    let account = [("AccountSid", world.account.as_str())];
+    let standard = world.owner.post("/v1/Keys", &account).is(201);
+    assert_fields("IamCreateNewKey", &standard);
+    assert_eq!(
+        (standard["policy"].is_null(), &standard["date_created"]),
+        (true, &"Fri, 02 Jan 2026 03:04:05 +0000".into())
+    );
+    let policy = r#"{"allow":[]}"#;
+    let form = [account[0], ("KeyType", "Restricted"), ("Policy", policy)];
+    let restricted = world.owner.post("/v1/Keys", &form).is(201);
+    let list = world.owner.get(&format!("/v1/Keys?AccountSid={}", world.account)).is(200);
+    assert_eq!(list["meta"]["key"], "keys");
+    let url = list["meta"]["first_page_url"].as_str().unwrap();
+    assert!(url.ends_with(&format!("/v1/Keys?AccountSid={}&PageSize=50&Page=0", world.account)), "{url}");
+    let row = |key: &serde_json::Value| {
+        let rows = list["keys"].as_array().unwrap();
+        rows.iter().find(|row| row["sid"] == key["sid"]).expect("a row").clone()
+    };
+    assert_fields("IamListGetKeys", &row(&standard));
+    assert_eq!(row(&standard)["flags"], json!(["rest_api", "signing"]));
+    assert_eq!(row(&restricted)["flags"], json!(["rest_api"]));
+    // Both forms show the same keys.
+    world.owner.get(&format!("/2010-04-01/Accounts/{}/Keys/{}.json", world.account, sid(&restricted))).is(200);
+    world.owner.get("/v1/Keys").refuses(400, 20001);
+    world.owner.get("/v1/Keys?AccountSid=AC1").refuses(400, 20001);
+    world.key.get(&format!("/v1/Keys?AccountSid={}", world.account)).refuses(401, 20003);
+}
+
+fn a_restricted_key_signs_no_tokens(world: &World) {
+    let policy = r#"{"allow":["/twilio/conversations/conversations/read"]}"#;
+    let form = [("AccountSid", world.account.as_str()), ("KeyType", "restricted"), ("Policy", policy)];
+    let made = world.owner.post("/v1/Keys", &form).is(201);
+    let dev = tertulia_server::dev::DevCredentials {
+        key: sid(&made).parse().unwrap(),
+        secret: made["secret"].as_str().unwrap().to_owned(),
+        ..tertulia_server::dev::DevCredentials::fixed()
+    };
+    let now = tertulia_protocol::Timestamp::parse(crate::support::BEGIN).unwrap().seconds();
+    world.play(async {
+        let token = dev.mint("ana", now).unwrap();
+        let refused = tertulia_client::Client::connect(&world.uri(), token).await.unwrap_err();
+        assert_eq!(refused.code(), Some(20103));
+    });
+}
+
+fn policies_and_kinds_are_checked(world: &World) {
+    let create = |form: &[(&str, &str)]| {
+        let form: Vec<_> = [&[("AccountSid", world.account.as_str())], form].concat();
+        world.owner.post("/v1/Keys", &form)
+    };
+    let fine = r#"{"allow":["/twilio/x"]}"#;
+    create(&[("KeyType", "restricted")]).refuses(400, 20001);
+    create(&[("KeyType", "main")]).refuses(400, 20001);
+    create(&[("KeyType", "golden"), ("Policy", fine)]).refuses(400, 20001);
+    create(&[("Policy", fine)]).refuses(400, 20001);
+    create(&[("KeyType", "restricted"), ("Policy", "allow all")]).refuses(400, 20001);
+    create(&[("KeyType", "restricted"), ("Policy", r#"{"allow":["twilio"]}"#)]).refuses(400, 20001);
+    let many = json!({"allow": vec!["/twilio/x"; 101]}).to_string();
+    create(&[("KeyType", "restricted"), ("Policy", &many)]).refuses(400, 20001);
+    let standard = create(&[]).is(201);
+    world.owner.post(&format!("/v1/Keys/{}", sid(&standard)), &[("Policy", fine)]).refuses(400, 20001);
+    world.owner.post("/v1/Keys", &[]).refuses(400, 20001);
 }
 
 fn signing_keys_are_the_same_keys(world: &World) {

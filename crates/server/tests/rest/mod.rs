@@ -6,6 +6,7 @@ mod participants;
 mod users;
 mod roles;
 mod services;
+mod accounts;
 mod keys;
 mod pages;
 mod errors;

@@ -11,6 +11,9 @@ on_sqlite! {
     every_route_answers_404_to_another_account,
     every_route_answers_404_in_another_service,
     every_route_works_for_its_owner,
+    every_route_of_the_operator_is_nowhere_for_accounts,
+    a_restricted_key_comes_in_where_its_policy_says_and_nowhere_else,
+    a_standard_key_comes_in_everywhere_but_at_accounts_and_keys,
 }
 
 /// One of each thing, in one chat service.
@@ -71,12 +74,17 @@ impl Things {
                 "Keys" | "SigningKeys" => &self.key,
                 "Revocations" => &self.revocation,
                 "Audit" => &self.audit,
+                "Accounts" => &self.account,
                 other => panic!("{pattern}: say in Things which thing of {other} stands for {{Sid}}"),
             };
             path = path.replace("{Sid}", thing);
         }
         assert!(!path.contains('{'), "{pattern}: say in Things what stands for its parameters");
-        if path.ends_with("/ParticipantConversations") { path + "?Identity=ana" } else { path }
+        match (mounted.route.operation, path) {
+            ("ListParticipantConversation", path) => path + "?Identity=ana",
+            ("ListGetKeys", path) => format!("{path}?AccountSid={}", self.account),
+            (_, path) => path,
+        }
     }
 }
 
@@ -91,7 +99,9 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "UpdateClock" => &[("Freeze", "false")],
         "IntrospectToken" | "ExplainToken" => &[("Token", "x")],
         "CreateRevocation" => &[("Jti", "x")],
-        "CreateService" => &[("FriendlyName", "x")],
+        "CreateService" | "CreateMainAccount" => &[("FriendlyName", "x")],
+        // The account of every world.
+        "CreateNewKey" => &[("AccountSid", "AC00000000000000000000000000000de0")],
         _ => &[],
     }
 }
@@ -122,7 +132,9 @@ fn every_route_asks_for_credentials(world: &World) {
 
 fn every_route_answers_404_to_another_account(world: &World) {
     let things = Things::of(world);
-    for mounted in rest_routes().filter(|mounted| mounted.pattern().contains('{')) {
+    // The newer form of keys names the account beside the path.
+    let names = |mounted: &Mounted| mounted.pattern().contains('{') || mounted.pattern() == "/v1/Keys";
+    for mounted in rest_routes().filter(names) {
         call(&world.tenant, &mounted, &things.path(&mounted, &things.service)).refuses(404, 20404);
     }
     // And nothing of it was done.
@@ -151,7 +163,13 @@ fn every_route_works_for_its_owner(world: &World) {
     let deletes_last = |mounted: &Mounted| mounted.route.method == Method::Delete;
     let (deletes, others): (Vec<_>, Vec<_>) = rest_routes().partition(deletes_last);
     for mounted in others {
-        let answer = call(&world.owner, &mounted, &things.path(&mounted, &things.service));
+        let is_operators = mounted.route.surface == Surface::Operator;
+        let actor = if is_operators { &world.operator } else { &world.owner };
+        if mounted.route.operation == "UpdateAuthTokenPromotion" {
+            // It would take the credentials away that the others are called with; rest/accounts.rs has it.
+            continue;
+        }
+        let answer = call(actor, &mounted, &things.path(&mounted, &things.service));
         // What the short form has created exists already in the service form.
         assert!(matches!(answer.status, 200 | 201 | 409), "{}: {} {}", answer.asked, answer.status, answer.text);
     }
@@ -160,5 +178,71 @@ fn every_route_works_for_its_owner(world: &World) {
         let is_default_service = mounted.operation() == "DeleteService";
         let wanted = if is_default_service { [409, 409] } else { [204, 404] };
         assert!(wanted.contains(&answer.status), "{}: {} {}", answer.asked, answer.status, answer.text);
+    }
+}
+
+fn every_route_of_the_operator_is_nowhere_for_accounts(world: &World) {
+    let things = Things::of(world);
+    let operators = || rest_routes().filter(|mounted| mounted.route.surface == Surface::Operator);
+    assert!(operators().count() > 0);
+    for mounted in operators() {
+        let path = things.path(&mounted, &things.service);
+        for actor in [&world.owner, &world.key, &world.tenant] {
+            call(actor, &mounted, &path).refuses(404, 20404);
+        }
+        let wrong = world.with_credentials("operator", "wrong");
+        call(&wrong, &mounted, &path).refuses(401, 20003);
+    }
+}
+
+fn a_restricted_key_comes_in_where_its_policy_says_and_nowhere_else(world: &World) {
+    let things = Things::of(world);
+    let key = |allow: &[String]| {
+        let policy = serde_json::json!({"allow": allow}).to_string();
+        let form = [("AccountSid", world.account.as_str()), ("KeyType", "restricted"), ("Policy", &policy)];
+        let made = world.owner.post("/v1/Keys", &form).is(201);
+        world.with_credentials(&sid(&made), made["secret"].as_str().unwrap())
+    };
+    let everything: Vec<String> = rest_routes().filter_map(|mounted| mounted.route.permission()).collect();
+    let nothing = key(&["/twilio/messaging/messages/read".to_owned()]);
+    for mounted in rest_routes() {
+        let path = things.path(&mounted, &things.service);
+        let Some(permission) = mounted.route.permission() else {
+            // Whatever its policy says, it manages neither accounts nor keys, nor the server.
+            let all = key(&everything[..everything.len().min(100)]);
+            let answer = call(&all, &mounted, &path);
+            let code = if mounted.route.surface == Surface::Operator { 404 } else { 401 };
+            assert_eq!(answer.status, code, "{}: {}", answer.asked, answer.text);
+            continue;
+        };
+        let message = call(&nothing, &mounted, &path).refuses(401, 20003);
+        assert!(message.contains(&permission), "{message}");
+    }
+    let others = |wanted: &str| everything.iter().filter(|one| *one != wanted).take(100).cloned().collect::<Vec<_>>();
+    let mut tried = std::collections::BTreeSet::new();
+    let reads = |mounted: &Mounted| mounted.route.method == Method::Get;
+    for mounted in rest_routes().filter(reads) {
+        let Some(permission) = mounted.route.permission() else { continue };
+        let path = things.path(&mounted, &things.service);
+        let answer = call(&key(std::slice::from_ref(&permission)), &mounted, &path);
+        assert_eq!(answer.status, 200, "{permission}: {}: {}", answer.asked, answer.text);
+        if tried.insert(permission.clone()) {
+            call(&key(&others(&permission)), &mounted, &path).refuses(401, 20003);
+        }
+    }
+}
+
+fn a_standard_key_comes_in_everywhere_but_at_accounts_and_keys(world: &World) {
+    let things = Things::of(world);
+    for mounted in rest_routes().filter(|mounted| mounted.route.method == Method::Get) {
+        let answer = call(&world.key, &mounted, &things.path(&mounted, &things.service));
+        let expected = match mounted.route.surface {
+            Surface::V2010 | Surface::Manage => 401,
+            // They tell of keys and of all that happened to them.
+            Surface::Own if matches!(mounted.route.operation, "ListAudit" | "FetchAudit" | "FetchKeyEvidence") => 401,
+            Surface::Operator => 404,
+            Surface::V1 | Surface::Service | Surface::Own | Surface::Sdk => 200,
+        };
+        assert_eq!(answer.status, expected, "{}: {}", answer.asked, answer.text);
     }
 }

@@ -17,8 +17,9 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
 use tertulia_server::conversations::commands::ConversationsToPurge;
 use tertulia_server::dev::DevCredentials;
+use tertulia_server::http::OPERATOR;
 use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
-use tertulia_server::seal::SealKey;
+use tertulia_server::seal::{SealKey, Secret};
 use tertulia_server::services::commands::{DeleteService, ServicesToPurge};
 use tertulia_server::store::Engine;
 use tertulia_server::{App, Options, Server};
@@ -63,6 +64,8 @@ pub(crate) use {on_both_engines, on_sqlite};
 /// When every world begins; the fraction must never be seen in an answer of the REST API.
 pub(crate) const BEGIN: &str = "2026-01-02T03:04:05Z";
 
+const OPERATOR_SECRET: &str = "a-secret-of-whoever-runs-the-server";
+
 /// A service, and who plays with it.
 pub(crate) struct World {
     server: Option<Server>,
@@ -74,6 +77,8 @@ pub(crate) struct World {
     pub(crate) key: Actor,
     /// Another account.
     pub(crate) tenant: Actor,
+    /// Whoever runs the server.
+    pub(crate) operator: Actor,
     /// Nobody in particular.
     pub(crate) stranger: Actor,
     /// The owner's account SID.
@@ -133,6 +138,8 @@ impl World {
             engine,
             clock: clock.clone(),
             seal_keys: vec![SealKey::new([7; 32])],
+            seal_file: None,
+            operator: Some(Secret::new(OPERATOR_SECRET)),
             dev: is_dev.then(|| dev.clone()),
             record: None,
         };
@@ -154,6 +161,7 @@ impl World {
             owner: Actor::new(address, Some((&account, &dev.auth_token))),
             key: Actor::new(address, Some((dev.key.as_str(), &dev.secret))),
             tenant: Actor::new(address, Some((tenant.sid.as_str(), tenant_token))),
+            operator: Actor::new(address, Some((OPERATOR, OPERATOR_SECRET))),
             stranger: Actor::new(address, None),
             account,
             service: dev.service.to_string(),
