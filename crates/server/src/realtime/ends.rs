@@ -212,3 +212,46 @@ impl App {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::AccountNumber;
+    use crate::revocations::Named;
+
+    fn entry(number: u128, identity: &str) -> Revocation {
+        let at = Timestamp::from_seconds(9);
+        let (account, sid, named) =
+            (AccountNumber(1), Sid::from_number(number), Named::Identity(identity.to_owned(), None));
+        Revocation { account, sid, named, issued_before: at, refuses: true, created: at, expires: None }
+    }
+
+    #[test]
+    fn who_is_just_being_let_in_hears_of_what_came_by_meanwhile() {
+        let bearer = Bearer {
+            account: AccountNumber(1),
+            service: Sid::from_number(1),
+            identity: "ana".into(),
+            key: Sid::from_number(1),
+            jti: None,
+            session: None,
+            issued: Timestamp::from_seconds(5),
+            expires: Timestamp::from_seconds(500),
+        };
+        let mut ended = Ended::default();
+        assert!(ended.add(&entry(1, "ana")));
+        assert!(!ended.add(&entry(1, "ana")), "each is acted upon once");
+        let before = ended.count();
+        assert!(!ended.names(&bearer, before), "what was in the store before is the store's to refuse");
+        assert!(ended.add(&entry(2, "bruno")));
+        assert!(!ended.names(&bearer, before));
+        assert!(ended.add(&entry(3, "ana")));
+        assert!(ended.names(&bearer, before));
+        let before = ended.count();
+        for number in 0..=REMEMBERED_MAX as u128 {
+            ended.add(&entry(100 + number, "bruno"));
+        }
+        assert!(ended.names(&bearer, before), "who knows what was forgotten");
+        assert!(!ended.names(&bearer, ended.count()));
+    }
+}

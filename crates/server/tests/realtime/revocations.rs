@@ -62,7 +62,7 @@ async fn lives(client: &Client) {
 }
 
 async fn refused(world: &World, token: &str, code: u32) {
-    let refused = Client::connect(&world.uri(), token.to_owned()).await.err().expect("a refusal");
+    let refused = Client::connect(&world.uri(), token.to_owned()).await.err().unwrap();
     assert!(
         matches!(&refused, ConnectError::Refused(refusal) if (refusal.status, refusal.code) == (401, Some(code))),
         "{refused:?}"
