@@ -12,6 +12,7 @@ mod facts;
 mod fault;
 mod logging;
 mod revocation;
+mod rotate;
 mod running;
 mod token;
 
@@ -31,6 +32,7 @@ enum Command {
     Clock(clock::Clock),
     Fault(fault::Fault),
     Revocation(revocation::Revocation),
+    Key(rotate::Key),
     Audit(audit::Audit),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Revocation(command) => revocation::run(command),
+        Command::Key(command) => rotate::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);

@@ -94,6 +94,14 @@ impl Running {
         }
     }
 
+    /// Calls any operation.
+    pub(crate) fn any(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
+        match self.call(method, path, form)? {
+            (200..=299, body) => Ok(body),
+            (_, body) => Err(anyhow!("{}", body["message"].as_str().unwrap_or("the server gave no reason"))),
+        }
+    }
+
     fn call(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<(u16, Value)> {
         let url = format!("{}{path}", self.url);
         let credentials = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.secret)));

@@ -430,3 +430,31 @@ fn post(url: &str, path: &str, form: &str) -> Option<u16> {
     let _ = stream.read_to_string(&mut answer);
     answer.get(9..12)?.parse().ok()
 }
+
+#[test]
+fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
+    let folder = temp_dir();
+    let data = folder.path();
+    let server = Running::start(&["dev", "--data", data.to_str().unwrap(), "--port", "0"]);
+    let made = asked(data, &["revocation", "create", "--identity", "ana"]).unwrap();
+    assert!(made.starts_with("RV") && made.contains("identity ana"), "{made}");
+    assert_eq!(asked(data, &["revocation", "list"]).unwrap(), made);
+    asked(data, &["revocation", "delete", &made[..34]]).unwrap();
+    assert_eq!(asked(data, &["revocation", "list"]).unwrap(), "nothing is revoked\n");
+    assert!(asked(data, &["revocation", "create"]).unwrap_err().contains("Name one thing"));
+
+    let listed = asked(data, &["audit", "list", "--identity", "ana"]).unwrap();
+    assert!(listed.contains("revocation.deleted") && listed.contains("revocation.created"), "{listed}");
+    assert_eq!(asked(data, &["audit", "export", "--event", "revocation.created"]).unwrap().lines().count(), 1);
+
+    let key = server.value("API key SID").to_owned();
+    let file = data.join("new.env");
+    let rotated = ["key", "rotate", &key, "--longest", "0", "--credentials-file", file.to_str().unwrap()];
+    assert!(asked(data, &rotated).unwrap().ends_with(&format!("{key} is deleted\n")));
+    let new = std::fs::read_to_string(&file).unwrap();
+    let new = new.lines().next().unwrap().split('\'').nth(1).unwrap().to_owned();
+    assert!(asked(data, &["key", "evidence", &new]).unwrap().contains("last token came in   never"));
+    asked(data, &["key", "delete", &new]).unwrap();
+    assert!(asked(data, &["key", "evidence", &new]).unwrap_err().contains("not found"));
+    server.end(15);
+}
