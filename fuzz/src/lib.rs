@@ -5,10 +5,13 @@
 //! which needs no special toolchain. Seeds are in `seeds/<target>/`; an input that once failed is
 //! added there. Nothing here reads a clock, draws a number or touches a file.
 
+mod client;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tertulia_protocol::client::{ReceivedTyping, ServerPacket, SyncPayload};
 use tertulia_protocol::packet::Packet;
 use tertulia_protocol::realtime::{ClientPacket, typing_conversation};
 use tertulia_protocol::sid::{Account, Conversation, Kind, Message, Sid, User};
@@ -16,12 +19,22 @@ use tertulia_protocol::sync::{Object, SubscriptionAnswer, SubscriptionRequest};
 use tertulia_protocol::{Cursor, Timestamp};
 use tertulia_token::{Given, Key, KeyGiven, Known, Rules, chat, explain, issuer_of, parse, verify};
 
+pub use client::client;
+
 /// A target, by name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] =
-    [("token", token), ("claims", claims), ("packet", packet), ("sync", sync), ("form", form), ("text", text)];
+pub const TARGETS: [Target; 8] = [
+    ("token", token),
+    ("claims", claims),
+    ("packet", packet),
+    ("sync", sync),
+    ("form", form),
+    ("text", text),
+    ("received", received),
+    ("client", client),
+];
 
 const SECRET: &str = "a secret that only the fuzz targets use";
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -103,6 +116,23 @@ pub fn packet(data: &[u8]) {
         Ok(ClientPacket::Message { request, .. }) => assert!(request.body.len() <= data.len()),
         Ok(_) => assert!(parsed.is_ok(), "only a packet can be a client's packet"),
         Err(refusal) => assert!(!refusal.to_string().is_empty()),
+    }
+}
+
+/// One websocket message, as a client receives it.
+pub fn received(data: &[u8]) {
+    match ServerPacket::parse(data) {
+        Ok(ServerPacket::Notification { payload, .. }) => {
+            assert!(data.ends_with(payload), "the payload is the end of the message");
+            if let Ok(read) = serde_json::from_slice::<SyncPayload<'_>>(payload) {
+                for data in read.events.iter().filter_map(|entry| entry.data) {
+                    assert!(payload.len() > data.get().len(), "data lie in their payload");
+                }
+            }
+            let _typing = serde_json::from_slice::<ReceivedTyping>(payload);
+        }
+        Ok(_) => assert!(Packet::parse(data).is_ok(), "only a packet can be a server's packet"),
+        Err(malformed) => assert!(!malformed.to_string().is_empty()),
     }
 }
 

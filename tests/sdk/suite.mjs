@@ -6,6 +6,7 @@ import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
 import convergence from './features/convergence.mjs';
 import conversations from './features/conversations.mjs';
+import everyone from './features/everyone.mjs';
 import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
 import participants from './features/participants.mjs';
@@ -18,13 +19,13 @@ import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
 const FEATURES = [
-  start, conversations, messages, participants, horizons, users, reachability, timers, typing, tokens, restart,
-  convergence,
+  start, conversations, messages, participants, horizons, users, reachability, timers, typing, everyone, tokens,
+  restart, convergence,
 ];
 
 /// `sdk` and `WebSocket` are the modules of a version of the SDK and of the ws package. `prepare` gives more
-/// options for the server of a test; with `only`, just the tests of these titles.
-export function everything({ title, sdk, WebSocket, prepare = async () => ({}), only }) {
+/// options for the server of a test; with `only`, just the tests of these titles. `features`: another list.
+export function everything({ title, sdk, WebSocket, prepare = async () => ({}), only, features = FEATURES }) {
   globalThis.WebSocket = observed(WebSocket);
   const left = new Set(only);
   describe(`${title} (SDK ${sdk.Client.version})`, { concurrency: 4 }, () => {
@@ -37,7 +38,7 @@ export function everything({ title, sdk, WebSocket, prepare = async () => ({}), 
       });
     };
     const plain = (name, body) => testWith({}, name, body);
-    for (const feature of FEATURES) feature({ test: plain, testWith });
+    for (const feature of features) feature({ test: plain, testWith });
     if (left.size > 0) throw new Error(`no such tests: ${[...left].join(', ')}`);
   });
 }

@@ -94,6 +94,11 @@ export class Person {
     }
   }
 
+  /// Waits until the client is connected, after it lost its connection.
+  connected() {
+    return this.eventually(() => this.client.connectionState === 'connected', 'being connected');
+  }
+
   /// The client, once it is initialised and has read its list of conversations.
   async ready() {
     await this.until('initialized');

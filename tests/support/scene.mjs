@@ -13,16 +13,16 @@ export class Scene {
   }
 
   /// Somebody whose client has started, well or not.
-  enter(identity, token = this.server.token(identity), socketUrl = this.server.socketUrl) {
+  enter(identity, token = this.server.token(identity), socketUrl = this.server.socketUrl, sdk = this.sdk) {
     this.addresses.add(socketUrl);
-    const person = new Person(this.sdk, identity, token, socketUrl);
+    const person = new Person(sdk, identity, token, socketUrl);
     this.people.push(person);
     return person;
   }
 
   /// Somebody who is connected.
-  async person(identity, token, socketUrl) {
-    return this.enter(identity, token, socketUrl).ready();
+  async person(identity, token, socketUrl, sdk) {
+    return this.enter(identity, token, socketUrl, sdk).ready();
   }
 
   /// Several at once.

@@ -43,6 +43,8 @@ export class Server {
   async #spawn(port) {
     const binary = process.env.TERTULIA_BIN;
     if (!binary) throw new Error('TERTULIA_BIN names the tertulia binary to test');
+    // The clock is the process's own: back to the real time.
+    [this.ahead, this.frozenAt] = [0, undefined];
     const envFile = join(this.folder, `env-${this.starts = (this.starts ?? 0) + 1}`);
     const place = this.keep ? ['--data', join(this.folder, 'data')] : ['--ephemeral'];
     const record = process.env.TERTULIA_TEST_RECORD;
@@ -87,10 +89,38 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
+  /// The account's time, in seconds, as far as `clock` moved it.
+  now() {
+    return Math.floor(this.frozenAt ?? Date.now() / 1000 + this.ahead);
+  }
+
   /// An Access Token of this server's account for its chat service; `changes` as for `mint`.
   token(identity, changes = {}) {
     const { account, key, secret, service } = this;
-    return mint({ account, key, secret, service, identity, ...changes });
+    return mint({ account, key, secret, service, identity, now: this.now(), ...changes });
+  }
+
+  /// Moves the account's clock: `{ Advance, At, Freeze, Reset }`.
+  async clock(form) {
+    const state = await this.rest('POST', '/tertulia/v1/Clock', form);
+    this.ahead = state.ahead_seconds;
+    this.frozenAt = state.is_frozen ? Date.parse(state.now) / 1000 : undefined;
+    return state;
+  }
+
+  /// Asks for a fault; gives what the server made of it.
+  fault(kind, more = {}) {
+    return this.rest('POST', '/tertulia/v1/Faults', { Kind: kind, ...more });
+  }
+
+  /// How often a fault struck.
+  async hits({ id }) {
+    return (await this.rest('GET', `/tertulia/v1/Faults/${id}`)).hits;
+  }
+
+  /// Ends one fault, or all of them.
+  async mend({ id } = {}) {
+    await this.rest('DELETE', id === undefined ? '/tertulia/v1/Faults' : `/tertulia/v1/Faults/${id}`);
   }
 
   /// Calls the REST API as the account: `form` is the body of a POST. Throws on anything but 2xx.

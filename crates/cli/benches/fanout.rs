@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tertulia_client::{Client, Conversation, NewConversation, Order, Sid, sid};
+use tertulia_client::{Client, Conversation, NewConversation, Options, Order, Sid, sid};
 use tertulia_token::{ChatGrant, Mint, Secret};
 use tokio::task::JoinSet;
 
@@ -189,7 +189,7 @@ async fn connect(server: &Server, prefix: &str, numbers: std::ops::Range<usize>)
         let mut tasks = JoinSet::new();
         for number in some {
             let (uri, token) = (server.uri.clone(), server.token(&format!("{prefix}-{number:04}"))?);
-            tasks.spawn(async move { Ok(Client::connect(&uri, token).await?) });
+            tasks.spawn(async move { Ok(Client::connect_with(&uri, token, Options::once()).await?) });
         }
         clients.extend(all(tasks).await?);
     }

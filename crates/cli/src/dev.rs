@@ -59,7 +59,7 @@ impl Dev {
         // What is not UTF-8 is not ours.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut config = Config::load(self.config.as_deref(), variables)?;
+        let mut config = Config::load_for_dev(self.config.as_deref(), variables)?;
         config.http.listen.set_port(self.port.unwrap_or(config.http.listen.port()));
         if let Some(host) = self.host {
             config.http.listen = SocketAddr::new(host, config.http.listen.port());

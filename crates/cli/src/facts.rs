@@ -47,6 +47,21 @@ impl Facts {
         }
     }
 
+    /// From the variables that `tertulia env` prints, if those are there that a token is minted with.
+    pub(crate) fn from_env() -> Option<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(Self {
+            url: variable("TERTULIA_URL").unwrap_or_default(),
+            twilsock_uri: variable("TERTULIA_TWILSOCK_URI")?,
+            account_sid: variable("TWILIO_ACCOUNT_SID")?,
+            auth_token: variable("TWILIO_AUTH_TOKEN").unwrap_or_default(),
+            api_key: variable("TWILIO_API_KEY")?,
+            api_secret: variable("TWILIO_API_SECRET")?,
+            chat_service_sid: variable("TWILIO_CHAT_SERVICE_SID")?,
+            dev_password: variable("TERTULIA_DEV_PASSWORD").unwrap_or_default(),
+        })
+    }
+
     fn pairs(&self) -> [(&'static str, &str); 8] {
         [
             ("TERTULIA_URL", &self.url),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod chat;
 mod clock;
 mod dev;
 mod env;
@@ -29,6 +30,7 @@ enum Command {
     Dev(dev::Dev),
     Env(env::Env),
     Token(token::Token),
+    Chat(Box<chat::Chat>),
     Clock(clock::Clock),
     Fault(fault::Fault),
     Revocation(revocation::Revocation),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Dev(command) => dev::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Revocation(command) => revocation::run(command),

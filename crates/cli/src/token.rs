@@ -141,7 +141,7 @@ fn without_line_end(text: &str) -> &str {
 }
 
 /// The time, Unix seconds: given, or the machine's.
-fn now(given: Option<i64>) -> i64 {
+pub(crate) fn now(given: Option<i64>) -> i64 {
     given.unwrap_or_else(|| {
         #[expect(clippy::disallowed_methods, reason = "the edge where the machine's clock is asked")]
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

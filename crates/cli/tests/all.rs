@@ -1,4 +1,5 @@
 //! The command line tool, run as people run it.
 
 mod dev;
+mod chat;
 mod token;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{TempDir, temp_dir};
 
-fn tertulia(args: &[&str]) -> Command {
+pub(crate) fn tertulia(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tertulia"));
     command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -22,14 +22,14 @@ const DOCUMENTED: &str =
     "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
 
 /// A server that has printed its block.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     block: String,
     log: Option<JoinHandle<String>>,
 }
 
 impl Running {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Self::of(&mut tertulia(args))
     }
 
@@ -47,7 +47,7 @@ impl Running {
     }
 
     /// The value behind a label of the block.
-    fn value(&self, label: &str) -> &str {
+    pub(crate) fn value(&self, label: &str) -> &str {
         let line = self.block.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
         line.trim_start()[label.len()..].trim()
     }
@@ -56,7 +56,7 @@ impl Running {
         get(self.value("REST"), path)
     }
 
-    fn signal(&self, signal: i32) {
+    pub(crate) fn signal(&self, signal: i32) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([format!("-{signal}"), id]).status().unwrap();
         assert!(sent.success());
@@ -113,7 +113,7 @@ fn sourced(file: &Path) -> BTreeMap<String, String> {
 }
 
 /// Runs a command that must fail; gives its status and its one sentence.
-fn fails(command: &mut Command) -> (i32, String) {
+pub(crate) fn fails(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "it succeeded: {error}");
@@ -122,7 +122,7 @@ fn fails(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), last)
 }
 
-fn data(folder: &TempDir) -> String {
+pub(crate) fn data(folder: &TempDir) -> String {
     folder.join("data").display().to_string()
 }
 

@@ -4,16 +4,15 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tertulia_protocol::Sid;
-use tertulia_protocol::client::{ReceivedDocument, ReceivedMessage, ReceivedPage};
-use tertulia_protocol::sid::{Conversation as ConversationKind, Message as MessageKind, Participant};
+use tertulia_protocol::client::ReceivedDocument;
+use tertulia_protocol::sid::Conversation as ConversationKind;
 use tertulia_protocol::sync::{Object, ObjectType};
 
-use crate::client::{Client, unintelligible};
+use crate::client::Client;
 use crate::error::Error;
+use crate::link::unintelligible;
+use crate::message::{Message, NewMessage, Order, Page, read_message};
 use crate::subscription::{Change, ChangeKind, ItemKey, Opened, Subscription};
-
-/// Messages of a page at most.
-const PAGE_MESSAGES: usize = 50;
 
 /// A conversation whose messages and facts are subscribed to. One an object and connection.
 #[derive(Debug)]
@@ -29,25 +28,6 @@ pub struct Conversation {
 /// Places in the subscription.
 const MESSAGES: usize = 0;
 const DOCUMENT: usize = 1;
-
-/// A message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// 0, 1, 2, … in the conversation's own order.
-    pub index: i64,
-    /// The message.
-    pub sid: Sid<MessageKind>,
-    /// Identity of its author.
-    pub author: String,
-    /// The author's participant, if there is one.
-    pub participant: Option<Sid<Participant>>,
-    /// Its text.
-    pub body: Option<String>,
-    /// Its attributes, as JSON text.
-    pub attributes: String,
-    /// When it was created, as the server writes it.
-    pub date_created: String,
-}
 
 /// What all participants see of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,24 +53,6 @@ pub enum Event {
     Removed(i64),
     /// The conversation itself changed; [`Conversation::facts`] has the new ones.
     Changed,
-}
-
-/// In which direction a page goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Older messages first.
-    Ascending,
-    /// Newer messages first.
-    Descending,
-}
-
-/// A page of messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The messages, in the order that was asked for.
-    pub messages: Vec<Message>,
-    /// Where the next page begins; none after the last.
-    pub next: Option<i64>,
 }
 
 impl Conversation {
@@ -123,14 +85,15 @@ impl Conversation {
 
     /// Sends a message, and waits until the server keeps it. Gives its index. Subscribers hear of it,
     /// this one too. To send while another task receives, use [`Client::send`].
-    pub async fn send(&self, body: &str) -> Result<i64, Error> {
-        self.client.send(self.sid, body).await
+    pub async fn send(&self, message: impl Into<NewMessage>) -> Result<i64, Error> {
+        self.client.send(self.sid, message).await
     }
 
     /// Waits for the next event. Dropping the future loses nothing.
     ///
-    /// A participant hears of the conversation's end, or of being removed, on [`Client::subscribe_own`]; here
-    /// it only falls silent. Whoever reads it without being in it gets [`Error::Gone`].
+    /// A participant hears of the conversation's end, or of being removed, from [`Client::events`] at once;
+    /// here it only falls silent, and with the next connection this is [`Error::Gone`], as it is at once for
+    /// whoever reads it without being in it. Whoever comes back opens it anew, from [`Conversation::position`].
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         while !self.is_gone {
             let change = self.subscription.next().await?;
@@ -176,19 +139,7 @@ impl Conversation {
     /// A page of up to 50 messages. It begins with index `from`; without one, at the end that `order`
     /// begins with.
     pub async fn page(&self, from: Option<i64>, order: Order) -> Result<Page, Error> {
-        let word = if order == Order::Ascending { "asc" } else { "desc" };
-        let from = from.map(|from| format!("&From={from}")).unwrap_or_default();
-        let path = format!("{}?PageSize={PAGE_MESSAGES}&Order={word}{from}", self.items);
-        let body = self.client.link.call("GET", &path, None).await?;
-        let page: ReceivedPage<'_> = serde_json::from_slice(&body).map_err(|cause| unintelligible(&path, cause))?;
-        let mut messages = Vec::with_capacity(page.items.len());
-        for item in &page.items {
-            let index = item.index.ok_or_else(|| unintelligible(&path, "an item has no index"))?;
-            messages.push(read_message(index, item.data.get().as_bytes())?);
-        }
-        let step = if order == Order::Ascending { 1 } else { -1 };
-        let next = page.meta.next_token.and(messages.last()).map(|last| last.index + step);
-        Ok(Page { messages, next })
+        self.client.page_at(&self.items, from, order).await
     }
 }
 
@@ -201,13 +152,6 @@ fn index(key: &ItemKey) -> Result<i64, Error> {
         ItemKey::Index(index) => Ok(*index),
         _ => Err(unintelligible("a subscription", "an event of the message list has no index")),
     }
-}
-
-fn read_message(index: i64, data: &[u8]) -> Result<Message, Error> {
-    let read: ReceivedMessage =
-        serde_json::from_slice(data).map_err(|cause| unintelligible("a message's data", cause))?;
-    let ReceivedMessage { sid, author, participant_sid: participant, body, attributes, date_created } = read;
-    Ok(Message { index, sid, author, participant, body, attributes, date_created })
 }
 
 fn read_document(data: &Bytes) -> Result<ReceivedDocument, Error> {

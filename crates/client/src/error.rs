@@ -2,7 +2,7 @@
 
 use tertulia_protocol::client::{ErrorBody, ReceivedStatus};
 
-use crate::token::TokenError;
+use crate::core::CallFailure;
 
 /// The server said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,19 @@ pub struct Refusal {
     pub code: Option<u32>,
     /// For the developer.
     pub message: String,
+}
+
+impl Refusal {
+    /// Of a request that was answered with this status and body.
+    pub(crate) fn of(status: u16, body: &[u8]) -> Self {
+        let told: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+        Self { status, ..Self::from(told) }
+    }
+
+    /// Whether the same may be granted later.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.status == 429 || self.status >= 500
+    }
 }
 
 impl From<ReceivedStatus> for Refusal {
@@ -28,9 +41,21 @@ impl From<ErrorBody> for Refusal {
     }
 }
 
-/// Why a connection is over.
+/// Why there is no connection (any more).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disconnected {
+    /// No websocket could be opened.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server answered the upgrade with an HTTP status; 503 when it is full or going away.
+    #[error("the server answered with HTTP status {0} instead of a websocket")]
+    NotAWebsocket(u16),
+    /// There is no token.
+    #[error("there is no token: {0}")]
+    NoToken(String),
+    /// The server refused the token.
+    #[error("the token was refused: {0}")]
+    Refused(Refusal),
     /// This client closed it.
     #[error("the client was closed")]
     Closed,
@@ -62,11 +87,17 @@ pub enum Error {
     /// The server said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The connection is over. Whether the server has done what was asked is unknown.
+    /// The client is over, and nothing was done.
     #[error(transparent)]
-    Disconnected(#[from] Disconnected),
-    /// No answer in time; the connection is still there.
-    #[error("no answer within 30 seconds")]
+    Disconnected(Disconnected),
+    /// Nothing was done: there was no connection for as long as a call waits for one.
+    #[error("not sent: there was no connection for 20 seconds")]
+    NotSent,
+    /// The connection was cut before the answer came. Whether the server has done what was asked is unknown.
+    #[error("cut off before the answer came, so it may be done or not: {0}")]
+    Cut(Disconnected),
+    /// No answer in time. Whether the server has done what was asked is unknown.
+    #[error("no answer within 30 seconds, so it may be done or not")]
     TimedOut,
     /// This connection is subscribed to the object already; one subscription an object is all there is.
     #[error("this connection is subscribed to {0} already")]
@@ -92,6 +123,27 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether there is nothing of that name, or nothing that the user may see.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Gone) || matches!(self, Self::Refused(refusal) if refusal.status == 404)
+    }
+
+    /// Whether the server may have done what was asked, or not. After any other error it has not.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::TimedOut | Self::Unintelligible { .. })
+    }
+}
+
+impl From<CallFailure> for Error {
+    fn from(failure: CallFailure) -> Self {
+        match failure {
+            CallFailure::NotSent => Self::NotSent,
+            CallFailure::Cut(why) => Self::Cut(why),
+            CallFailure::TimedOut => Self::TimedOut,
+            CallFailure::Over(why) => Self::Disconnected(why),
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -99,7 +151,10 @@ impl Error {
 pub enum ConnectError {
     /// There is no token to connect with.
     #[error("there is no token: {0}")]
-    Token(#[source] TokenError),
+    Token(String),
+    /// TLS is not spoken here yet.
+    #[error("{0} wants TLS, which this client does not speak yet: connect to a ws:// address, or put a proxy between")]
+    Tls(String),
     /// No websocket could be opened.
     #[error("{uri} cannot be reached: {cause}")]
     Unreachable {
@@ -125,6 +180,17 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    pub(crate) fn new(uri: &str, why: Disconnected) -> Self {
+        let uri = uri.to_owned();
+        match why {
+            Disconnected::Unreachable(cause) => Self::Unreachable { uri, cause },
+            Disconnected::NotAWebsocket(status) => Self::NotAWebsocket { uri, status },
+            Disconnected::NoToken(cause) => Self::Token(cause),
+            Disconnected::Refused(refusal) => Self::Refused(refusal),
+            why => Self::Failed(Error::Disconnected(why)),
+        }
+    }
+
     /// The documented code of a refusal.
     pub fn code(&self) -> Option<u32> {
         match self {

@@ -1,36 +1,29 @@
 //! Objects that a connection is told about: what was missed, then what happens.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 use tertulia_protocol::client::OpenedObject;
-use tertulia_protocol::sync::{ObjectType, SUBSCRIPTION_BATCH_MAX};
+use tertulia_protocol::sync::ObjectType;
 use tokio::time::timeout;
 
-use crate::client::{Client, REPLY_MAX, encoded, path_in, unintelligible};
+use crate::client::Client;
+use crate::core::{End, Item, Queue, REPLY_MAX, Watch};
 use crate::error::Error;
-use crate::queue::{End, Item, Queue};
+use crate::link::{encoded, path_in, unintelligible};
 
-/// One or more objects with their changes in order, each change once.
+/// One or more objects with their changes in order, each change once, over cuts as if there were none.
 ///
-/// A subscription knows which position its reader has reached in every object. When changes come faster
-/// than they are taken, it lets no more in, and goes on from that position once it is empty: the server
-/// replays what was missed. Dropping it ends it.
+/// When changes come faster than they are taken, no more are let in, and once what came has been taken the
+/// server replays what was left out. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
     client: Client,
-    objects: Vec<Watching>,
+    id: u64,
     queue: Arc<Queue>,
-    /// False while the server must be asked (again).
-    is_established: bool,
-}
-
-#[derive(Debug)]
-struct Watching {
-    sid: String,
-    kind: ObjectType,
-    position: i64,
+    /// The position that the reader has reached in each object.
+    positions: Vec<i64>,
 }
 
 /// Something that happened to an object.
@@ -115,98 +108,63 @@ impl Subscription {
 
     /// Subscribes to opened objects, from the positions in them.
     pub(crate) async fn begin(client: &Client, objects: &[Opened]) -> Result<Self, Error> {
-        let watching =
-            |opened: &Opened| Watching { sid: opened.sid.clone(), kind: opened.kind, position: opened.position };
-        let mut subscription = Self {
+        let watch = |opened: &Opened| Watch { sid: opened.sid.clone(), kind: opened.kind, position: opened.position };
+        let subscription = Self {
             client: client.clone(),
-            objects: objects.iter().map(watching).collect(),
-            queue: Queue::new(),
-            is_established: false,
+            id: client.link.next_id(),
+            queue: Queue::new(objects.len()),
+            positions: objects.iter().map(|object| object.position).collect(),
         };
-        subscription.establish().await?;
-        Ok(subscription)
+        let queue = &subscription.queue;
+        client.link.subscribe(subscription.id, queue, objects.iter().map(watch).collect()).await?;
+        let settled = timeout(REPLY_MAX, poll_fn(|context| queue.poll_settled(context)));
+        settled.await.map_err(|_| Error::TimedOut)?;
+        match queue.ended() {
+            None | Some(End::Full) => Ok(subscription),
+            Some(end) => Err(end.into()),
+        }
     }
 
     /// Waits for the next change. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Change, Error> {
         loop {
-            if !self.is_established {
-                self.establish().await?;
-            }
-            match self.queue.take().await {
+            match poll_fn(|context| self.queue.poll_take(context)).await {
                 Ok(Item::Change(change)) => {
-                    let watching = &mut self.objects[change.place];
-                    if change.kind == ChangeKind::Gone {
-                        return Ok(change);
+                    if change.kind != ChangeKind::Gone {
+                        self.positions[change.place] = change.id;
                     }
-                    // A replay may begin before what has been taken meanwhile.
-                    if change.id > watching.position {
-                        watching.position = change.id;
-                        return Ok(change);
-                    }
+                    return Ok(change);
                 }
-                Ok(Item::At(place, position)) => {
-                    let watching = &mut self.objects[place];
-                    watching.position = watching.position.max(position);
+                Ok(Item::At(place, position)) => self.positions[place] = position,
+                Err(End::Full) => {
+                    self.queue.reopen();
+                    self.client.link.resume(self.id);
                 }
-                Err(End::Full) => self.is_established = false,
-                Err(End::Refused(refusal)) if refusal.status == 404 => return Err(Error::Gone),
-                Err(End::Refused(refusal)) => return Err(refusal.into()),
-                Err(End::Disconnected(why)) => return Err(why.into()),
+                Err(end) => return Err(end.into()),
             }
         }
     }
 
     /// The position that has been reached in the object at this place.
     pub fn position(&self, place: usize) -> i64 {
-        self.objects[place].position
-    }
-
-    /// Asks for everything after the positions that have been reached, and waits for the answer.
-    async fn establish(&mut self) -> Result<(), Error> {
-        let shared = &self.client.link.shared;
-        let correlation = shared.next_id();
-        shared.watch(self.sids(), &self.queue, correlation)?;
-        for batch in self.objects.chunks(SUBSCRIPTION_BATCH_MAX) {
-            let entries: Vec<Value> = batch.iter().map(|object| object.entry(true)).collect();
-            let body = request("establish", correlation, &entries);
-            self.client.link.call("POST", PATH, Some(&body)).await?;
-        }
-        timeout(REPLY_MAX, self.queue.settled()).await.map_err(|_| Error::TimedOut)?;
-        self.is_established = true;
-        Ok(())
-    }
-
-    fn sids(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
-        self.objects.iter().map(|object| object.sid.as_str())
+        self.positions[place]
     }
 }
 
-const PATH: &str = "/v4/Subscriptions";
-
-fn request(action: &str, correlation: u64, entries: &[Value]) -> Value {
-    json!({"event_protocol_version": 4, "action": action, "correlation_id": correlation, "retried_requests": 0,
-        "ttl_in_s": -1, "requests": entries})
-}
-
-impl Watching {
-    fn entry(&self, with_position: bool) -> Value {
-        let mut entry = json!({"object_sid": self.sid, "object_type": self.kind.word()});
-        if with_position {
-            entry["last_event_id"] = self.position.into();
+impl From<End> for Error {
+    fn from(end: End) -> Self {
+        match end {
+            End::Full => Self::TimedOut,
+            End::Refused(refusal) if refusal.status == 404 => Self::Gone,
+            End::Refused(refusal) => Self::Refused(refusal),
+            End::Taken(sid) => Self::AlreadySubscribed(sid),
+            End::Disconnected(why) => Self::Disconnected(why),
         }
-        entry
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let link = &self.client.link;
-        let held = link.shared.unwatch(self.sids(), &self.queue);
-        let held = |object: &&Watching| held.contains(&object.sid.as_str());
-        let entries: Vec<Value> = self.objects.iter().filter(held).map(|object| object.entry(false)).collect();
-        for batch in entries.chunks(SUBSCRIPTION_BATCH_MAX) {
-            link.send_unasked("POST", PATH, &request("cancel", link.shared.next_id(), batch));
-        }
+        self.client.link.unsubscribe(self.id);
     }
 }

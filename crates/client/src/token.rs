@@ -9,8 +9,8 @@ use futures_util::future::{BoxFuture, ready};
 /// Why there is no token.
 pub type TokenError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Gives a token when one is needed: at the start, and when the server says that the current one is
-/// about to expire. A text is a token that stays the same.
+/// Gives a token when one is needed: at the start, when the server says that the current one is about to
+/// expire, and when it has expired. A text is a token that stays the same. What fails is asked again later.
 pub struct TokenProvider(Box<dyn Fn() -> BoxFuture<'static, Result<String, TokenError>> + Send + Sync>);
 
 impl TokenProvider {
@@ -23,8 +23,8 @@ impl TokenProvider {
         Self(Box::new(move || provide().map(|token| token.map_err(Into::into)).boxed()))
     }
 
-    pub(crate) async fn token(&self) -> Result<String, TokenError> {
-        (self.0)().await
+    pub(crate) fn token(&self) -> BoxFuture<'static, Result<String, TokenError>> {
+        (self.0)()
     }
 }
 

@@ -3,9 +3,17 @@
 
 #[path = "all/house.rs"]
 mod house;
+#[path = "all/gate.rs"]
+mod gate;
 #[path = "all/connecting.rs"]
 mod connecting;
 #[path = "all/talking.rs"]
 mod talking;
 #[path = "all/history.rs"]
 mod history;
+#[path = "all/nouns.rs"]
+mod nouns;
+#[path = "all/cuts.rs"]
+mod cuts;
+#[path = "all/chaos.rs"]
+mod chaos;

@@ -4,6 +4,8 @@
 //! Everything is borrowed from the message it stands in, and the data of items stays unread
 //! ([`SyncEntry::data`]), so that a client with many connections pays only for what it looks at.
 
+mod data;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::packet::{Malformed, Packet, encode};
 use crate::realtime::{ClientDescription, TunnelledRequest};
-use crate::sid::{Message, Participant, Sid};
+use crate::sid::{Conversation, Sid};
+
+pub use data::{ReceivedDocument, ReceivedMessage, ReceivedMine, ReceivedParticipant, ReceivedTyping};
 
 /// The first packet of a connection. `message_types` are the notifications it wants.
 pub fn init(
@@ -112,6 +116,8 @@ pub enum ServerPacket<'a> {
         status: ReceivedStatus,
         /// How the tunnelled request in it fared.
         http_status: Option<u16>,
+        /// By which a later connection is known again; in the answer to `init`.
+        continuation_token: Option<String>,
         /// The answer's body.
         payload: &'a [u8],
     },
@@ -176,6 +182,8 @@ struct Header<'a> {
     status: Option<ReceivedStatus>,
     #[serde(default)]
     http_status: Option<HttpStatus>,
+    #[serde(default)]
+    continuation_token: Option<String>,
     // Not an `Option`: serde borrows the text of a bare `Cow` only.
     #[serde(borrow, default)]
     message_type: Cow<'a, str>,
@@ -199,6 +207,7 @@ impl<'a> ServerPacket<'a> {
                 id,
                 status: header.status.ok_or(Malformed::Header)?,
                 http_status: header.http_status.map(|status| status.code),
+                continuation_token: header.continuation_token,
                 payload,
             },
             "notification" => Self::Notification { id, message_type: header.message_type, payload },
@@ -350,43 +359,9 @@ pub struct ReceivedEnds {
     pub next_token: Option<String>,
 }
 
-/// Data of an item of the message list, as a client reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ReceivedMessage {
-    /// The message.
-    pub sid: Sid<Message>,
-    /// Identity of its author.
-    pub author: String,
-    /// The author's participant, if there is one.
-    #[serde(rename = "memberSid", default)]
-    pub participant_sid: Option<Sid<Participant>>,
-    /// Its body.
-    #[serde(rename = "text", default)]
-    pub body: Option<String>,
-    /// Its attributes, a JSON string.
-    #[serde(default)]
-    pub attributes: String,
-    /// When it was created.
-    #[serde(rename = "timestamp")]
-    pub date_created: String,
-}
-
-/// Data of a conversation's document, as a client reads it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ReceivedDocument {
-    /// Its friendly name.
-    pub friendly_name: Option<String>,
-    /// Its unique name.
-    pub unique_name: Option<String>,
-    /// Its attributes, a JSON string.
-    pub attributes: String,
-    /// Identity of its creator, or `system`.
-    pub created_by: String,
-    /// Name of the message list.
-    pub messages: String,
-    /// Name of the roster map.
-    pub roster: String,
+/// The body of a request that says that the user is typing.
+pub fn typing(conversation: Sid<Conversation>) -> Vec<u8> {
+    format!("ChannelSid={conversation}").into_bytes()
 }
 
 #[cfg(test)]
@@ -428,7 +403,7 @@ mod tests {
     fn replies_and_farewells_are_read() {
         let refused = Status::refused(401, "The Access Token has expired", Some(20104));
         let bytes = realtime::plain_reply("TM1", &refused);
-        let Ok(ServerPacket::Reply { id, status, http_status: None, payload: b"" }) = ServerPacket::parse(&bytes)
+        let Ok(ServerPacket::Reply { id, status, http_status: None, payload: b"", .. }) = ServerPacket::parse(&bytes)
         else {
             panic!("{bytes:?}")
         };

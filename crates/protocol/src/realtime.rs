@@ -140,6 +140,9 @@ impl ClientPacket {
     /// id but makes no sense is [`ClientPacket::Refused`], so that it can be answered.
     pub fn parse(message: &[u8]) -> Result<Self, Malformed> {
         let packet = Packet::split(message)?;
+        if is_receipt(&packet) {
+            return Ok(Self::Silent);
+        }
         let header: Header<'_> = packet.read_header()?;
         packet.check_payload(header.payload_size)?;
         let method: Cow<'_, str> = read(header.method).unwrap_or_default();
@@ -161,6 +164,16 @@ impl ClientPacket {
             _ => Self::Refused { id, reason: "unknown method" },
         })
     }
+}
+
+/// Whether this is the receipt of a server's packet, byte for byte as every client of the official SDK writes
+/// it. Two come for each message at each reader, so they are not read as JSON; what differs in any way is.
+fn is_receipt(packet: &Packet<'_>) -> bool {
+    const BEFORE: &[u8] = br#"{"id":""#;
+    const AFTER: &[u8] = br#"","method":"reply","payload_type":"application/json","status":{"code":200,"status":"OK"},"payload_size":0}"#;
+    let id = packet.header.strip_suffix(AFTER).and_then(|rest| rest.strip_prefix(BEFORE));
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    packet.payload.is_empty() && id.is_some_and(|id| id.iter().all(is_plain))
 }
 
 /// An id longer than this is not taken; the SDK's have 38 characters.
@@ -428,6 +441,27 @@ mod tests {
         assert_eq!(packet(serde_json::json!({"method": "init"}), b""), Err(Malformed::Header));
         assert_eq!(packet(serde_json::json!({"id": 7, "method": "init"}), b""), Err(Malformed::Header));
         assert_eq!(packet(serde_json::json!({"id": "TM1", "method": "reply"}), b""), Ok(ClientPacket::Silent));
+    }
+
+    #[test]
+    fn a_receipt_is_known_by_its_bytes_and_anything_else_is_read() {
+        let receipt = crate::client::acknowledgement("TM1-a");
+        assert!(is_receipt(&Packet::split(&receipt).unwrap()));
+        let text = String::from_utf8(receipt).unwrap();
+        let body = text.split_once("\r\n").unwrap().1.trim_end();
+        // With the right length in front, each of these is judged by its JSON alone.
+        let judged = |body: &str, payload: &str| {
+            let message = format!("TWILSOCK V3.0 {}\r\n{body}\r\n{payload}", body.len());
+            (is_receipt(&Packet::split(message.as_bytes()).unwrap()), ClientPacket::parse(message.as_bytes()).is_ok())
+        };
+        assert_eq!(judged(body, ""), (true, true));
+        assert_eq!(judged(body, "x"), (false, false), "a payload that was not announced");
+        assert_eq!(judged(&body.replace("TM1", "T\\u004d1"), ""), (false, true));
+        assert_eq!(judged(&body.replace("TM1", "TM\\x"), ""), (false, false), "no escape of JSON");
+        assert_eq!(judged(&body.replace("TM1", "TM\u{1}"), ""), (false, false), "a control character");
+        assert_eq!(judged(&body.replace("TM1", "TMé"), ""), (false, true));
+        assert_eq!(judged(&body.replace("TM1-a", "a\",\"b\":\"c"), ""), (false, true), "more than an id");
+        assert_eq!(judged(&body.replace("200", "500"), ""), (false, true));
     }
 
     #[test]

@@ -20,8 +20,9 @@ use crate::http::peer::{Place, Places};
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::ends::{self, Ends};
+use crate::realtime::gate::Gate;
 use crate::realtime::hub::{Hub, Post, Whose};
-use crate::realtime::mailbox::Mailbox;
+use crate::realtime::mailbox::{Mailbox, Mailroom};
 use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
@@ -60,6 +61,10 @@ pub struct App {
     pub refused: mpsc::Sender<RefusedToken>,
     /// Which revocations were acted upon.
     pub ends: Ends,
+    /// When websockets are let in.
+    pub gate: Gate,
+    /// What waits for slow readers.
+    pub mailroom: Arc<Mailroom>,
     hub: SharedHub,
     places: Arc<Places>,
     connections: Arc<Semaphore>,
@@ -142,6 +147,8 @@ impl App {
             dev: options.dev,
             faults,
             recorder,
+            gate: Gate::of(&config.http),
+            mailroom: Mailroom::new(config.realtime.mailboxes_bytes_max),
             hub: SharedHub::default(),
             places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -16,6 +16,9 @@ use crate::http::{port, router};
 const DRAIN_PATIENCE: Duration = Duration::from_millis(1400);
 /// How long the store may take after that.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Connections that the kernel keeps until they are taken in.
+const BACKLOG: u32 = 4096;
 
 /// A service that listens.
 pub struct Server {
@@ -50,7 +53,7 @@ impl Server {
         let address = app.config.http.listen;
         let tls = Tls::open(&app.config.tls)?;
         let is_secure = tls.is_some();
-        let listener = TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
+        let listener = listen(address, app.config.http.send_buffer_bytes).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::AddrInUse => StartError::PortInUse(address),
             _ => StartError::Bind { address, cause },
         })?;
@@ -94,4 +97,18 @@ impl Server {
         }
         let _ = timeout(CLOSE_PATIENCE, self.app.store.close()).await;
     }
+}
+
+/// Connections inherit the send buffer. Left to itself, the kernel takes megabytes for a reader that was
+/// quick once and then stalls.
+fn listen(address: SocketAddr, send_buffer_bytes: u32) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As every server does, so that a restart finds its port free.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    if send_buffer_bytes > 0 {
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -14,6 +14,7 @@ mod dependencies;
 mod fuzz;
 mod run;
 mod sh;
+mod sim;
 mod test;
 mod tidy;
 mod web;
@@ -54,6 +55,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
         "ci" => check::check(&[]).and_then(|()| test::test(rest)),
         "web" => web::web(&Workspace::read()?.root, rest),
         "fuzz" => fuzz::fuzz(rest),
+        "sim" => sim::sim(rest),
         "bench" => bench::bench(rest),
         unknown => Err(format!("there is no `{unknown}`.\n\n{HELP}")),
     }
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["run", "test", "check", "ci", "tidy", "web", "fuzz", "bench", "help"] {
+        for command in ["run", "test", "check", "ci", "tidy", "web", "fuzz", "sim", "bench", "help"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command} is not in help.txt");
         }
     }

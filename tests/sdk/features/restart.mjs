@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import { toldBy } from '../../support/agreement.mjs';
 import { Gate } from '../../support/gate.mjs';
 
 export default ({ test, testWith }) => {
@@ -106,6 +107,101 @@ export default ({ test, testWith }) => {
     assert.equal(bob.count('participantJoined', (participant) => participant.identity === 'carol'), 1);
     assert.equal(bob.count('conversationJoined'), 1);
     assert.equal(bob.count('conversationRemoved'), 2);
+  });
+
+  testWith({ keep: true }, 'what_happened_across_two_kills_is_told_to_whoever_was_away', async (w) => {
+    const gate = await Gate.before(w.server.port);
+    w.closing(() => gate.close());
+    const [alice, carol] = await w.persons('alice', 'carol');
+    const bob = await w.person('bob', undefined, gate.socketUrl);
+    const [mine, his, hers] = await w.conversation({ friendlyName: 'before', attributes: { n: 1 } }, alice, bob, carol);
+    const [doomed] = await w.conversation({ friendlyName: 'doomed' }, alice, bob);
+    const [left] = await w.conversation({ friendlyName: 'left' }, alice, bob);
+    const [rejoined, rejoinedByBob] = await w.conversation({ friendlyName: 'rejoined' }, alice, bob);
+    for (const body of ['zero', 'one', 'two', 'three']) await mine.sendMessage(body);
+    await rejoined.sendMessage('before');
+    for (const person of [bob, carol]) await person.received('three');
+    await bob.received('before');
+
+    gate.shut();
+    await bob.until('connectionStateChanged', () => bob.client.connectionState !== 'connected');
+    bob.forget();
+    const killed = async () => {
+      // What an SDK asks when its connection ends may be a promise that nobody holds.
+      await globalThis.WebSocket.idle([w.server.socketUrl]);
+      await w.server.end('SIGKILL');
+      for (const person of [alice, carol]) await person.until('connectionStateChanged', () => person.client.connectionState !== 'connected');
+      await w.server.startAgain();
+      for (const person of [alice, carol]) await person.connected();
+    };
+    await mine.sendMessage('four');
+    await (await alice.received('zero')).updateBody('zero, edited');
+    await mine.updateFriendlyName('between');
+    await rejoined.removeParticipant('bob');
+    await killed();
+    await (await alice.received('one')).remove();
+    await (await alice.received('two')).updateAttributes({ starred: true });
+    await (await mine.getParticipantByIdentity('alice')).updateAttributes({ hat: 'red' });
+    await mine.updateLastReadMessageIndex(3);
+    await mine.sendMessage('five');
+    await mine.sendMessage('six');
+    await (await alice.received('six')).remove();
+    await mine.updateFriendlyName('after');
+    await mine.updateAttributes({ n: 2 });
+    await hers.leave();
+    await mine.add('dave', { late: true });
+    await mine.add('erin');
+    await mine.removeParticipant('erin');
+    await doomed.delete();
+    await left.removeParticipant('bob');
+    await rejoined.sendMessage('while bob was out');
+    await rejoined.add('bob');
+    await rejoined.sendMessage('bob is back');
+    const added = await alice.client.createConversation({ friendlyName: 'added' });
+    await added.join();
+    await alice.joined(added.sid);
+    await added.sendMessage('a first word');
+    await added.add('bob');
+    await killed();
+
+    gate.reopen();
+    const found = await bob.joined(added.sid);
+    assert.deepEqual((await found.getMessages()).items.map((message) => message.body), ['a first word']);
+    // After this nothing is on its way: all was told once and in order.
+    await mine.sendMessage('seven');
+    await rejoined.sendMessage('welcome');
+    await added.sendMessage('a second word');
+    for (const body of ['seven', 'welcome', 'a second word']) await bob.received(body);
+    await bob.eventually(() => his.lastMessage?.index === 7, 'the last message');
+
+    assert.deepEqual(toldBy(bob), {
+      after: {
+        conversation: ['conversationUpdated attributes dateUpdated friendlyName lastMessage', 'conversationUpdated lastMessage'],
+        message: [
+          'messageAdded four', 'messageUpdated zero, edited body dateUpdated lastUpdatedBy', 'messageRemoved one',
+          'messageUpdated two attributes dateUpdated lastUpdatedBy', 'messageAdded five', 'messageAdded seven',
+        ],
+        participant: [
+          'participantUpdated alice attributes dateUpdated lastReadMessageIndex lastReadTimestamp',
+          'participantLeft carol', 'participantJoined dave',
+        ],
+      },
+      doomed: { conversation: ['conversationLeft', 'conversationRemoved'] },
+      left: { conversation: ['conversationLeft', 'conversationRemoved'] },
+      // Left and back: the conversation never went, and what was said meanwhile is there.
+      rejoined: {
+        conversation: ['conversationUpdated lastMessage', 'conversationUpdated lastMessage'],
+        message: ['messageAdded while bob was out', 'messageAdded bob is back', 'messageAdded welcome'],
+        participant: ['participantLeft bob', 'participantJoined bob'],
+      },
+      added: {
+        conversation: ['conversationAdded', 'conversationJoined', 'conversationUpdated lastMessage'],
+        message: ['messageAdded a second word'],
+      },
+    });
+    assert.deepEqual([his.friendlyName, his.attributes], ['after', { n: 2 }]);
+    assert.deepEqual((await his.getParticipants()).map((one) => one.identity).sort(), ['alice', 'bob', 'dave']);
+    assert.equal(await rejoinedByBob.sendMessage('at home'), 4);
   });
 
   test('many_short_outages_lose_and_double_nothing', async (w) => {

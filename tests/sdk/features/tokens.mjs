@@ -100,12 +100,13 @@ export default ({ test, testWith }) => {
   const hurried = { settings: { TERTULIA__TOKENS__GRACE_SECONDS: '0' } };
 
   testWith(hurried, 'an_expired_token_ends_the_connection_unless_it_was_renewed', async (w) => {
-    const brief = (identity) => w.server.token(identity, { claims: { exp: nowSeconds() + 3 } });
-    const [alice, bob] = await Promise.all(['alice', 'bob'].map((identity) => w.person(identity, brief(identity))));
+    const [alice, bob] = await w.persons('alice', 'bob');
+    await w.server.clock({ Advance: 3600 - 60 });
     await Promise.all([alice, bob].map((person) => person.until('tokenAboutToExpire')));
     const [mine] = await w.conversation({}, alice, bob);
     await alice.client.updateToken(w.server.token('alice'));
     alice.forget();
+    await w.server.clock({ Advance: 61 });
     await bob.until('tokenExpired');
     assert.equal(bob.client.connectionState, 'denied');
     assert.equal(alice.client.connectionState, 'connected');

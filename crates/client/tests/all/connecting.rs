@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tertulia_client::{Client, ConnectError, Disconnected, Error, TokenProvider};
+use tertulia_client::{Client, ConnectError, Disconnected, Error, Options, TokenProvider};
 
 use crate::house::{House, short_lived, soon};
 
@@ -86,10 +86,12 @@ async fn a_provider_is_asked_again_before_the_token_expires() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_server_is_heard_everywhere() {
+async fn without_reconnecting_the_end_of_the_server_is_heard_everywhere() {
     let house = House::open().await;
-    let (ana, [mut talk]) = house.talk(["ana"]).await;
-    let waiting = tokio::spawn(async move { talk.next_message().await });
+    let (_host, [talk]) = house.talk(["host"]).await;
+    let ana = Client::connect_with(&house.uri(), house.token("host"), Options::once()).await.unwrap();
+    let mut heard = ana.conversation(talk.sid()).await.unwrap();
+    let waiting = tokio::spawn(async move { heard.next_message().await });
     house.close().await;
     let heard = soon(waiting).await.unwrap().unwrap_err();
     assert!(matches!(heard, Error::Disconnected(Disconnected::ByServer { code: 1001, .. })), "{heard}");

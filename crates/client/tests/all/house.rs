@@ -4,37 +4,70 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tertulia_client::{Client, Conversation, NewConversation, Sid, sid};
+use tertulia_client::{Backoff, Client, Conversation, NewConversation, Sid, sid};
 use tertulia_server::dev::{DevCredentials, TOKEN_TTL_SECONDS};
-use tertulia_server::platform::{AccountNumber, Clock, Config, ids};
+use tertulia_server::platform::{AccountNumber, Clock, Config};
 use tertulia_server::{App, Options, Server, seal, store};
+use testkit::{TempDir, temp_dir};
+
+use crate::gate::Gate;
 
 pub(crate) struct House {
-    server: Server,
+    server: Option<Server>,
+    config: Config,
+    folder: Option<TempDir>,
     pub(crate) dev: DevCredentials,
 }
 
 impl House {
     pub(crate) async fn open() -> Self {
+        Self::with(None).await
+    }
+
+    /// A house whose server can stop and start again.
+    pub(crate) async fn lasting() -> Self {
+        Self::with(Some(temp_dir())).await
+    }
+
+    async fn with(folder: Option<TempDir>) -> Self {
         let mut config = Config::defaults();
         config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let dev = DevCredentials::fixed();
+        let mut house = Self { server: None, config, folder, dev: DevCredentials::fixed() };
+        house.start().await;
+        house
+    }
+
+    /// The server comes back, on the port that it had.
+    pub(crate) async fn start(&mut self) {
+        let engine = match &self.folder {
+            Some(folder) => store::Engine::Sqlite { folder: folder.path().to_path_buf() },
+            None => store::Engine::SqliteMemory,
+        };
         let options = Options {
-            engine: store::Engine::SqliteMemory,
+            engine,
             clock: Clock::system(),
-            seal_keys: vec![seal::SealKey::new(ids::fresh_seed())],
+            seal_keys: vec![seal::SealKey::new([7; 32])],
             seal_file: None,
             operator: None,
-            dev: Some(dev.clone()),
+            dev: Some(self.dev.clone()),
             record: None,
         };
-        let app = App::open(config, options).await.unwrap();
+        let app = App::open(self.config.clone(), options).await.unwrap();
         let server = Server::start(Arc::clone(&app)).await.unwrap();
-        Self { server, dev }
+        self.config.http.listen = server.address();
+        self.server = Some(server);
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.config.http.listen
     }
 
     pub(crate) fn uri(&self) -> String {
-        format!("ws://{}{}", self.server.address(), tertulia_server::http::REALTIME_PATH)
+        uri_at(self.address())
     }
 
     pub(crate) fn token(&self, identity: &str) -> String {
@@ -43,11 +76,16 @@ impl House {
 
     /// Moves the time of the one account there is.
     pub(crate) fn pass(&self, seconds: i64) {
-        self.server.app().clock.advance(AccountNumber(1), seconds * 1_000_000);
+        self.server.as_ref().unwrap().app().clock.advance(AccountNumber(1), seconds * 1_000_000);
     }
 
     pub(crate) async fn enter(&self, identity: &str) -> Client {
-        Client::connect(&self.uri(), self.token(identity)).await.unwrap()
+        Client::connect_with(&self.uri(), self.token(identity), soon_back()).await.unwrap()
+    }
+
+    /// Somebody who comes in through a gate.
+    pub(crate) async fn enter_through(&self, gate: &Gate, identity: &str) -> Client {
+        Client::connect_with(&gate.uri(), self.token(identity), soon_back()).await.unwrap()
     }
 
     /// A conversation that these people have joined and opened, with the connection of the first.
@@ -73,8 +111,8 @@ impl House {
         format!("/Client/v2/Services/{}/Conversations/{conversation}", self.dev.service)
     }
 
-    pub(crate) async fn close(self) {
-        self.server.stop().await;
+    pub(crate) async fn close(mut self) {
+        self.stop().await;
     }
 }
 
@@ -83,7 +121,17 @@ pub(crate) fn short_lived(dev: &DevCredentials, identity: &str, seconds: i64) ->
     dev.mint(identity, now() + seconds - TOKEN_TTL_SECONDS).unwrap()
 }
 
-fn now() -> i64 {
+pub(crate) fn uri_at(address: SocketAddr) -> String {
+    format!("ws://{address}{}", tertulia_server::http::REALTIME_PATH)
+}
+
+/// Tests come back sooner than people.
+pub(crate) fn soon_back() -> tertulia_client::Options {
+    let backoff = Backoff { min: Duration::from_millis(5), max: Duration::from_millis(50), jitter_percent: 20 };
+    tertulia_client::Options { reconnect: Some(backoff), seed: Some(7), ..tertulia_client::Options::default() }
+}
+
+pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 

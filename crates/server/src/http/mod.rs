@@ -33,7 +33,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route(REALTIME_PATH, any(realtime::socket::upgrade))
+        .route(REALTIME_PATH, any(realtime::upgrade::upgrade))
         .route("/token", any(dev::token::answer))
         .route("/", get(pages::index))
         .route("/demo", get(pages::demo))

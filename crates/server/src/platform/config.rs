@@ -48,6 +48,12 @@ pub struct Http {
     pub plain_connections_max: usize,
     /// Connections of one address at the same time; 0: no bound.
     pub connections_per_address_max: usize,
+    /// Bytes that the kernel takes for a connection that does not read; 0: as many as it likes.
+    pub send_buffer_bytes: u32,
+    /// Websockets that are let in a second, after a burst of as many; 0: no bound.
+    pub upgrades_per_second: u32,
+    /// Seconds that one waits to be let in.
+    pub upgrade_wait_seconds: u32,
     /// Seconds in which something must come of a connection that is no websocket.
     pub idle_seconds: u32,
     /// Seconds that a body may take.
@@ -121,6 +127,8 @@ pub struct Realtime {
     pub mailbox_packets_max: usize,
     /// Bytes that wait for a slow reader.
     pub mailbox_bytes_max: usize,
+    /// Bytes that wait for all slow readers together.
+    pub mailboxes_bytes_max: usize,
     /// Seconds that a user may be away and still be shown as online.
     pub offline_after_seconds: i64,
     /// Seconds that a node may be silent before its users are taken for gone.
@@ -193,8 +201,26 @@ impl Config {
 
     /// Defaults, then the file, then the environment.
     pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let mut table: Table =
-            DEFAULTS.parse().map_err(|cause| ConfigError(format!("the built-in defaults: {cause}")))?;
+        Self::load_over("", file, environment)
+    }
+
+    /// The same for dev mode, where tests may come as fast as they like unless somebody says otherwise.
+    pub fn load_for_dev(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::load_over("[http]\nupgrades_per_second = 0", file, environment)
+    }
+
+    fn load_over(
+        base: &str,
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let built_in =
+            |text: &str| text.parse().map_err(|cause| ConfigError(format!("the built-in defaults: {cause}")));
+        let mut table: Table = built_in(DEFAULTS)?;
+        merge(&mut table, built_in(base)?, "").map_err(|key| unknown(&key, "the built-in defaults"))?;
         let mut places = vec!["the built-in defaults".to_owned()];
         if let Some(path) = file {
             let place = format!("configuration file {}", path.display());
@@ -247,6 +273,17 @@ impl Config {
             );
             return Err(ConfigError(message));
         }
+        if self.http.upgrades_per_second > 1_000_000 {
+            let message =
+                format!("http.upgrades_per_second is {}; it must be at most 1000000", self.http.upgrades_per_second);
+            return Err(ConfigError(message));
+        }
+        // The official SDK gives a connection up after some 30 seconds.
+        if self.http.upgrade_wait_seconds > 20 {
+            let message =
+                format!("http.upgrade_wait_seconds is {}; it must be at most 20", self.http.upgrade_wait_seconds);
+            return Err(ConfigError(message));
+        }
         let counts = [
             ("http.body_bytes_max", self.http.body_bytes_max),
             ("http.connections_max", self.http.connections_max),
@@ -255,6 +292,7 @@ impl Config {
             ("http.body_seconds", self.http.body_seconds as usize),
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
+            ("realtime.mailboxes_bytes_max", self.realtime.mailboxes_bytes_max),
         ];
         for (key, value) in counts {
             if !(1..=1 << 30).contains(&value) {
@@ -327,6 +365,17 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(Config::defaults().limits.body_bytes_max, 32_768);
+    }
+
+    #[test]
+    fn dev_mode_lets_everybody_in_at_once_unless_it_is_told_otherwise() {
+        let rate = |environment: &[(&str, &str)]| {
+            let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Config::load_for_dev(None, pairs).unwrap().http.upgrades_per_second
+        };
+        assert_eq!(rate(&[]), 0);
+        assert_eq!(rate(&[("TERTULIA__HTTP__UPGRADES_PER_SECOND", "7")]), 7);
+        assert_eq!(Config::defaults().http.upgrades_per_second, 500);
     }
 
     #[test]

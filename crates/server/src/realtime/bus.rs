@@ -22,8 +22,6 @@ use crate::platform::{Caller, Surface};
 
 /// Batches of news (one a commit) that may wait for the hub.
 const WAITING_MAX: usize = 4096;
-/// How long a hole may close by itself: commits of two connections may be published in either order.
-const HOLE_PATIENCE: Duration = Duration::from_millis(20);
 /// How often all watched streams are compared with the store, for the case that nobody told.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 
@@ -52,6 +50,10 @@ impl Publish for LocalBus {
         if let Err(mpsc::error::TrySendError::Full(news)) = self.queue.try_send(news) {
             let mut uncertain = self.uncertain.lock().unwrap_or_else(PoisonError::into_inner);
             uncertain.extend(news.iter().map(|news| news.stream));
+            drop(uncertain);
+            // The feed may have emptied the queue meanwhile, and looked for doubts before this one. If the
+            // queue is full again, it will look again.
+            let _ = self.queue.try_send(Vec::new());
         }
     }
 }
@@ -102,13 +104,10 @@ pub fn follow(app: &Arc<App>, need: Option<Need>) {
     let Some(need) = need else { return };
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        match need {
-            Need::ReadNow(stream) => read(&app, stream, false).await,
-            Need::ReadSoon(stream) => {
-                tokio::time::sleep(HOLE_PATIENCE).await;
-                read(&app, stream, false).await;
-            }
+        if !need.patience().is_zero() {
+            tokio::time::sleep(need.patience()).await;
         }
+        read(&app, need.stream(), need.in_any_case()).await;
     });
 }
 
@@ -119,13 +118,13 @@ async fn read(app: &Arc<App>, stream: StreamId, in_any_case: bool) {
     let caller = Caller::system(account, app.nobody().account_sid);
     match app.ask(&caller, ReplayStream { stream, after }).await {
         Ok(replayed) => {
-            let need = app.hub().fill(stream, replayed.upto, replayed.told);
-            let rest = if replayed.is_cut { app.hub().doubt(stream) } else { None };
-            follow(app, need.or(rest));
+            let need = app.hub().fill(stream, replayed);
+            follow(app, need);
         }
         Err(error) => {
             refuse(&error, Surface::Sdk, "");
-            app.hub().give_up(stream);
+            let need = app.hub().give_up(stream);
+            follow(app, need);
         }
     }
 }

@@ -10,56 +10,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sid::User;
 use tertulia_store::{News, StreamId};
 
 use super::ends::{Ended, Holder};
-use super::news::{Part, Told, decode, mine};
+use super::news::{Part, Replayed, Told, decode, mine};
 use crate::platform::AccountNumber;
 use crate::revocations::{Bearer, Revocation};
 
-/// Something for one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Post {
-    /// An event of an object it subscribed to.
-    Packet {
-        /// The stream, so that a subscription that has ended since is not served.
-        stream: StreamId,
-        /// The object in it.
-        part: Part,
-        /// The packet, ready to send.
-        packet: Bytes,
-    },
-    /// The user's own list moved on, and perhaps a conversation is no longer the user's to read.
-    Own {
-        /// The position it moved to.
-        upto: i64,
-        /// The conversation that ended for the user.
-        ended: Option<Sid<Conversation>>,
-    },
-    /// Somebody is typing.
-    Typing(Bytes),
-    /// An answer to a subscription request: replayed events and `subscription_established` or another.
-    Answer(Bytes),
-    /// From here on the events of this object go out.
-    Subscribed {
-        /// Its stream.
-        stream: StreamId,
-        /// The object in it.
-        part: Part,
-        /// The position of the user's own list at which the right to read was found.
-        own: i64,
-    },
-    /// The clock was moved: what is due by it may be due now.
-    Tick,
-    /// The connection is to be cut, without a word.
-    Cut,
-    /// The token that opened the connection was revoked.
-    Revoked,
-}
+mod post;
+
+pub use post::Post;
 
 /// A mailbox, as the hub sees it: posting never waits.
 pub trait Mail: Clone {
@@ -82,30 +47,12 @@ pub enum Watch {
     Own,
 }
 
-/// Whose connections are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// One user's.
-    User(Sid<User>),
-    /// Those of all users of an account.
-    Account(AccountNumber),
-    /// All.
-    Everybody,
-}
-
-impl Whose {
-    fn includes(self, account: Option<AccountNumber>) -> bool {
-        match self {
-            Self::Account(wanted) => account == Some(wanted),
-            Self::User(_) | Self::Everybody => true,
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Watcher<M> {
     watch: Watch,
     at: i64,
+    /// The position of the user's own list at which the right to watch was found.
+    own: i64,
     mail: M,
 }
 
@@ -129,6 +76,8 @@ struct Topic<M> {
     openers: u32,
     /// The store is being read for this topic.
     is_reading: bool,
+    /// Somebody wanted it read meanwhile.
+    is_asked_again: bool,
     /// News were dropped, perhaps after the running read had looked: the store must be read again.
     is_uncertain: bool,
 }
@@ -137,14 +86,56 @@ struct Topic<M> {
 const RING_MAX: usize = 8;
 /// Pieces that may wait for a hole to close; more, and the store is read in any case.
 const PARKED_MAX: usize = 64;
+/// How long a hole may close by itself: commits of two connections may be published in either order.
+const HOLE_PATIENCE: Duration = Duration::from_millis(20);
+/// How long other nodes may take to learn that somebody here watches a stream, and until a store that did
+/// not answer is asked again.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How soon news of a stream come once somebody watches it: what the bus of this node is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interest {
+    /// From the moment the topic is made: everything is published in this process.
+    #[default]
+    AtOnce,
+    /// Other nodes learn of it with a delay, and what they publish meanwhile does not come: a new topic
+    /// is compared with the store once more a little later.
+    Spreads,
+}
 
 /// What the hub needs done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Read what happened in the stream after this position, soon: what is missing may be on its way.
+    /// Read what happened in the stream, soon: what is missing may be on its way.
     ReadSoon(StreamId),
     /// The same, at once.
     ReadNow(StreamId),
+    /// Read it in any case, a while later: the topic is new and interest in it spreads, or the store did not
+    /// answer.
+    ReadLater(StreamId),
+}
+
+impl Need {
+    /// Of which stream.
+    pub const fn stream(self) -> StreamId {
+        match self {
+            Self::ReadSoon(stream) | Self::ReadNow(stream) | Self::ReadLater(stream) => stream,
+        }
+    }
+
+    /// How long to wait first.
+    pub const fn patience(self) -> Duration {
+        match self {
+            Self::ReadSoon(_) => HOLE_PATIENCE,
+            Self::ReadNow(_) => Duration::ZERO,
+            Self::ReadLater(_) => LONG_PATIENCE,
+        }
+    }
+
+    /// Whether the store is read even if the topic seems whole by then.
+    pub const fn in_any_case(self) -> bool {
+        matches!(self, Self::ReadLater(_))
+    }
 }
 
 /// What came of attaching.
@@ -161,19 +152,33 @@ pub enum Attached {
 pub struct Hub<M> {
     topics: HashMap<StreamId, Topic<M>>,
     ended: Ended,
+    interest: Interest,
 }
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { topics: HashMap::new(), ended: Ended::default() }
+        Self::new(Interest::default())
+    }
+}
+
+impl<M> Hub<M> {
+    /// A hub that nobody watches anything on.
+    pub fn new(interest: Interest) -> Self {
+        Self { topics: HashMap::new(), ended: Ended::default(), interest }
     }
 }
 
 impl<M: Mail> Hub<M> {
     /// Announces a watcher: from now on news of the stream are kept for it. Must come before the
     /// snapshot is read, and be followed by [`Hub::close`] once the watcher is attached or given up.
-    pub fn open(&mut self, stream: StreamId) {
-        self.topics.entry(stream).or_insert_with(Topic::new).openers += 1;
+    pub fn open(&mut self, stream: StreamId) -> Option<Need> {
+        let mut is_new = false;
+        let topic = self.topics.entry(stream).or_insert_with(|| {
+            is_new = true;
+            Topic::new()
+        });
+        topic.openers += 1;
+        (is_new && self.interest == Interest::Spreads).then_some(Need::ReadLater(stream))
     }
 
     /// Ends an [`Hub::open`].
@@ -192,8 +197,8 @@ impl<M: Mail> Hub<M> {
         })
     }
 
-    /// Attaches a watcher that has seen everything up to `position`. From then on it gets what comes
-    /// after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
+    /// Attaches a watcher that has seen everything up to `position`, by a right that was found when the user's
+    /// own list stood at `own`. From then on it gets what comes after. The topic must be open; who attaches between a commit and its publication has seen it already, and skips it.
     pub fn attach(
         &mut self,
         stream: StreamId,
@@ -201,11 +206,12 @@ impl<M: Mail> Hub<M> {
         watch: Watch,
         mail: &M,
         position: i64,
+        own: i64,
     ) -> Attached {
         let Some(topic) = self.topics.get_mut(&stream) else { return Attached::Behind };
         topic.account = Some(account);
         let held = *topic.held.get_or_insert(position);
-        let mut watcher = Watcher { watch, at: position, mail: mail.clone() };
+        let mut watcher = Watcher { watch, at: position, own, mail: mail.clone() };
         if position < held {
             let Some(missed) = topic.since(position) else { return Attached::Behind };
             for piece in missed {
@@ -224,6 +230,17 @@ impl<M: Mail> Hub<M> {
             topic.watchers.retain(|known| !(known.watch == watch && known.mail.same(mail)));
         }
         self.forget_if_unwatched(stream);
+    }
+
+    /// Takes a watcher away whose right is older than this position of the user's own list; a younger one was
+    /// found after what happened there. Whether there was one to take away.
+    pub fn detach_older(&mut self, stream: StreamId, watch: Watch, mail: &M, own: i64) -> bool {
+        let Some(topic) = self.topics.get_mut(&stream) else { return false };
+        let before = topic.watchers.len();
+        topic.watchers.retain(|known| !(known.watch == watch && known.own < own && known.mail.same(mail)));
+        let is_taken = topic.watchers.len() < before;
+        self.forget_if_unwatched(stream);
+        is_taken
     }
 
     /// Takes news in, from this node or from the bus.
@@ -254,45 +271,57 @@ impl<M: Mail> Hub<M> {
         self.topics.get_mut(&stream)?.doubt(stream)
     }
 
+    /// News of any stream may have been dropped: the bus was away, it calls this node a slow consumer, or
+    /// another node died, perhaps between a commit and its news. The last news of a burst leave no hole.
+    pub fn doubt_all(&mut self) -> Vec<Need> {
+        self.topics.iter_mut().filter_map(|(stream, topic)| topic.doubt(*stream)).collect()
+    }
+
     /// The position after which the store must be read, and for which account, if a hole is open or
     /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
-    /// until [`Hub::fill`] or [`Hub::give_up`].
+    /// until [`Hub::fill`] or [`Hub::give_up`]. If it is being read already, that is done once more.
     pub fn begin_read(&mut self, stream: StreamId, in_any_case: bool) -> Option<(AccountNumber, i64)> {
         let topic = self.topics.get_mut(&stream)?;
-        let (account, held) = (topic.account?, topic.held?);
-        let is_needed = in_any_case || topic.is_uncertain || !topic.parked.is_empty();
+        // Kept for when it can be read: a read that is running has perhaps looked too early, or nobody is
+        // attached yet who brings a position.
+        topic.is_uncertain |= in_any_case;
+        topic.is_asked_again = topic.is_reading;
+        let is_needed = topic.is_uncertain || !topic.parked.is_empty();
         if topic.is_reading || !is_needed {
             return None;
         }
+        let (account, held) = (topic.account?, topic.held?);
         topic.is_reading = true;
         // What is dropped from now on may be missing from what is read now.
         topic.is_uncertain = false;
         Some((account, held))
     }
 
-    /// Takes in what the store said: the stream stands at `upto`, and these happened after the position
-    /// that [`Hub::begin_read`] gave. What was delivered meanwhile is skipped.
-    /// A hole that is open still is returned.
-    pub fn fill(&mut self, stream: StreamId, upto: i64, happened: Vec<Told>) -> Option<Need> {
+    /// Takes in what the store said of the time after the position that [`Hub::begin_read`] gave. What was
+    /// delivered meanwhile is skipped. A hole that is open still is returned.
+    pub fn fill(&mut self, stream: StreamId, replayed: Replayed) -> Option<Need> {
         let topic = self.topics.get_mut(&stream)?;
         topic.is_reading = false;
+        topic.is_uncertain |= replayed.is_cut;
         let held = topic.held?;
-        if upto <= held {
-            // The store knows of nothing new: a hole that it cannot close is not asked for at once again.
-            return topic.is_uncertain.then_some(Need::ReadNow(stream));
+        if replayed.upto <= held {
+            // The store knew of nothing new: a hole that it cannot close is not asked for again and again, but
+            // one that came while it was being asked is.
+            let need = topic.hole(stream);
+            return need.filter(|_| topic.is_uncertain || topic.is_asked_again);
         }
-        let told = happened.into_iter().filter(|told| told.position > held).collect();
-        topic.deliver(stream, Piece { after: held, upto, told });
+        let told = replayed.told.into_iter().filter(|told| told.position > held).collect();
+        topic.deliver(stream, Piece { after: held, upto: replayed.upto, told });
         topic.drain_parked(stream);
         topic.hole(stream)
     }
 
-    /// The store could not be read; the next news or sweep tries again.
-    pub fn give_up(&mut self, stream: StreamId) {
-        if let Some(topic) = self.topics.get_mut(&stream) {
-            topic.is_reading = false;
-            topic.is_uncertain = true;
-        }
+    /// The store could not be read; it is tried again.
+    pub fn give_up(&mut self, stream: StreamId) -> Option<Need> {
+        let topic = self.topics.get_mut(&stream)?;
+        topic.is_reading = false;
+        topic.is_uncertain = true;
+        Some(Need::ReadLater(stream))
     }
 
     /// Tells the connections of these users that one of them is typing, but for the typist's own. Every
@@ -356,6 +385,16 @@ impl<M: Mail> Hub<M> {
         self.topics.iter().filter(|(_, topic)| !topic.watchers.is_empty()).map(|(stream, _)| *stream).collect()
     }
 
+    /// The position up to which everything has been delivered, for whoever looks into a hub.
+    pub fn position(&self, stream: StreamId) -> Option<i64> {
+        self.topics.get(&stream)?.held
+    }
+
+    /// Topics that know of something they have not heard: each of them waits for news, or for the store.
+    pub fn holes(&self) -> usize {
+        self.topics.values().filter(|topic| topic.is_uncertain || !topic.parked.is_empty()).count()
+    }
+
     /// Watchers on this node, and topics.
     pub fn counts(&self) -> (usize, usize) {
         (self.topics.values().map(|topic| topic.watchers.len()).sum(), self.topics.len())
@@ -380,6 +419,7 @@ impl<M: Mail> Topic<M> {
             watchers: Vec::new(),
             openers: 0,
             is_reading: false,
+            is_asked_again: false,
             is_uncertain: false,
         }
     }
@@ -453,5 +493,8 @@ impl<M: Mail> Watcher<M> {
     }
 }
 
+mod whose;
 #[cfg(test)]
 mod tests;
+
+pub use whose::Whose;

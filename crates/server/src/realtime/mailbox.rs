@@ -1,18 +1,22 @@
-//! What waits for one connection: a queue with a bound in packets and in bytes.
+//! What waits for one connection: a queue with a bound in packets and in bytes, and one more for all
+//! connections together.
 //!
 //! A slow reader fills its mailbox; then the mailbox is given up as a whole and the connection closed, so
-//! that the client comes back and catches up from the store. Nothing is dropped in silence. An idle
-//! mailbox owns no buffer.
+//! that the client comes back and catches up from the store. Nothing is dropped in silence. When the
+//! mailboxes of a node hold too much together, the fullest are given up. An idle mailbox owns no buffer.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::User;
 use tertulia_store::StreamId;
 
+use super::attachments::{Attachments, Packed};
 use super::ends::Holder;
 use super::hub::{Mail, Post, Watch};
 
@@ -34,34 +38,117 @@ pub struct Mailbox {
     user: Sid<User>,
     wants_typing: bool,
     bounds: Bounds,
+    room: Option<Arc<Mailroom>>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: VecDeque<Post>,
-    /// Packets and bytes that count against the bounds.
+    queue: VecDeque<Held>,
+    /// Packets and bytes that count against the mailbox's own bounds.
     packets: usize,
     bytes: usize,
+    /// Bytes that the queue takes, with everything in it.
+    taken: usize,
     is_given_up: bool,
     own_position: i64,
     holder: Option<Arc<Holder>>,
     /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
-    attached: HashSet<(StreamId, Watch)>,
-    waker: Option<Waker>,
+    attached: Attachments,
+    waiter: Option<(Wanted, Waker)>,
+}
+
+/// What the connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Post,
+    /// It is writing: only the end of the mailbox is of interest.
+    GivingUp,
+}
+
+/// A post as it waits. A thousand of them are what a stalled reader costs, so the frequent ones are packed.
+#[derive(Debug)]
+enum Held {
+    Packet(Packed, Bytes),
+    Other(Box<Post>),
+}
+
+impl Held {
+    fn new(post: Post) -> Self {
+        match post {
+            Post::Packet { stream, part, packet } => Self::Packet(Packed::new(stream, Watch::Part(part)), packet),
+            other => Self::Other(Box::new(other)),
+        }
+    }
+
+    fn into_post(self) -> Post {
+        match self {
+            Self::Packet(packed, packet) => match packed.unpack() {
+                (stream, Watch::Part(part)) => Post::Packet { stream, part, packet },
+                (_, Watch::Own) => unreachable!("a packet is an object's"),
+            },
+            Self::Other(post) => *post,
+        }
+    }
+
+    /// What counts against the mailbox's own bounds. Answers do not: the client asked for them, and cutting
+    /// a long replay off would only make it ask again.
+    fn weight(&self) -> (usize, usize) {
+        match self {
+            Self::Packet(_, packet) => (1, packet.len()),
+            Self::Other(post) => match &**post {
+                Post::Typing(packet) | Post::Packet { packet, .. } => (1, packet.len()),
+                Post::Own { .. } => (1, 0),
+                Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut | Post::Revoked => (0, 0),
+            },
+        }
+    }
+
+    /// What counts in the room of all mailboxes: everything. A packet for many readers is one piece of
+    /// memory, and yet counted for each: who pays for it when all but one have taken it is not known before.
+    fn taken(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Packet(_, packet) => packet.len(),
+                Self::Other(post) => match &**post {
+                    Post::Typing(packet) | Post::Answer(packet) => size_of::<Post>() + packet.len(),
+                    _ => size_of::<Post>(),
+                },
+            }
+    }
 }
 
 impl Inner {
-    fn pop(&mut self) -> Option<Post> {
-        let post = self.queue.pop_front()?;
-        let (packets, bytes) = weight(&post);
+    fn pop(&mut self) -> Option<(Post, usize)> {
+        let held = self.queue.pop_front()?;
+        let (packets, bytes) = held.weight();
+        let taken = held.taken();
         self.packets -= packets;
         self.bytes -= bytes;
+        self.taken -= taken;
         if self.queue.is_empty() {
             // An idle connection keeps no buffer from its busiest moment.
             self.queue = VecDeque::new();
         }
-        Some(post)
+        Some((held.into_post(), taken))
+    }
+
+    fn give_up(&mut self) -> usize {
+        self.is_given_up = true;
+        self.queue = VecDeque::new();
+        std::mem::take(&mut self.taken)
+    }
+
+    fn wait(&mut self, wanted: Wanted, context: &Context<'_>) {
+        match &mut self.waiter {
+            Some((known, waker)) if waker.will_wake(context.waker()) => *known = wanted,
+            waiter => *waiter = Some((wanted, context.waker().clone())),
+        }
+    }
+
+    fn waker(&mut self) -> Option<Waker> {
+        let is_due = |(wanted, _): &mut (Wanted, Waker)| *wanted == Wanted::Post || self.is_given_up;
+        self.waiter.take_if(is_due).map(|(_, waker)| waker)
     }
 }
 
@@ -70,9 +157,9 @@ impl Inner {
 pub struct Overflow;
 
 impl Mailbox {
-    /// An empty mailbox of a user's connection.
+    /// An empty mailbox of a user's connection, in no room.
     pub fn new(user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { user, wants_typing, bounds, inner: Mutex::default() })
+        Arc::new(Self { user, wants_typing, bounds, room: None, inner: Mutex::default() })
     }
 
     /// Whose connection it is.
@@ -88,9 +175,12 @@ impl Mailbox {
                 return Poll::Ready(Err(Overflow));
             }
             match inner.pop() {
-                Some(post) => Poll::Ready(Ok(post)),
+                Some((post, taken)) => {
+                    self.release(taken);
+                    Poll::Ready(Ok(post))
+                }
                 None => {
-                    inner.waker = Some(context.waker().clone());
+                    inner.wait(Wanted::Post, context);
                     Poll::Pending
                 }
             }
@@ -98,9 +188,24 @@ impl Mailbox {
         .await
     }
 
+    /// Waits until the mailbox is given up, while nobody receives.
+    pub async fn given_up(&self) -> Overflow {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.is_given_up {
+                return Poll::Ready(Overflow);
+            }
+            inner.wait(Wanted::GivingUp, context);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// The next post, if one is waiting.
     pub fn take_waiting(&self) -> Option<Post> {
-        self.lock().pop()
+        let (post, taken) = self.lock().pop()?;
+        self.release(taken);
+        Some(post)
     }
 
     /// The position of the user's own list that has been posted up to: rights read in an older snapshot
@@ -116,17 +221,32 @@ impl Mailbox {
 
     /// Notes that the hub delivers this here from now on.
     pub fn attached(&self, stream: StreamId, watch: Watch) {
-        self.lock().attached.insert((stream, watch));
+        self.lock().attached.insert(stream, watch);
     }
 
     /// Notes that it no longer does.
     pub fn detached(&self, stream: StreamId, watch: Watch) {
-        self.lock().attached.remove(&(stream, watch));
+        self.lock().attached.remove(stream, watch);
     }
 
     /// Everything that the hub delivers here, for the connection's end.
-    pub fn take_attached(&self) -> HashSet<(StreamId, Watch)> {
-        std::mem::take(&mut self.lock().attached)
+    pub fn take_attached(&self) -> Vec<(StreamId, Watch)> {
+        std::mem::take(&mut self.lock().attached).iter().collect()
+    }
+
+    fn release(&self, taken: usize) {
+        if let Some(room) = &self.room {
+            room.taken.fetch_sub(taken, Ordering::Relaxed);
+        }
+    }
+
+    fn give_up(&self) {
+        let mut inner = self.lock();
+        let taken = inner.give_up();
+        let waker = inner.waker();
+        drop(inner);
+        self.release(taken);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -134,13 +254,9 @@ impl Mailbox {
     }
 }
 
-/// What a post counts against the bounds. Answers do not: the client asked for them, and cutting a long
-/// replay off would only make it ask again.
-fn weight(post: &Post) -> (usize, usize) {
-    match post {
-        Post::Packet { packet, .. } | Post::Typing(packet) => (1, packet.len()),
-        Post::Own { .. } => (1, 0),
-        Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut | Post::Revoked => (0, 0),
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.release(self.lock().taken);
     }
 }
 
@@ -155,18 +271,25 @@ impl Mail for Arc<Mailbox> {
         if let Post::Own { upto, .. } = &post {
             inner.own_position = *upto;
         }
-        let (packets, bytes) = weight(&post);
-        inner.packets += packets;
-        inner.bytes += bytes;
-        inner.queue.push_back(post);
-        if inner.packets > self.bounds.packets_max || inner.bytes > self.bounds.bytes_max {
-            inner.is_given_up = true;
-            inner.queue = VecDeque::new();
+        let held = Held::new(post);
+        let ((packets, bytes), taken) = (held.weight(), held.taken());
+        let is_full = inner.packets + packets > self.bounds.packets_max || inner.bytes + bytes > self.bounds.bytes_max;
+        let mut is_room_full = false;
+        if is_full {
+            let freed = inner.give_up();
+            self.release(freed);
+        } else {
+            inner.packets += packets;
+            inner.bytes += bytes;
+            inner.taken += taken;
+            inner.queue.push_back(held);
+            is_room_full = self.room.as_ref().is_some_and(|room| room.take(taken));
         }
-        let waker = inner.waker.take();
+        let waker = inner.waker();
         drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
+        waker.into_iter().for_each(Waker::wake);
+        if let Some(room) = self.room.as_ref().filter(|_| is_room_full) {
+            room.relieve();
         }
     }
 
@@ -183,46 +306,67 @@ impl Mail for Arc<Mailbox> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::realtime::news::Part;
-    use bytes::Bytes;
+/// All mailboxes of a node, and the bound on what they hold together.
+#[derive(Debug)]
+pub struct Mailroom {
+    taken_max: usize,
+    taken: AtomicUsize,
+    /// Those of connections that have ended are taken out when the list would grow.
+    mailboxes: Mutex<Vec<Weak<Mailbox>>>,
+}
 
-    fn packet(stream: StreamId, text: &'static str) -> Post {
-        Post::Packet { stream, part: Part::Whole, packet: Bytes::from_static(text.as_bytes()) }
+impl Mailroom {
+    /// An empty room for so many bytes.
+    pub fn new(taken_max: usize) -> Arc<Self> {
+        Arc::new(Self { taken_max, taken: AtomicUsize::new(0), mailboxes: Mutex::default() })
     }
 
-    const STREAM: StreamId = StreamId { kind: 1, key: 1 };
-
-    #[tokio::test]
-    async fn what_is_posted_comes_in_order() {
-        let mailbox = Mailbox::new(Sid::from_number(1), true, Bounds { packets_max: 2, bytes_max: 100 });
-        mailbox.post(packet(STREAM, "a"));
-        mailbox.post(Post::Own { upto: 7, ended: None });
-        assert_eq!(mailbox.own_position(), 7);
-        assert_eq!(mailbox.receive().await, Ok(packet(STREAM, "a")));
-        assert_eq!(mailbox.receive().await, Ok(Post::Own { upto: 7, ended: None }));
-    }
-
-    #[tokio::test]
-    async fn typing_never_ends_a_slow_reader() {
-        let mailbox = Mailbox::new(Sid::from_number(1), true, Bounds { packets_max: 40, bytes_max: 1000 });
-        for _ in 0..1000 {
-            mailbox.post(Post::Typing(Bytes::from_static(b"t")));
+    /// Another mailbox.
+    pub fn open(self: &Arc<Self>, user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Mailbox> {
+        let room = Some(Arc::clone(self));
+        let mailbox = Arc::new(Mailbox { user, wants_typing, bounds, room, inner: Mutex::default() });
+        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if mailboxes.len() == mailboxes.capacity() {
+            mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
         }
-        for _ in 0..TYPING_PACKETS_MAX {
-            assert!(mailbox.receive().await.is_ok());
-        }
+        mailboxes.push(Arc::downgrade(&mailbox));
+        mailbox
     }
 
-    #[tokio::test]
-    async fn a_full_mailbox_is_given_up_as_a_whole() {
-        for bounds in [Bounds { packets_max: 1, bytes_max: 100 }, Bounds { packets_max: 9, bytes_max: 3 }] {
-            let mailbox = Mailbox::new(Sid::from_number(1), true, bounds);
-            mailbox.post(packet(STREAM, "aa"));
-            mailbox.post(packet(STREAM, "bb"));
-            assert_eq!(mailbox.receive().await, Err(Overflow));
+    /// Bytes that wait in all of them.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the room is full now.
+    fn take(&self, bytes: usize) -> bool {
+        self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > self.taken_max
+    }
+
+    /// Gives the fullest mailboxes up until an eighth of the room is free, so that this is done seldom.
+    fn relieve(&self) {
+        // Whoever is at it already does it for all.
+        let Ok(mailboxes) = self.mailboxes.try_lock() else { return };
+        let mut by_size = Vec::new();
+        for mailbox in mailboxes.iter().filter_map(Weak::upgrade) {
+            let taken = mailbox.lock().taken;
+            by_size.push((taken, mailbox));
+        }
+        drop(mailboxes);
+        by_size.sort_unstable_by_key(|(taken, _)| std::cmp::Reverse(*taken));
+        let mut given_up = 0;
+        for (_, mailbox) in by_size {
+            if self.taken() <= self.taken_max - self.taken_max / 8 {
+                break;
+            }
+            mailbox.give_up();
+            given_up += 1;
+        }
+        if given_up > 0 {
+            tracing::warn!(connections = given_up, "too much waits for slow readers; the slowest are disconnected");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,11 @@
 //! Nothing here may tell what is not committed, tell a thing before `subscription_established`, or drop a
 //! thing in silence: a connection that cannot keep up is closed, and catches up when it is back.
 
+pub mod attachments;
 pub mod bus;
 pub mod ends;
+pub mod establish;
+pub mod gate;
 pub mod hub;
 pub mod http;
 pub mod mailbox;
@@ -22,6 +25,7 @@ pub mod session;
 pub mod socket;
 pub mod subscribe;
 pub mod tunnel;
+pub mod upgrade;
 
 use std::sync::Mutex;
 

@@ -6,6 +6,7 @@ use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{News, StreamId};
 
+use super::objects::Standing;
 use crate::platform::AccountNumber;
 use crate::revocations::{Named, Revocation};
 
@@ -54,6 +55,24 @@ pub fn stream_of(object: Object) -> StreamId {
     }
 }
 
+/// The objects that a stream tells of.
+pub fn objects_of(stream: StreamId) -> Vec<Object> {
+    match stream.kind {
+        kind::TALK => {
+            vec![Object::Messages(Sid::from_number(stream.key)), Object::Document(Sid::from_number(stream.key))]
+        }
+        kind::ROSTER => vec![Object::Roster(Sid::from_number(stream.key))],
+        kind::MINE => vec![Object::MyConversations(Sid::from_number(stream.key))],
+        _ => vec![Object::UserInfo(Sid::from_number(stream.key))],
+    }
+}
+
+/// The objects that nobody may read but who takes part in the conversation.
+pub fn shared_in(conversation: Sid<Conversation>) -> [(StreamId, Part); 3] {
+    let (talk, roster) = (talk(conversation), roster(conversation));
+    [(talk, Part::Document), (talk, Part::Messages), (roster, Part::Whole)]
+}
+
 /// Which of a stream's objects; with the stream it names the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -64,6 +83,13 @@ pub enum Part {
     Messages = 1,
     /// The whole of a stream that has one object only.
     Whole = 2,
+}
+
+impl Part {
+    /// The part with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Document, Self::Messages, Self::Whole].into_iter().find(|part| *part as u8 == number)
+    }
 }
 
 /// Which part of its stream an object is.
@@ -88,6 +114,36 @@ pub struct Told {
     pub packet: Bytes,
 }
 
+/// What happened in a stream after a position, as the store knows it, ready to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// The stream's position, or as far as was read.
+    pub upto: i64,
+    /// Whether more happened than was read.
+    pub is_cut: bool,
+    /// The events, in order.
+    pub told: Vec<Told>,
+}
+
+impl Replayed {
+    /// What was found of each object of a stream after a position: everything up to the earliest cut.
+    pub fn of(after: i64, standings: Vec<Standing>) -> Self {
+        let upto = standings.iter().map(|standing| standing.position).fold(after, i64::max);
+        let cut_at = standings.iter().filter_map(|standing| standing.cut_at).min();
+        let upto = cut_at.unwrap_or(upto).min(upto);
+        let mut happened: Vec<Event> = standings.into_iter().flat_map(|standing| standing.missed).collect();
+        // A document shows the newest state already; it comes with the last part.
+        happened.retain(|event| event.id <= upto);
+        happened.sort_by_key(|event| event.id);
+        Self { upto, is_cut: cut_at.is_some(), told: happened.iter().flat_map(told).collect() }
+    }
+}
+
+fn told(event: &Event) -> Vec<Told> {
+    let news = news(stream_of(event.object), event.id - 1, event.id, std::slice::from_ref(event));
+    decode(&news.events).unwrap_or_default()
+}
+
 /// News of these events, which took the positions after `after` up to `upto`.
 pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
     let mut bytes = Vec::new();
@@ -95,14 +151,15 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
         let packet = event.live_packet(&packet_id(stream, event));
         bytes.push(part_of(event.object) as u8);
         bytes.extend_from_slice(&event.id.to_be_bytes());
-        bytes.extend_from_slice(&ended_for(event).map_or(0, |sid| sid.number()).to_be_bytes());
+        bytes.extend_from_slice(&ended(event).map_or(0, |sid| sid.number()).to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(packet.len()).expect("a packet has under 4 GiB").to_be_bytes());
         bytes.extend_from_slice(&packet);
     }
     News { stream, after, upto, events: bytes.into() }
 }
 
-fn ended_for(event: &Event) -> Option<Sid<Conversation>> {
+/// The conversation that its user can no longer read, when an event of the own list tells that.
+pub fn ended(event: &Event) -> Option<Sid<Conversation>> {
     match (event.object, &event.change) {
         (Object::MyConversations(_), ObjectChange::Removed(ItemKey::Key(key))) => Sid::parse(key).ok(),
         _ => None,
@@ -110,7 +167,7 @@ fn ended_for(event: &Event) -> Option<Sid<Conversation>> {
 }
 
 /// News that connections are to end: for every node's hub, and for no client.
-pub fn ended(entry: &Revocation) -> News {
+pub fn revoked(entry: &Revocation) -> News {
     let stream = StreamId { kind: kind::ENDED, key: u128::from(entry.account.0.unsigned_abs()) };
     let events = serde_json::json!([
         entry.account.0,
@@ -126,7 +183,7 @@ pub fn ended(entry: &Revocation) -> News {
     News { stream, after: 0, upto: 1, events: events.to_string().into() }
 }
 
-/// Reads [`ended`]. `None` when the bytes are no news of ours.
+/// Reads [`revoked`]. `None` when the bytes are no news of ours.
 pub fn decode_ended(events: &Bytes) -> Option<Revocation> {
     type Fields = (i64, String, String, String, String, i64, bool, i64, Option<i64>);
     let (account, sid, word, value, service, issued_before, refuses, created, expires): Fields =
@@ -157,12 +214,7 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
             return None;
         }
         let head = rest.split_to(HEAD);
-        let part = match head[0] {
-            0 => Part::Document,
-            1 => Part::Messages,
-            2 => Part::Whole,
-            _ => return None,
-        };
+        let part = Part::from_number(head[0])?;
         let position = i64::from_be_bytes(head[1..9].try_into().ok()?);
         let number = u128::from_be_bytes(head[9..25].try_into().ok()?);
         let length = usize::try_from(u32::from_be_bytes(head[25..].try_into().ok()?)).ok()?;
@@ -209,7 +261,7 @@ mod tests {
             let (account, sid) = (AccountNumber(3), Sid::from_number(4));
             let entry =
                 Revocation { account, sid, named, issued_before: at, refuses: true, created: at, expires: None };
-            assert_eq!(decode_ended(&ended(&entry).events), Some(entry));
+            assert_eq!(decode_ended(&revoked(&entry).events), Some(entry));
         }
         assert_eq!(decode_ended(&Bytes::from_static(b"[1,2]")), None);
     }

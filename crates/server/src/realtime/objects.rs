@@ -9,7 +9,7 @@ use tertulia_protocol::sync::{Event, Item, Object, ObjectChange, data};
 use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::StreamId;
 
-use super::news::{Told, decode, kind, news, stream_of};
+use super::news::{Replayed, objects_of};
 use crate::conversations::queries::Lock;
 use crate::conversations::{self, Conversation};
 use crate::messages;
@@ -159,6 +159,7 @@ async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> O
 }
 
 /// One object of a subscription, as the store sees it.
+#[derive(Clone, Debug)]
 pub struct Standing {
     /// The object.
     pub object: Object,
@@ -171,6 +172,7 @@ pub struct Standing {
 }
 
 /// Where the objects of a subscription request stand, all in one snapshot.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Each object with the last position that the client has; `None` there means "from now on".
     pub entries: Vec<(Option<Object>, Option<i64>)>,
@@ -264,56 +266,18 @@ impl Question for ReplayStream {
     type Out = Replayed;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        let mut upto = self.after;
-        let mut cut_at = i64::MAX;
-        let mut happened = Vec::new();
+        let mut standings = Vec::new();
         for object in objects_of(self.stream) {
             match standing(cx, object, Some(self.after), REPLAY_MAX).await {
-                Ok(standing) => {
-                    upto = upto.max(standing.position);
-                    cut_at = cut_at.min(standing.cut_at.unwrap_or(i64::MAX));
-                    happened.extend(standing.missed);
-                }
+                Ok(standing) => standings.push(standing),
                 // Its rows are gone for good; whoever watched it was told by the user's own list.
                 Err(Error::Refused(_)) => {}
                 Err(failure) => return Err(failure),
             }
         }
-        if cut_at < upto {
-            // The document shows the newest state already; it comes with the last part.
-            upto = cut_at;
-            happened.retain(|event| event.id <= cut_at);
-        }
-        happened.sort_by_key(|event| event.id);
-        Ok(Replayed { upto, is_cut: cut_at < i64::MAX, told: happened.iter().flat_map(told).collect() })
+        Ok(Replayed::of(self.after, standings))
     }
-}
-
-/// What happened in a stream, ready to be told.
-pub struct Replayed {
-    /// The stream's position, or as far as was read.
-    pub upto: i64,
-    /// Whether more happened than was read.
-    pub is_cut: bool,
-    /// The events.
-    pub told: Vec<Told>,
 }
 
 /// Events that a topic reads at once.
 const REPLAY_MAX: usize = 2000;
-
-fn told(event: &Event) -> Vec<Told> {
-    let news = news(stream_of(event.object), event.id - 1, event.id, std::slice::from_ref(event));
-    decode(&news.events).unwrap_or_default()
-}
-
-fn objects_of(stream: StreamId) -> Vec<Object> {
-    match stream.kind {
-        kind::TALK => {
-            vec![Object::Messages(Sid::from_number(stream.key)), Object::Document(Sid::from_number(stream.key))]
-        }
-        kind::ROSTER => vec![Object::Roster(Sid::from_number(stream.key))],
-        kind::MINE => vec![Object::MyConversations(Sid::from_number(stream.key))],
-        _ => vec![Object::UserInfo(Sid::from_number(stream.key))],
-    }
-}

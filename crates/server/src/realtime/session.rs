@@ -7,8 +7,6 @@
 //! A refusal of `init` ends the connection; a request is never refused for the packet around it. Expiry is
 //! a plain close, after which the client's next `init` is told 20104.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use tertulia_protocol::realtime::{
     ClientPacket, Status, TunnelledRequest, close, init_reply, plain_reply, token_about_to_expire,
@@ -16,8 +14,9 @@ use tertulia_protocol::realtime::{
 use tertulia_protocol::{Code, Timestamp};
 use tertulia_store::StreamId;
 
+use super::attachments::Rights;
 use super::hub::Post;
-use super::news::Part;
+use super::news::{Part, shared_in};
 use crate::http::chain;
 use crate::tokens::{Admission, Refused};
 
@@ -69,8 +68,9 @@ pub enum Effect {
         /// The request.
         request: TunnelledRequest,
     },
-    /// Stop watching a conversation's streams.
-    Detach(StreamId, Part),
+    /// Stop watching an object, unless it was subscribed to by a right that was found at this position of
+    /// the user's own list or later.
+    Detach(StreamId, Part, i64),
     /// Close the websocket, after what was sent before.
     Close(CloseReason),
 }
@@ -118,7 +118,7 @@ enum State {
 pub struct Session {
     state: State,
     /// With each object the position of the user's own list at which the right to read it was found.
-    subscribed: HashMap<(StreamId, Part), i64>,
+    subscribed: Rights,
     installation: String,
     /// A seed for ids, drawn by the driver.
     continuation: String,
@@ -129,7 +129,7 @@ impl Session {
     /// `continuation` the token by which this session will be known again.
     pub fn new(now: Timestamp, installation: String, continuation: String) -> Self {
         let state = State::Fresh { since: now };
-        Self { state, subscribed: HashMap::new(), installation, continuation }
+        Self { state, subscribed: Rights::default(), installation, continuation }
     }
 
     /// Who it is, once it is in.
@@ -150,8 +150,11 @@ impl Session {
         }
     }
 
-    /// Takes an input in. The effects are to be performed in order.
+    /// Takes an input in. The effects are to be performed in order; after a [`Effect::Close`] there are none.
     pub fn input(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
         let mut effects = match input {
             Input::Packet(bytes) => self.packet(&bytes),
             Input::Text => self.malformed("packets are binary messages, not text"),
@@ -170,6 +173,9 @@ impl Session {
 
     /// The connection cannot keep up.
     pub fn overflow(&mut self) -> Vec<Effect> {
+        if let State::Ended = self.state {
+            return Vec::new();
+        }
         self.end(CloseReason::TooSlow)
     }
 
@@ -269,7 +275,7 @@ impl Session {
 
     fn post(&mut self, post: Post) -> Vec<Effect> {
         match post {
-            Post::Packet { stream, part, packet } if self.subscribed.contains_key(&(stream, part)) => {
+            Post::Packet { stream, part, packet } if self.subscribed.contains(&(stream, part)) => {
                 vec![Effect::Send(packet)]
             }
             // What is due is looked after behind every input.
@@ -278,17 +284,12 @@ impl Session {
             Post::Revoked => self.end(CloseReason::Revoked),
             Post::Typing(packet) => vec![Effect::Send(packet)],
             Post::Own { upto, ended: Some(conversation) } => {
-                let lost = [
-                    (super::news::talk(conversation), Part::Document),
-                    (super::news::talk(conversation), Part::Messages),
-                    (super::news::roster(conversation), Part::Whole),
-                ];
                 // A removal that comes late says nothing of a right that was found after it.
-                let held = lost.into_iter().filter(|object| match self.subscribed.get(object) {
-                    Some(own) if *own < upto => self.subscribed.remove(object).is_some(),
+                let held = shared_in(conversation).into_iter().filter(|object| match self.subscribed.get(object) {
+                    Some(own) if own < upto => self.subscribed.remove(object).is_some(),
                     _ => false,
                 });
-                held.map(|(stream, part)| Effect::Detach(stream, part)).collect()
+                held.map(|(stream, part)| Effect::Detach(stream, part, upto)).collect()
             }
             Post::Answer(packet) => vec![Effect::Send(packet)],
             Post::Subscribed { stream, part, own } => {

@@ -4,25 +4,23 @@
 //! out meanwhile. One timer serves pings and the token's time. The socket must never decide anything: what
 //! a packet means is the session's business, what a request means the noun's.
 
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use tertulia_protocol::Timestamp;
 use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ends::{self, Holder};
-use super::hub::{Post, Watch};
+use super::establish::{leave, lose};
+use super::hub::Post;
 use super::mailbox::{Bounds, Mailbox, Overflow};
 use super::news::{part_of, stream_of};
 use super::presence::Counted;
@@ -30,61 +28,16 @@ use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::tunnel;
+use super::upgrade::{MESSAGE_BYTES_MAX, Seat};
 use crate::App;
-use crate::http::peer::{From, Peer, Place};
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
 use crate::presence::Visitor;
 
-/// A larger message ends the connection with 1009 (docs/decisions/0005).
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Bytes that are gathered before they are written without waiting for more.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Posts that are taken at once, so that a burst is written in one piece.
 const POSTS_AT_ONCE: usize = 64;
 /// How long a last packet may take on its way out.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Opens a websocket, unless the server is full or going away: then 503, which clients try again.
-pub async fn upgrade(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    if let Some(status) = app.faults.as_ref().and_then(|faults| faults.refuses_upgrade()) {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        return (status, "a fault that was asked for\n").into_response();
-    }
-    let Some(permit) = app.enter_connection() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no more connections; try again\n").into_response();
-    };
-    if !may_come_from(&app, &headers) {
-        let text = "this page may not connect: its origin is not in realtime.allowed_origins\n";
-        return (StatusCode::FORBIDDEN, text).into_response();
-    }
-    let from = From::read(&app.config.http, &peer, &headers);
-    // Behind a proxy the address is known only now.
-    let place = match peer.place {
-        Some(place) => Some(place),
-        None => app.take_place(from.address),
-    };
-    let Some(place) = place else {
-        let text = "too many connections from this address; try again later\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-    };
-    let (address, origin) = (from.address, from.origin);
-    upgrade
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .max_frame_size(MESSAGE_BYTES_MAX)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| {
-            Box::new(Connection::new(app, socket, address, origin, Seat { _permit: permit, _place: place })).run()
-        })
-}
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
@@ -94,7 +47,7 @@ struct Answered {
     cancelled: Vec<tertulia_protocol::sync::Object>,
 }
 
-struct Connection {
+pub(super) struct Connection {
     app: Arc<App>,
     number: u64,
     socket: WebSocket,
@@ -113,10 +66,13 @@ struct Connection {
     _seat: Seat,
 }
 
-/// What a connection holds of the bounds while it lives.
-struct Seat {
-    _permit: OwnedSemaphorePermit,
-    _place: Arc<Place>,
+/// What is waited for while a reader is slow.
+#[derive(Clone, Copy)]
+enum Writing {
+    /// Room for another packet.
+    Room,
+    /// That everything has gone out.
+    All,
 }
 
 /// What the connection woke up for.
@@ -129,7 +85,7 @@ enum Woken {
 }
 
 impl Connection {
-    fn new(app: Arc<App>, socket: WebSocket, address: IpAddr, origin: String, seat: Seat) -> Self {
+    pub(super) fn new(app: Arc<App>, socket: WebSocket, address: IpAddr, origin: String, seat: Seat) -> Self {
         let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
         let since = app.clock.machine();
         let session = Session::new(since, app.installation.clone(), continuation);
@@ -161,18 +117,25 @@ impl Connection {
         self
     }
 
-    /// Boxed, because a future holds what it moves twice, and this is what every idle phone costs.
-    async fn run(mut self: Box<Self>) {
+    /// Boxed, because a future holds what it moves twice. This future is what every idle phone costs: what
+    /// is seldom waited for is boxed where it is called.
+    pub(super) async fn run(mut self: Box<Self>) {
         let mut draining = self.app.draining();
+        let mut draining = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
+        let mut timer = pin!(sleep_until(self.wake_at()));
         loop {
+            // One timer, which is moved only when it would be late: too early, it finds nothing due.
             let wake_at = self.wake_at();
+            if timer.is_elapsed() || wake_at < timer.deadline() {
+                timer.as_mut().reset(wake_at);
+            }
             let woken = tokio::select! {
                 message = self.socket.recv(), if self.answering.is_none() => Woken::Message(message),
                 post = received(self.mailbox.as_deref()) => Woken::Post(post),
                 answered = answered(&mut self.answering) => Woken::Answered(answered),
-                () = sleep_until(wake_at) => Woken::Time,
+                () = &mut timer => Woken::Time,
                 // What is being answered is answered first: it may be committed already.
-                _ = draining.wait_for(|draining| *draining), if self.answering.is_none() => Woken::ShutDown,
+                () = &mut draining, if self.answering.is_none() => Woken::ShutDown,
             };
             if self.take(woken).await.is_err() || self.flush().await.is_err() {
                 break;
@@ -185,7 +148,7 @@ impl Connection {
     async fn take(&mut self, woken: Woken) -> Result<(), ()> {
         let input = match woken {
             Woken::Message(None) => return Err(()),
-            Woken::Message(Some(Err(cause))) => return self.broken(&cause).await,
+            Woken::Message(Some(Err(cause))) => return Box::pin(self.broken(&cause)).await,
             Woken::Message(Some(Ok(message))) => {
                 self.last_sign_of_life = now();
                 match message {
@@ -234,23 +197,15 @@ impl Connection {
         for effect in effects {
             match effect {
                 Effect::Send(packet) => self.send(packet).await?,
-                Effect::Admit { id, token } => {
-                    let result = self.app.admit(&token).await.map(Box::new);
-                    if let Err(refused) = &result {
-                        ends::note_refused(&self.app, token, refused, self.address);
-                    }
-                    Box::pin(self.input(Input::Admitted { id, result })).await?;
-                    Box::pin(self.hold()).await?;
-                }
-                Effect::Enter { wants_typing } => self.enter(wants_typing).await?,
+                Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
+                Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
-                Effect::Detach(stream, part) => {
+                Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
-                        self.app.hub().detach(stream, Watch::Part(part), mailbox);
-                        mailbox.detached(stream, Watch::Part(part));
+                        lose(&mut self.app.hub(), mailbox, stream, part, upto);
                     }
                 }
-                Effect::Close(reason) => return self.close(reason).await,
+                Effect::Close(reason) => return Box::pin(self.close(reason)).await,
             }
         }
         Ok(())
@@ -289,12 +244,21 @@ impl Connection {
         self.send(packet.into()).await
     }
 
+    async fn admit(&mut self, id: String, token: String) -> Result<(), ()> {
+        let result = self.app.admit(&token).await.map(Box::new);
+        if let Err(refused) = &result {
+            ends::note_refused(&self.app, token, refused, self.address);
+        }
+        self.input(Input::Admitted { id, result }).await?;
+        self.hold().await
+    }
+
     /// The connection is somebody's now.
     async fn enter(&mut self, wants_typing: bool) -> Result<(), ()> {
         let Some(admission) = self.session.admission() else { return Err(()) };
         let realtime = &self.app.config.realtime;
         let bounds = Bounds { packets_max: realtime.mailbox_packets_max, bytes_max: realtime.mailbox_bytes_max };
-        self.mailbox = Some(Mailbox::new(admission.user.sid, wants_typing, bounds));
+        self.mailbox = Some(self.app.mailroom.open(admission.user.sid, wants_typing, bounds));
         let Some(subscriber) = self.subscriber() else { return Err(()) };
         if let Err(error) = subscriber.watch_own().await {
             refuse(&error, Surface::Sdk, "");
@@ -325,9 +289,12 @@ impl Connection {
         }
         self.record(Direction::Out, &packet);
         self.is_dirty = true;
-        // A reader that takes nothing for as long as a ping may be unanswered is gone.
-        let fed = tokio::time::timeout(self.silence_max(), self.socket.feed(Message::Binary(packet))).await;
-        fed.map_err(drop)?.map_err(drop)
+        let room = poll_fn(|context| Poll::Ready(self.socket.poll_ready_unpin(context))).await;
+        match room {
+            Poll::Ready(ready) => ready.map_err(drop)?,
+            Poll::Pending => Box::pin(self.patiently(Writing::Room)).await?,
+        }
+        self.socket.start_send_unpin(Message::Binary(packet)).map_err(drop)
     }
 
     /// Whether the developer wants the connection to break here.
@@ -340,8 +307,37 @@ impl Connection {
         if !std::mem::take(&mut self.is_dirty) {
             return Ok(());
         }
-        let flushed = tokio::time::timeout(self.silence_max(), SinkExt::flush(&mut self.socket)).await;
-        flushed.map_err(drop)?.map_err(drop)
+        let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush_unpin(context))).await;
+        match flushed {
+            Poll::Ready(flushed) => flushed.map_err(drop),
+            Poll::Pending => Box::pin(self.patiently(Writing::All)).await,
+        }
+    }
+
+    /// Waits for a reader that is slower than its mail. One that takes nothing for as long as a ping may be
+    /// unanswered is gone, and one whose mailbox is given up meanwhile needs not be waited for.
+    async fn patiently(&mut self, writing: Writing) -> Result<(), ()> {
+        let silence_max = self.silence_max();
+        let socket = &mut self.socket;
+        let written = poll_fn(|context| match writing {
+            Writing::Room => socket.poll_ready_unpin(context),
+            Writing::All => socket.poll_flush_unpin(context),
+        });
+        let mailbox = self.mailbox.as_deref();
+        let given_up = async {
+            match mailbox {
+                Some(mailbox) => mailbox.given_up().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            written = written => written.map_err(drop),
+            Overflow = given_up => self.close(CloseReason::TooSlow).await,
+            () = sleep(silence_max) => {
+                tracing::debug!(connection = self.number, "a connection takes nothing any more");
+                Err(())
+            }
+        }
     }
 
     async fn ping(&mut self) -> Result<(), ()> {
@@ -350,8 +346,13 @@ impl Connection {
         }
         if now() >= self.next_ping {
             self.next_ping = now() + self.ping_every();
-            let sent = tokio::time::timeout(CLOSE_PATIENCE, self.socket.send(Message::Ping(Bytes::new()))).await;
-            sent.map_err(drop)?.map_err(drop)?;
+            let ready = poll_fn(|context| Poll::Ready(self.socket.poll_ready_unpin(context))).await;
+            // One that has no room for a ping is told by its silence.
+            if let Poll::Ready(ready) = ready {
+                ready.map_err(drop)?;
+                self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(drop)?;
+                self.is_dirty = true;
+            }
         }
         Ok(())
     }
@@ -427,10 +428,7 @@ impl Connection {
         self.answering = None;
         self.counted = None;
         let Some(mailbox) = &self.mailbox else { return };
-        let mut hub = self.app.hub();
-        for (stream, watch) in mailbox.take_attached() {
-            hub.detach(stream, watch, mailbox);
-        }
+        leave(&mut self.app.hub(), mailbox);
     }
 
     fn record(&self, direction: Direction, bytes: &[u8]) {
@@ -438,16 +436,6 @@ impl Connection {
             let client = self.session.admission().map(|admission| admission.user.identity.as_str());
             recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
         }
-    }
-}
-
-/// Browsers say which page opens a websocket; a page that is not listed stays out. Apps say nothing, and a
-/// token is asked for in any case.
-fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
-    let allowed = &app.config.realtime.allowed_origins;
-    match headers.get("origin") {
-        None => true,
-        Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
     }
 }
 
@@ -467,7 +455,7 @@ async fn perform(
 async fn received(mailbox: Option<&Mailbox>) -> Result<Post, Overflow> {
     match mailbox {
         Some(mailbox) => mailbox.receive().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -478,7 +466,7 @@ async fn answered(answering: &mut Option<Answering>) -> Answered {
             *answering = None;
             answered
         }
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 

@@ -6,7 +6,7 @@ use tertulia_store::News;
 
 use super::Revocation;
 use crate::platform::DomainEvent;
-use crate::realtime::news::ended;
+use crate::realtime::news::revoked;
 
 /// Tokens were revoked.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,6 @@ pub struct Revoked<'a>(pub &'a Revocation);
 
 impl DomainEvent for Revoked<'_> {
     fn news(&self, _: Timestamp) -> Vec<News> {
-        vec![ended(self.0)]
+        vec![revoked(self.0)]
     }
 }

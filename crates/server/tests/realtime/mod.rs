@@ -2,6 +2,7 @@
 
 mod reachability;
 mod revocations;
+mod stalled;
 mod timers;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tertulia_client::sid::Conversation as ConversationKind;
 use tertulia_client::{
-    ChangeKind, Client, ConnectError, Conversation, Disconnected, Error, Event, NewConversation, Sid,
+    ChangeKind, Client, ConnectError, Conversation, Disconnected, Error, Event, NewConversation, Options, Sid,
 };
 use tertulia_server::accounts::commands::FindAccount;
 use tertulia_server::messages::Patch;
@@ -211,7 +212,7 @@ fn nothing_is_left_in_the_hub_when_connections_end(world: &World) {
 fn the_token_ends_the_connection_at_its_death_and_the_door_says_why(world: &World) {
     world.play(async {
         let token = world.token("alice");
-        let alice = Client::connect(&world.uri(), token.clone()).await.unwrap();
+        let alice = Client::connect_with(&world.uri(), token.clone(), Options::once()).await.unwrap();
         let mut own = alice.subscribe_own().await.unwrap();
         // Four hours, and the grace.
         world.pass(4 * 3600 + 6);

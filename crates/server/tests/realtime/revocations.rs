@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tertulia_client::{Client, ConnectError, Disconnected, Error, Subscription};
+use tertulia_client::{Client, ConnectError, Disconnected, Error, Options, Subscription};
 use tertulia_token::{ChatGrant, Mint, Secret};
 
 use super::soon;
@@ -46,7 +46,7 @@ fn minted(world: &World, key: &str, secret: &str, identity: &str, suffix: &str, 
 }
 
 async fn connect(world: &World, token: &str) -> (Client, Subscription) {
-    let client = Client::connect(&world.uri(), token.to_owned()).await.unwrap();
+    let client = Client::connect_with(&world.uri(), token.to_owned(), Options::once()).await.unwrap();
     let own = client.subscribe_own().await.unwrap();
     (client, own)
 }
@@ -62,7 +62,7 @@ async fn lives(client: &Client) {
 }
 
 async fn refused(world: &World, token: &str, code: u32) {
-    let refused = Client::connect(&world.uri(), token.to_owned()).await.err().unwrap();
+    let refused = Client::connect_with(&world.uri(), token.to_owned(), Options::once()).await.err().unwrap();
     assert!(
         matches!(&refused, ConnectError::Refused(refusal) if (refusal.status, refusal.code) == (401, Some(code))),
         "{refused:?}"

@@ -163,8 +163,10 @@ fn a_cut_ends_the_connections_of_one_identity(world: &World) {
         let room = room.parse().unwrap();
         let now = fault(world, &[("Kind", "cut"), ("Identity", "bob")]);
         assert_eq!(hits(world, &now), 1);
-        let gone =
-            |error| matches!(error, Error::Disconnected(Disconnected::Broken(_) | Disconnected::ByServer { .. }));
+        let gone = |error| {
+            let (Error::Disconnected(why) | Error::Cut(why)) = error else { return false };
+            matches!(why, Disconnected::Broken(_) | Disconnected::ByServer { .. })
+        };
         assert!(gone(soon(heard.next_message()).await.unwrap_err()));
         alice.send(room, "alice is there").await.unwrap();
         let later = fault(world, &[("Kind", "cut"), ("Identity", "alice"), ("AfterPackets", "1")]);

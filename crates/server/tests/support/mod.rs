@@ -197,9 +197,10 @@ impl World {
         format!("{}{}", self.origin.replace("http", "ws"), tertulia_server::http::REALTIME_PATH)
     }
 
-    /// A connected client.
+    /// A connected client that does not come back by itself: what ends a connection is to be seen.
     pub(crate) async fn client(&self, identity: &str) -> Client {
-        Client::connect(&self.uri(), self.token(identity)).await.expect("the door is open")
+        let options = tertulia_client::Options::once();
+        Client::connect_with(&self.uri(), self.token(identity), options).await.expect("the door is open")
     }
 
     /// Plays an asynchronous story.

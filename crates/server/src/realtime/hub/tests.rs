@@ -57,13 +57,19 @@ fn told(id: i64) -> Told {
     decode(&piece(id).events).unwrap().remove(0)
 }
 
+/// What the store said of these.
+fn read(ids: &[i64]) -> Replayed {
+    let told = ids.iter().map(|id| told(*id)).collect();
+    Replayed { upto: *ids.last().unwrap(), is_cut: false, told }
+}
+
 const WATCH: Watch = Watch::Part(Part::Messages);
 
 fn watched(position: i64) -> (Hub<Box>, Box) {
     let mut hub = Hub::default();
     let mail = Box::default();
     hub.open(stream());
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position, 0), Attached::Live(None));
     hub.close(stream());
     (hub, mail)
 }
@@ -89,7 +95,7 @@ fn a_hole_is_parked_and_closes_by_itself_or_from_the_store() {
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 2)));
     assert_eq!(hub.begin_read(stream(), false), None, "one read at a time");
     hub.news(&piece(3));
-    assert_eq!(hub.fill(stream(), 4, vec![told(3), told(4)]), None);
+    assert_eq!(hub.fill(stream(), read(&[3, 4])), None);
     assert_eq!(mail.heard(), [1, 2, 3, 4, 5]);
 }
 
@@ -101,17 +107,17 @@ fn who_subscribes_meanwhile_misses_nothing_and_hears_nothing_twice() {
     hub.news(&piece(4));
     hub.news(&piece(5));
     // The snapshot stood at 4: 4 is known, 5 was published before anybody was attached.
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &early, 4), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &early, 4, 0), Attached::Live(None));
     assert_eq!(early.heard(), [5]);
     // A second snapshot is older than what the topic holds: the ring closes the gap.
     hub.news(&piece(6));
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &late, 5), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &late, 5, 0), Attached::Live(None));
     assert_eq!(late.heard(), [6]);
     // And one that the ring does not reach back to must read again.
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &Box::default(), 1), Attached::Behind);
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &Box::default(), 1, 0), Attached::Behind);
     // A snapshot ahead of publication: what it has seen is skipped when it comes.
     let ahead = Box::default();
-    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7), Attached::Live(None));
+    assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7, 0), Attached::Live(None));
     hub.news(&piece(7));
     hub.news(&piece(8));
     assert_eq!(ahead.heard(), [8]);
@@ -140,15 +146,15 @@ fn what_a_snapshot_held_is_not_told_again_by_a_merged_piece() {
     let (mut hub, early) = watched(5);
     // 6 and 7 are committed, their news are lost, and somebody subscribes from a snapshot that has them.
     let ahead = Box::default();
-    hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7);
+    hub.attach(stream(), AccountNumber(1), WATCH, &ahead, 7, 0);
     assert_eq!(hub.news(&piece(9)), Some(Need::ReadSoon(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
-    assert_eq!(hub.fill(stream(), 8, vec![told(6), told(7), told(8)]), None);
+    assert_eq!(hub.fill(stream(), read(&[6, 7, 8])), None);
     assert_eq!(ahead.heard(), [8, 9]);
     assert_eq!(early.heard(), [6, 7, 8, 9]);
     // The same from the ring.
     let late = Box::default();
-    hub.attach(stream(), AccountNumber(1), WATCH, &late, 7);
+    hub.attach(stream(), AccountNumber(1), WATCH, &late, 7, 0);
     assert_eq!(late.heard(), [8, 9]);
 }
 
@@ -158,9 +164,9 @@ fn what_is_dropped_while_the_store_is_read_is_read_again() {
     assert_eq!(hub.doubt(stream()), Some(Need::ReadNow(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 0)));
     assert_eq!(hub.doubt(stream()), None, "the running read is followed by another");
-    assert_eq!(hub.fill(stream(), 1, vec![told(1)]), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.fill(stream(), read(&[1])), Some(Need::ReadNow(stream())));
     assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 1)));
-    assert_eq!(hub.fill(stream(), 2, vec![told(2)]), None);
+    assert_eq!(hub.fill(stream(), read(&[2])), None);
     assert_eq!(mail.heard(), [1, 2]);
 }
 
@@ -171,9 +177,56 @@ fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
     for (number, mail) in [(1, &bob), (2, &stranger)] {
         let own = super::super::news::mine(Sid::from_number(number));
         hub.open(own);
-        hub.attach(own, AccountNumber(1), Watch::Own, mail, 0);
+        hub.attach(own, AccountNumber(1), Watch::Own, mail, 0, 0);
     }
     hub.typing(&[Sid::from_number(1), Sid::from_number(3)], Sid::from_number(3), &Bytes::from_static(b"typing"));
     assert_eq!(*bob.0.borrow(), [Post::Typing(Bytes::from_static(b"typing"))]);
     assert_eq!(*stranger.0.borrow(), []);
+}
+
+#[test]
+fn a_hole_that_comes_while_the_store_is_read_is_read_afterwards() {
+    let (mut hub, mail) = watched(5);
+    assert_eq!(hub.begin_read(stream(), true), Some((AccountNumber(1), 5)));
+    // 6 is lost. The running read has looked already, and knows of neither.
+    assert_eq!(hub.news(&piece(7)), Some(Need::ReadSoon(stream())));
+    assert_eq!(hub.begin_read(stream(), false), None, "one read at a time");
+    let nothing = Replayed { upto: 5, is_cut: false, told: Vec::new() };
+    assert_eq!(hub.fill(stream(), nothing), Some(Need::ReadSoon(stream())));
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 5)));
+    assert_eq!(hub.fill(stream(), read(&[6, 7])), None);
+    assert_eq!((mail.heard(), hub.holes()), (vec![6, 7], 0));
+}
+
+#[test]
+fn a_new_topic_is_read_later_only_where_interest_spreads() {
+    assert_eq!(Hub::<Box>::default().open(stream()), None, "no read more for each topic of a reconnect");
+    let mut hub = Hub::new(Interest::Spreads);
+    assert_eq!(hub.open(stream()), Some(Need::ReadLater(stream())));
+    assert_eq!(hub.open(stream()), None, "once a topic");
+    // Its time comes before anybody is attached: whoever is first brings the position to read from.
+    assert_eq!(hub.begin_read(stream(), true), None);
+    let mail = Box::default();
+    let attached = hub.attach(stream(), AccountNumber(1), WATCH, &mail, 3, 0);
+    assert_eq!(attached, Attached::Live(Some(Need::ReadNow(stream()))));
+}
+
+#[test]
+fn when_the_bus_was_away_every_topic_is_read() {
+    let (mut hub, mail) = watched(0);
+    assert_eq!(hub.doubt_all(), [Need::ReadNow(stream())]);
+    assert_eq!(hub.begin_read(stream(), false), Some((AccountNumber(1), 0)));
+    assert_eq!(hub.doubt_all(), [], "being read; what it misses is read afterwards");
+    assert_eq!(hub.fill(stream(), read(&[1])), Some(Need::ReadNow(stream())));
+    assert_eq!(hub.give_up(stream()), Some(Need::ReadLater(stream())), "a store that does not answer is asked again");
+    assert_eq!(mail.heard(), [1]);
+}
+
+#[test]
+fn an_older_removal_does_not_take_a_newer_watcher_away() {
+    let (mut hub, mail) = watched(0);
+    hub.attach(stream(), AccountNumber(1), WATCH, &mail, 0, 6);
+    assert!(!hub.detach_older(stream(), WATCH, &mail, 5));
+    assert!(hub.detach_older(stream(), WATCH, &mail, 7));
+    assert_eq!(hub.counts(), (0, 0));
 }

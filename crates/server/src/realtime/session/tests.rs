@@ -181,7 +181,7 @@ fn events_go_out_from_subscribed_to_the_loss_of_the_right() {
     let late = session.input(at(1), Input::Post(Post::Own { upto: 2, ended: Some(conversation) }));
     assert_eq!(late, [], "left before, and back since: the right is younger than that removal");
     let lost = session.input(at(1), Input::Post(Post::Own { upto: 3, ended: Some(conversation) }));
-    assert_eq!(lost, [Effect::Detach(stream, part), Effect::Detach(roster(conversation), Part::Whole)]);
+    assert_eq!(lost, [Effect::Detach(stream, part, 3), Effect::Detach(roster(conversation), Part::Whole, 3)]);
     assert_eq!(session.input(at(1), event()), [], "what was on its way is held back");
 }
 
@@ -201,4 +201,14 @@ fn somebody_who_never_says_who_is_let_go() {
     let mut session = session();
     assert_eq!(session.input(at(19), Input::Tick), []);
     assert_eq!(session.input(at(20), Input::Tick), [Effect::Close(CloseReason::Goodbye)]);
+}
+
+#[test]
+fn after_its_close_a_connection_does_nothing_more() {
+    let mut session = live();
+    assert_eq!(session.overflow(), [Effect::Close(CloseReason::TooSlow)]);
+    for input in [Input::ShutDown, Input::Text, Input::Tick, message("TM5"), Input::Post(Post::Answer(Bytes::new()))] {
+        assert_eq!(session.input(at(5000), input), []);
+    }
+    assert_eq!(session.overflow(), []);
 }

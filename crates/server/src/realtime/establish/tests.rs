@@ -1,0 +1,87 @@
+//! What is settled from a snapshot, and what is read again.
+
+use serde_json::json;
+use tertulia_protocol::Timestamp;
+use tertulia_protocol::sync::{Event, ItemKey, ObjectChange, data};
+
+use super::super::mailbox::Bounds;
+use super::super::news::news;
+use super::*;
+
+const ACCOUNT: AccountNumber = AccountNumber(1);
+
+fn user() -> Sid<User> {
+    Sid::from_number(1)
+}
+
+fn conversation() -> Sid<Conversation> {
+    Sid::from_number(2)
+}
+
+/// A hub with a connection whose own list stands at a position.
+fn connected(own: i64) -> (MailboxHub, Arc<Mailbox>) {
+    let mut hub = MailboxHub::default();
+    let mailbox = Mailbox::new(user(), false, Bounds { packets_max: 100, bytes_max: 10_000 });
+    hub.open(mine(user()));
+    attach_own(&mut hub, ACCOUNT, user(), &mailbox, own);
+    hub.close(mine(user()));
+    (hub, mailbox)
+}
+
+fn request(objects: &[Object]) -> SubscriptionRequest {
+    let entries: Vec<_> =
+        objects.iter().map(|object| json!({"object_sid": object.sid(), "last_event_id": 0})).collect();
+    serde_json::from_value(json!({"action": "establish", "correlation_id": 1, "requests": entries})).unwrap()
+}
+
+fn mine_event(id: i64, change: ObjectChange) -> Event {
+    Event { object: Object::MyConversations(user()), id, at: Timestamp::from_seconds(0), change }
+}
+
+fn key() -> ItemKey {
+    ItemKey::Key(conversation().to_string())
+}
+
+fn standing(object: Object, position: i64, missed: Vec<Event>) -> Result<Standing, Code> {
+    Ok(Standing { object, position, missed, cut_at: None })
+}
+
+fn settle(establishing: &mut Establishing, hub: &mut MailboxHub, answers: Vec<Result<Standing, Code>>, own: i64) {
+    assert!(establishing.ask().is_some());
+    for answered in establishing.answered(answers, own) {
+        let encoded = establishing.encode(answered);
+        establishing.settle(hub, encoded);
+    }
+}
+
+#[test]
+fn a_refusal_from_before_the_user_came_back_is_read_again() {
+    let (mut hub, mailbox) = connected(2);
+    let object = Object::Document(conversation());
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[object]));
+    // Read while the user was out; since then the user is told to be in.
+    let back = mine_event(3, ObjectChange::Added(key(), data(&1)));
+    hub.news(&news(mine(user()), 2, 3, &[back]));
+    settle(&mut establishing, &mut hub, vec![Err(Code::DocumentNotFound)], 2);
+    assert!(mailbox.take_waiting().is_some_and(|post| matches!(post, Post::Own { .. })));
+    assert_eq!(mailbox.take_waiting(), None, "not refused");
+    settle(&mut establishing, &mut hub, vec![standing(object, 0, Vec::new())], 3);
+    assert!(matches!(mailbox.take_waiting(), Some(Post::Answer(_))));
+    assert!(establishing.ask().is_none());
+}
+
+#[test]
+fn a_replayed_removal_ends_what_was_live_before_its_news_come() {
+    let (mut hub, mailbox) = connected(2);
+    let talk = Object::Messages(conversation());
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[talk]));
+    settle(&mut establishing, &mut hub, vec![standing(talk, 0, Vec::new())], 2);
+    establishing.end(&mut hub);
+    assert_eq!(hub.counts().0, 2);
+    let own = Object::MyConversations(user());
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[own]));
+    let removed = mine_event(3, ObjectChange::Removed(key()));
+    settle(&mut establishing, &mut hub, vec![standing(own, 3, vec![removed])], 3);
+    establishing.end(&mut hub);
+    assert_eq!(hub.counts(), (2, 1), "the inner watcher and the client's own list are left");
+}

@@ -1,0 +1,96 @@
+//! The door: which upgrades become websockets, when, and with which bounds.
+
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::socket::Connection;
+use crate::App;
+use crate::http::peer::{From, Peer, Place};
+
+/// A larger message ends the connection with 1009 (docs/decisions/0005).
+pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Bytes that are gathered before they are written without waiting for more.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// What a connection holds of the bounds while it lives.
+pub(super) struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _place: Arc<Place>,
+}
+
+/// Opens a websocket, unless the server is full or going away: then 503, which clients try again.
+pub async fn upgrade(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if let Some(status) = app.faults.as_ref().and_then(|faults| faults.refuses_upgrade()) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        return (status, "a fault that was asked for\n").into_response();
+    }
+    if !may_come_from(&app, &headers) {
+        let text = "this page may not connect: its origin is not in realtime.allowed_origins\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let from = From::read(&app.config.http, &peer, &headers);
+    // Behind a proxy the address is known only now.
+    let place = match peer.place {
+        Some(place) => Some(place),
+        None => app.take_place(from.address),
+    };
+    let Some(place) = place else {
+        let text = "too many connections from this address; try again later\n";
+        return unavailable(text);
+    };
+    if !let_in(&app).await {
+        return unavailable("too many come at once; try again\n");
+    }
+    let Some(permit) = app.enter_connection() else {
+        return unavailable("no more connections; try again\n");
+    };
+    let (address, origin) = (from.address, from.origin);
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .on_upgrade(async move |socket| {
+            let seat = Seat { _permit: permit, _place: place };
+            // A task of its own: the library's holds room for everything that an upgrade once needed.
+            tokio::spawn(Box::new(Connection::new(app, socket, address, origin, seat)).run());
+        })
+}
+
+/// Waits for the upgrade's turn. A server that goes away lets nobody in and nobody wait. When the other side
+/// goes away meanwhile, the request is dropped, and with it the place.
+async fn let_in(app: &App) -> bool {
+    let mut draining = app.draining();
+    tokio::select! {
+        biased;
+        _ = draining.wait_for(|draining| *draining) => false,
+        entered = app.gate.enter() => entered.is_ok(),
+    }
+}
+
+/// What clients try again.
+fn unavailable(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], text).into_response()
+}
+
+/// Browsers say which page opens a websocket; a page that is not listed stays out. Apps say nothing, and a
+/// token is asked for in any case.
+fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
+    let allowed = &app.config.realtime.allowed_origins;
+    match headers.get("origin") {
+        None => true,
+        Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
+    }
+}

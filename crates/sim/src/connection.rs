@@ -1,0 +1,484 @@
+//! A connection at the server: what the socket's driver does, in simulated time. Session, mailbox and
+//! the procedure of subscribing are the server's own.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tertulia_protocol::client::{ServerPacket, SyncEntry, SyncPayload};
+use tertulia_protocol::realtime::{TunnelledRequest, http_reply, message_type};
+use tertulia_protocol::sync::{self, Object, SubscriptionAction, SubscriptionRequest};
+use tertulia_protocol::{Code, Sid};
+use tertulia_server::platform::{Caller, Source, UserRef, Who};
+use tertulia_server::realtime::establish::{self, Encoded, Establishing, TRIES_MAX};
+use tertulia_server::realtime::hub::{Attached, Mail, Post, Watch};
+use tertulia_server::realtime::mailbox::{Bounds, Mailbox, Overflow};
+use tertulia_server::realtime::news::{mine, part_of, stream_of};
+use tertulia_server::realtime::objects::{Snapshot, Standing};
+use tertulia_server::realtime::session::{Effect, Input, Session};
+use tertulia_server::tokens::Admission;
+use tertulia_store::StreamId;
+
+use crate::Plant;
+use crate::client::Fault;
+use crate::rows::{ACCOUNT, at};
+use crate::world::{Event, Place, World};
+
+/// One connection.
+pub struct Connection {
+    /// Whose.
+    pub client: Place,
+    /// Where it ends.
+    pub node: Place,
+    /// Whether it is there.
+    pub is_open: bool,
+    session: Session,
+    mailbox: Option<Arc<Mailbox>>,
+    /// Effects that wait until the connection is somebody's.
+    entering: Option<Vec<Effect>>,
+    /// Streams that are open for it.
+    opened: Vec<StreamId>,
+    inbox: VecDeque<Vec<u8>>,
+    is_answering: bool,
+    establishing: Option<(String, Establishing)>,
+    stalled_until: i64,
+    has_turn: bool,
+    /// When the last packets on their way arrive: a websocket keeps the order.
+    arrives: (i64, i64),
+    waker: Waker,
+}
+
+/// The longest way of a packet.
+const WIRE_MICROS: i64 = 20_000;
+/// The longest time until a connection does its next thing.
+const TURN_MICROS: i64 = 500;
+
+impl World {
+    /// A client connects to a node that is there, or tries again later.
+    pub fn connect(&mut self, client: Place) {
+        if self.is_over || self.clients[client].1.is_some() {
+            return;
+        }
+        let node = self.chance.below(self.nodes.len());
+        let Some(node) = [node, 1 - node].into_iter().find(|node| self.nodes[*node].is_alive) else {
+            return self.within(300_000, Event::Connect(client));
+        };
+        let place = self.connections.len();
+        let waker = self.bell(place);
+        self.connections.push(Connection {
+            client,
+            node,
+            is_open: true,
+            session: Session::new(self.at(), "f".repeat(32), "c".repeat(32)),
+            mailbox: None,
+            entering: None,
+            opened: Vec::new(),
+            inbox: VecDeque::new(),
+            is_answering: false,
+            establishing: None,
+            stalled_until: 0,
+            has_turn: false,
+            arrives: (0, 0),
+            waker,
+        });
+        self.note(|_| format!("client {client}: connects to node {node} as connection {place}"));
+        self.clients[client].1 = Some(place);
+        self.clients[client].0.connected();
+        self.send_out(client);
+        if !self.is_calm {
+            let fate = self.chance.below(10);
+            match fate {
+                0..=2 => self.within(3_000_000, Event::Cut(place)),
+                3 | 4 => {
+                    let micros = self.chance.between(50_000, 1_500_000);
+                    self.within(2_000_000, Event::Stall(place, micros));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends what a client has to say.
+    pub fn send_out(&mut self, client: Place) {
+        let Some(place) = self.clients[client].1 else { return };
+        for packet in std::mem::take(&mut self.clients[client].0.out) {
+            let arrives = self.arrival(self.connections[place].arrives.0);
+            self.connections[place].arrives.0 = arrives;
+            self.later(arrives - self.now, Event::ToServer(place, packet));
+        }
+        if self.clients[client].0.wants_flush {
+            self.clients[client].0.wants_flush = false;
+            self.within(100_000, Event::Flush(client));
+        }
+    }
+
+    fn arrival(&mut self, last: i64) -> i64 {
+        let arrives = self.now + self.chance.between(10, WIRE_MICROS);
+        arrives.max(last + 1)
+    }
+
+    /// A packet is there.
+    pub fn to_server(&mut self, place: Place, packet: Vec<u8>) {
+        if self.connections[place].is_open {
+            self.connections[place].inbox.push_back(packet);
+            self.turn_soon(place);
+        }
+    }
+
+    /// A packet is with the client, unless it went elsewhere meanwhile.
+    pub fn to_client(&mut self, place: Place, packet: &Bytes) -> Result<(), Fault> {
+        let client = self.connections[place].client;
+        if self.clients[client].1 != Some(place) {
+            return Ok(());
+        }
+        self.note(|_| format!("client {client}: gets {}", describe(packet)));
+        let told = self.clients[client].0.packet(packet);
+        told.map_err(|fault| format!("client {client} on connection {place}: {fault}"))?;
+        self.judge(client)?;
+        self.send_out(client);
+        Ok(())
+    }
+
+    /// Decides what a client could not, without knowing the store.
+    fn judge(&mut self, client: Place) -> Result<(), Fault> {
+        let user = self.clients[client].0.user;
+        for (sid, index, opened_at) in std::mem::take(&mut self.clients[client].0.unknown) {
+            let messages = self.rows.room(sid).map(|room| &room.messages);
+            let came = messages.and_then(|messages| messages.get(usize::try_from(index).unwrap_or(0)));
+            if came.is_none_or(|message| message.created_pos > opened_at) {
+                return Err(format!("client {client}: message {index} of {sid} was changed, and never told as new"));
+            }
+        }
+        for (sid, end, told) in std::mem::take(&mut self.clients[client].0.suspects) {
+            let rows = self.rows.room(sid).into_iter().flat_map(|room| &room.participants);
+            let mut later = rows.filter(|row| row.user == Some(user) && row.mine_created_pos > end);
+            if later.next().is_none() {
+                return Err(format!("client {client}: {told}, after the right to read it was lost"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection ends; the client learns of it, and comes back.
+    pub fn end(&mut self, place: Place) {
+        let connection = &mut self.connections[place];
+        if !std::mem::take(&mut connection.is_open) {
+            return;
+        }
+        let (node, last) = (connection.node, connection.arrives.1);
+        let hub = &mut self.nodes[node].hub;
+        if let Some((_, establishing)) = connection.establishing.take() {
+            establishing.end(hub);
+        }
+        connection.opened.drain(..).for_each(|stream| hub.close(stream));
+        if let Some(mailbox) = &connection.mailbox {
+            establish::leave(hub, mailbox);
+        }
+        let arrives = self.arrival(last);
+        self.later(arrives - self.now, Event::Gone(place));
+    }
+
+    /// The client knows that its connection is gone.
+    pub fn gone(&mut self, place: Place) {
+        let client = self.connections[place].client;
+        if self.clients[client].1 == Some(place) {
+            self.note(|_| format!("client {client}: connection {place} is gone"));
+            self.clients[client].1 = None;
+            self.clients[client].0.disconnected();
+            self.within(600_000, Event::Connect(client));
+        }
+    }
+
+    /// The reader takes nothing for a while.
+    pub fn stall(&mut self, place: Place, micros: i64) {
+        if self.connections[place].is_open && !self.is_calm {
+            self.note(|_| format!("connection {place}: stalls for {micros} us"));
+            self.connections[place].stalled_until = self.now + micros;
+            self.later(micros + 1, Event::Turn(place));
+        }
+    }
+
+    /// The connection will do something soon, if there is something.
+    pub fn turn_soon(&mut self, place: Place) {
+        if !std::mem::replace(&mut self.connections[place].has_turn, true) {
+            self.within(TURN_MICROS, Event::Turn(place));
+        }
+    }
+
+    /// The connection does one thing.
+    pub fn turn(&mut self, place: Place) {
+        let connection = &mut self.connections[place];
+        connection.has_turn = false;
+        if !connection.is_open || connection.entering.is_some() || connection.stalled_until > self.now {
+            return;
+        }
+        let may_take = !connection.is_answering && !connection.inbox.is_empty();
+        if may_take && (connection.mailbox.is_none() || self.chance.happens(500)) {
+            let packet = self.connections[place].inbox.pop_front().unwrap_or_default();
+            self.input(place, Input::Packet(packet.into()));
+            return self.turn_soon(place);
+        }
+        for _ in 0..=self.chance.below(4) {
+            match self.receive(place) {
+                Some(Ok(post)) => self.input(place, Input::Post(post)),
+                Some(Err(Overflow)) => {
+                    self.note(|_| format!("connection {place}: its mailbox overflowed"));
+                    let effects = self.connections[place].session.overflow();
+                    return self.perform(place, effects);
+                }
+                None if may_take => return self.turn_soon(place),
+                None => return,
+            }
+            if !self.connections[place].is_open {
+                return;
+            }
+        }
+        self.turn_soon(place);
+    }
+
+    fn receive(&mut self, place: Place) -> Option<Result<Post, Overflow>> {
+        let connection = &self.connections[place];
+        let mailbox = connection.mailbox.as_ref()?;
+        let mut context = Context::from_waker(&connection.waker);
+        match pin!(mailbox.receive()).poll(&mut context) {
+            Poll::Ready(received) => Some(received),
+            Poll::Pending => None,
+        }
+    }
+
+    fn input(&mut self, place: Place, input: Input) {
+        let now = self.at();
+        let effects = self.connections[place].session.input(now, input);
+        self.perform(place, effects);
+    }
+
+    /// Performs effects in their order, as the socket's driver does.
+    fn perform(&mut self, place: Place, effects: Vec<Effect>) {
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
+            match effect {
+                Effect::Send(packet) => self.send(place, packet),
+                Effect::Admit { id, .. } => {
+                    let result = Ok(self.admission(self.connections[place].client));
+                    self.input(place, Input::Admitted { id, result });
+                }
+                Effect::Enter { wants_typing } => {
+                    self.connections[place].entering = Some(effects.collect());
+                    return self.enter(place, wants_typing);
+                }
+                Effect::Answer { id, request } => self.begin_answer(place, id, request),
+                Effect::Detach(stream, part, upto) => {
+                    let connection = &self.connections[place];
+                    if let Some(mailbox) = &connection.mailbox {
+                        establish::lose(&mut self.nodes[connection.node].hub, mailbox, stream, part, upto);
+                    }
+                }
+                Effect::Close(_) => return self.end(place),
+            }
+        }
+    }
+
+    fn send(&mut self, place: Place, packet: Bytes) {
+        let arrives = self.arrival(self.connections[place].arrives.1);
+        self.connections[place].arrives.1 = arrives;
+        self.later(arrives - self.now, Event::ToClient(place, packet));
+    }
+
+    fn admission(&self, client: Place) -> Box<Admission> {
+        let sid = self.clients[client].0.user;
+        let identity = self.rows.user(sid).map(|user| user.identity.clone()).unwrap_or_default();
+        let user = Arc::new(UserRef { service: Sid::from_number(1), sid, identity, role: None });
+        let caller = Caller {
+            account: ACCOUNT,
+            account_sid: Sid::from_number(1),
+            source: Source::Sdk,
+            who: Who::User(Arc::clone(&user)),
+            hooks: true,
+        };
+        Box::new(Admission { caller, user, expires: at(i64::MAX / 4), dies: at(i64::MAX / 4) })
+    }
+
+    fn enter(&mut self, place: Place, wants_typing: bool) {
+        let (node, client) = (self.connections[place].node, self.connections[place].client);
+        let user = self.clients[client].0.user;
+        let bounds = Bounds { packets_max: self.weather.mailbox_max, bytes_max: 1 << 20 };
+        self.connections[place].mailbox = Some(Mailbox::new(user, wants_typing, bounds));
+        let need = self.nodes[node].hub.open(mine(user));
+        self.connections[place].opened.push(mine(user));
+        self.follow(node, need);
+        self.within(self.weather.read_micros, Event::OwnRead(place, 1));
+    }
+
+    /// The store is looked at.
+    pub fn own_read(&mut self, place: Place, tries: usize) {
+        let user = self.clients[self.connections[place].client].0.user;
+        let position = self.rows.position(Object::MyConversations(user));
+        self.within(self.weather.read_micros, Event::OwnBack(place, tries, position));
+    }
+
+    /// What it said: the connection is somebody's, or asks again.
+    pub fn own_back(&mut self, place: Place, tries: usize, position: i64) {
+        let connection = &self.connections[place];
+        let Some(mailbox) = connection.mailbox.clone().filter(|_| connection.is_open) else { return };
+        let (node, user) = (connection.node, mailbox.user());
+        match establish::attach_own(&mut self.nodes[node].hub, ACCOUNT, user, &mailbox, position) {
+            Attached::Live(need) => self.follow(node, need),
+            Attached::Behind if tries < TRIES_MAX => return self.own_read(place, tries + 1),
+            Attached::Behind => return self.end(place),
+        }
+        let opened = std::mem::take(&mut self.connections[place].opened);
+        opened.into_iter().for_each(|stream| self.nodes[node].hub.close(stream));
+        let waiting = self.connections[place].entering.take().unwrap_or_default();
+        // The mailbox is listened to from now on.
+        self.turn_soon(place);
+        self.perform(place, waiting);
+    }
+
+    fn begin_answer(&mut self, place: Place, id: String, request: TunnelledRequest) {
+        self.connections[place].is_answering = true;
+        if request.path != "/v4/Subscriptions" {
+            return self.within(self.weather.read_micros, Event::Answer(place, id, request.path));
+        }
+        let connection = &self.connections[place];
+        let (node, mailbox) = (connection.node, connection.mailbox.clone());
+        let request: Option<SubscriptionRequest> = serde_json::from_slice(&request.body).ok();
+        let (Some(mailbox), Some(request)) = (mailbox, request) else {
+            return self.answered(place, &id, 400, b"{}");
+        };
+        let hub = &mut self.nodes[node].hub;
+        if request.action == SubscriptionAction::Cancel {
+            for object in establish::cancel(hub, &mailbox, &request) {
+                self.input(place, Input::Cancelled(stream_of(object), part_of(object)));
+            }
+            return self.accepted(place, &id);
+        }
+        let (establishing, needs) = Establishing::begin(hub, ACCOUNT, &mailbox, request);
+        needs.into_iter().for_each(|need| self.follow(node, Some(need)));
+        self.connections[place].establishing = Some((id, establishing));
+        self.ask(place);
+    }
+
+    fn ask(&mut self, place: Place) {
+        let Some((_, establishing)) = &mut self.connections[place].establishing else { return };
+        if let Some(snapshot) = establishing.ask() {
+            return self.within(self.weather.read_micros, Event::SnapshotRead(place, snapshot));
+        }
+        let node = self.connections[place].node;
+        if let Some((id, establishing)) = self.connections[place].establishing.take() {
+            establishing.end(&mut self.nodes[node].hub);
+            self.accepted(place, &id);
+        }
+    }
+
+    /// A snapshot is taken; it may be old when it is used.
+    pub fn snapshot_read(&mut self, place: Place, snapshot: &Snapshot) {
+        let user = self.clients[self.connections[place].client].0.user;
+        let (answers, own) = self.rows.snapshot(user, snapshot);
+        self.within(self.weather.read_micros, Event::SnapshotBack(place, answers, own));
+    }
+
+    /// A snapshot is used.
+    pub fn snapshot_back(&mut self, place: Place, answers: Vec<Result<Standing, Code>>, own: i64) {
+        let Some((id, mut establishing)) = self.connections[place].establishing.take() else { return };
+        let node = self.connections[place].node;
+        for answered in establishing.answered(answers, own) {
+            let encoded = establishing.encode(answered);
+            let need = match self.plant {
+                Some(Plant::NoComparison) => self.settle_blindly(place, encoded),
+                Some(Plant::LiveFirst) => self.settle_live(place, encoded),
+                _ => establishing.settle(&mut self.nodes[node].hub, encoded),
+            };
+            self.follow(node, need);
+        }
+        self.connections[place].establishing = Some((id, establishing));
+        self.ask(place);
+    }
+
+    /// A planted fault: the snapshot is held against nothing.
+    fn settle_blindly(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
+        let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
+        let own = encoded.own;
+        encoded.posts.into_iter().for_each(|post| mailbox.post(post));
+        let (object, position) = encoded.live?;
+        let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
+        let position = self.nodes[node].hub.position(stream).unwrap_or(0).max(position);
+        mailbox.attached(stream, watch);
+        match self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position, own) {
+            Attached::Live(need) => need,
+            Attached::Behind => None,
+        }
+    }
+
+    /// A planted fault: the watcher is in place before the replay and `subscription_established` are.
+    fn settle_live(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
+        let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
+        let (mut posts, own) = (encoded.posts, encoded.own);
+        let mut need = None;
+        if let Some((object, position)) = encoded.live {
+            let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
+            posts.pop().into_iter().for_each(|subscribed| mailbox.post(subscribed));
+            mailbox.attached(stream, watch);
+            if let Attached::Live(hole) = self.nodes[node].hub.attach(stream, ACCOUNT, watch, &mailbox, position, own) {
+                need = hole;
+            }
+        }
+        self.within(20_000, Event::Late(place, posts));
+        need
+    }
+
+    /// What a planted fault held back.
+    pub fn late(&mut self, place: Place, posts: Vec<Post>) {
+        if let Some(mailbox) = &self.connections[place].mailbox {
+            posts.into_iter().for_each(|post| mailbox.post(post));
+        }
+    }
+
+    fn accepted(&mut self, place: Place, id: &str) {
+        let body = sync::subscription_accepted().to_string().into_bytes();
+        self.answered(place, id, 200, &body);
+    }
+
+    /// A request for an object or its items is answered from the rows.
+    pub fn answer(&mut self, place: Place, id: String, path: &str) {
+        let user = self.clients[self.connections[place].client].0.user;
+        let mut parts = path.split('/').skip(3);
+        let object = parts.next().and_then(Object::parse);
+        let (status, body) = match (object, parts.next()) {
+            (None, _) => (404, b"{}".to_vec()),
+            (Some(object), None) => self.rows.open(user, object),
+            (Some(object), Some(_)) => self.rows.page(user, object),
+        };
+        self.within(self.weather.read_micros, Event::Answered(place, id, status, body));
+    }
+
+    /// An answer goes out, and the next request may come.
+    pub fn answered(&mut self, place: Place, id: &str, status: u16, body: &[u8]) {
+        if self.connections[place].is_open {
+            self.connections[place].is_answering = false;
+            self.send(place, http_reply(id, status, body).into());
+            self.turn_soon(place);
+        }
+    }
+}
+
+/// A packet, for people.
+fn describe(packet: &[u8]) -> String {
+    let (kind, payload) = match ServerPacket::parse(packet) {
+        Ok(ServerPacket::Notification { message_type: kind, payload, .. }) => (kind, payload),
+        Ok(ServerPacket::Reply { id, http_status, .. }) => return format!("a reply to {id}, {http_status:?}"),
+        other => return format!("{other:?}"),
+    };
+    let Ok(told) = serde_json::from_slice::<SyncPayload<'_>>(payload) else { return "?".to_owned() };
+    let way = if kind == message_type::SYNC { "" } else { "live " };
+    let one = |entry: &SyncEntry<'_>| {
+        let item = entry.item_key.as_deref().map(str::to_owned).or(entry.item_index.map(|index| index.to_string()));
+        let position = entry.last_event_id.unwrap_or(entry.id);
+        let status = entry.replay_status.as_deref().unwrap_or_default();
+        let object = Object::parse(&entry.object_sid).map(|object| object.name());
+        format!("{} {} at {position} {status}", object.unwrap_or_default(), item.unwrap_or_default())
+    };
+    let all: Vec<String> = told.events.iter().map(one).collect();
+    format!("{way}{:?} {}", told.event_type, all.join(", "))
+}
