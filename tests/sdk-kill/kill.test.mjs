@@ -52,7 +52,7 @@ test('what_was_acknowledged_is_at_every_client_exactly_once_after_25_kills', { t
   try {
     for (let kill = 0; kill < KILLS; kill++) {
       // Now and then while the clients are still coming back, else while all of them are at it.
-      if (chance.below(4) > 0) await ledger.more(10 + chance.below(200));
+      if (chance.below(4) > 0) await ledger.more(10 + chance.below(120));
       await pause(chance.below(100));
       let started;
       up = new Promise((resolve) => (started = resolve));

@@ -1,14 +1,14 @@
 //! `tertulia audit`: what happened to tokens, keys, accounts and roles of a running server.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::facts;
-use crate::revocation::pages;
-use crate::running::Which;
+use crate::running::{Whose, fields, text};
 
 /// Look at what happened to tokens, keys, accounts and roles.
 #[derive(Args)]
@@ -25,8 +25,16 @@ enum Command {
     List(List),
     /// Print every entry as a line of JSON, the newest first.
     Export(List),
-    /// Say why a token was refused, and what to change, by the SID of its entry.
+    /// Say why a connection was refused, by the SID of its entry token.refused; or what a token is worth now, check
+    /// by check, with all that the account has.
+    ///
+    /// Examples:
+    ///   tertulia audit explain AU…
+    ///   echo "$TOKEN" | tertulia audit explain
+    #[command(verbatim_doc_comment)]
     Explain(Explain),
+    /// Say what a token is worth now: whose it is, until when, and which connections it has opened.
+    Introspect(Introspect),
 }
 
 #[derive(Args)]
@@ -47,30 +55,61 @@ struct List {
     #[arg(long, value_name = "TIME")]
     before: Option<String>,
     #[command(flatten)]
-    which: Which,
+    whose: Whose,
 }
 
 #[derive(Args)]
 struct Explain {
-    /// The SID of an entry token.refused (AU…).
-    sid: String,
+    /// The SID of an entry token.refused (AU…); without it, the token.
+    sid: Option<String>,
     #[command(flatten)]
-    which: Which,
+    token: TokenFile,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+#[derive(Args)]
+struct Introspect {
+    #[command(flatten)]
+    token: TokenFile,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// A token is a secret: no argument, which other programs of the machine can read.
+#[derive(Args)]
+struct TokenFile {
+    /// The file with the token. [default: standard input]
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenFile {
+    fn read(&self) -> anyhow::Result<String> {
+        let text = match &self.token_file {
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
+            }
+            None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?,
+        };
+        Ok(text.trim().to_owned())
+    }
 }
 
 pub(crate) fn run(command: Audit) -> anyhow::Result<ExitCode> {
     match command.command {
         Command::List(list) => {
             let entries = list.entries()?;
-            list.which.show(&entries.clone().into(), || entries.iter().map(line).collect());
+            list.whose.which.show(&json!({"audit": entries}), || entries.iter().map(line).collect());
         }
         Command::Export(list) => {
             facts::print(&list.entries()?.iter().map(|entry| format!("{entry}\n")).collect::<String>());
         }
-        Command::Explain(explain) => {
-            let form = [("Refusal", explain.sid.clone())];
-            let why = explain.which.find()?.dev("POST", "/Tokens/Explain", &form)?;
-            explain.which.show(&why, || explained(&why));
+        Command::Explain(explain) => explain.run()?,
+        Command::Introspect(introspect) => {
+            let form = [("Token", introspect.token.read()?)];
+            let found = introspect.whose.find()?.0.call("POST", "/tertulia/v1/Tokens/Introspect", &form)?;
+            introspect.whose.which.show(&found, || fields(&found));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -85,17 +124,28 @@ impl List {
             ("StartDate", &self.since),
             ("EndDate", &self.before),
         ];
-        let mut path = "/Audit?PageSize=1000".to_owned();
+        let mut path = "/tertulia/v1/Audit?PageSize=1000".to_owned();
         for (name, value) in filters {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
             }
         }
-        let server = self.which.find()?;
         if self.event.as_deref() == Some("") {
             bail!("--event needs a word, such as token.refused");
         }
-        pages(&server, &path, "audit")
+        self.whose.find()?.0.list(&path, "audit")
+    }
+}
+
+impl Explain {
+    fn run(&self) -> anyhow::Result<()> {
+        let form = match &self.sid {
+            Some(sid) => ("Refusal", sid.clone()),
+            None => ("Token", self.token.read()?),
+        };
+        let why = self.whose.find()?.0.call("POST", "/tertulia/v1/Tokens/Explain", &[form])?;
+        self.whose.which.show(&why, || explained(&why));
+        Ok(())
     }
 }
 
@@ -124,11 +174,18 @@ fn line(entry: &Value) -> String {
 }
 
 fn explained(why: &Value) -> String {
-    let mut text = format!("{}\n", why["reason"].as_str().unwrap_or_default());
-    for change in why["changes"].as_array().into_iter().flatten() {
-        text.push_str(&format!("  - {}\n", change.as_str().unwrap_or_default()));
+    // Of a token there is a whole text; of a connection that was refused once, what was noted.
+    let mut lines = match why["text"].as_str() {
+        Some(whole) => format!("{}\n", whole.trim_end()),
+        None => format!("{}\n", text(why, "reason")),
+    };
+    for change in why["changes"].as_array().into_iter().flatten().filter(|_| why["text"].is_null()) {
+        lines.push_str(&format!("  - {}\n", change.as_str().unwrap_or_default()));
     }
-    text
+    if let Some(reason) = why["revoked"]["reason"].as_str() {
+        lines.push_str(&format!("{reason}\n"));
+    }
+    lines
 }
 
 #[cfg(test)]

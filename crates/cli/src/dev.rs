@@ -1,7 +1,7 @@
 //! `tertulia dev`: a whole service in one command, for development and CI.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,10 +11,12 @@ use serde_json::json;
 use tertulia_server::dev::{DevCredentials, IDENTITIES};
 use tertulia_server::platform::config::EngineName;
 use tertulia_server::platform::{Clock, Config, Ids, ids};
-use tertulia_server::{App, Options, Server, seal, store};
+use tertulia_server::{Options, Server, seal, store};
 
-use crate::facts::{self, Facts, write_whole};
+use crate::facts::{self, DevFacts, Facts, write_whole};
+use crate::host::{self, Listen, fresh_operator};
 use crate::logging;
+use crate::seal_keys::SEAL_FILE;
 
 /// Run a service for development and CI, with an account, a key and two people ready.
 ///
@@ -29,25 +31,18 @@ pub(crate) struct Dev {
     /// Keep nothing: the data are gone when the server ends.
     #[arg(long)]
     ephemeral: bool,
-    /// The port; 0 takes a free one. [default: 8765]
-    #[arg(long)]
-    port: Option<u16>,
-    /// The address to listen on. Beyond loopback, the credentials are random ones. [default: 127.0.0.1]
-    #[arg(long)]
-    host: Option<IpAddr>,
+    #[command(flatten)]
+    listen: Listen,
     /// Write the addresses and credentials as NAME='value' lines, the moment the server is ready.
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
     /// Write every frame of every connection into this folder, as JSON lines.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// A configuration file with the keys that differ from the defaults (`tertulia config`).
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 pub(crate) fn run(command: Dev) -> anyhow::Result<ExitCode> {
-    let config = command.config()?;
+    let config = command.listen.config_for_dev()?;
     logging::begin(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(command.serve(config))?;
@@ -55,60 +50,30 @@ pub(crate) fn run(command: Dev) -> anyhow::Result<ExitCode> {
 }
 
 impl Dev {
-    fn config(&self) -> anyhow::Result<Config> {
-        // What is not UTF-8 is not ours.
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut config = Config::load_for_dev(self.config.as_deref(), variables)?;
-        config.http.listen.set_port(self.port.unwrap_or(config.http.listen.port()));
-        if let Some(host) = self.host {
-            config.http.listen = SocketAddr::new(host, config.http.listen.port());
-        }
-        Ok(config)
-    }
-
     async fn serve(self, config: Config) -> anyhow::Result<()> {
-        // Asked for before anything is there to be ended, so that an early signal is not lost.
-        let mut signals = Signals::new()?;
-        let options = self.options(&config)?;
-        let app = App::open(config, options).await?;
-        let server = match Server::start(app.clone()).await {
-            Ok(server) => server,
-            Err(error) => {
-                app.store.close().await;
-                return Err(error.into());
-            }
-        };
-        let announced = self.announce(&server);
-        if announced.is_ok() {
-            signals.next().await;
-        }
-        if !self.ephemeral {
-            let _ = fs::remove_file(Facts::file(&self.data));
-        }
-        server.stop().await;
-        announced
+        let operator = fresh_operator();
+        let options = self.options(&config, &operator)?;
+        let data = (!self.ephemeral).then_some(self.data.as_path());
+        host::serve(config, options, data, async |server| self.announce(server, operator)).await
     }
 
-    fn options(&self, config: &Config) -> anyhow::Result<Options> {
+    fn options(&self, config: &Config, operator: &str) -> anyhow::Result<Options> {
         let engine = match config.store.engine {
             EngineName::Postgres if self.ephemeral => anyhow::bail!(
                 "--ephemeral keeps nothing, so the key that seals secrets in PostgreSQL would be lost; use --data"
             ),
-            EngineName::Postgres => store::Engine::Postgres { url: config.store.url.clone() },
             EngineName::Sqlite if self.ephemeral => store::Engine::SqliteMemory,
-            EngineName::Sqlite => store::Engine::Sqlite { folder: self.data.clone() },
+            EngineName::Postgres | EngineName::Sqlite => host::engine(config, &self.data),
         };
         if !self.ephemeral {
-            fs::create_dir_all(&self.data)
-                .with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
+            host::make_folder(&self.data)?;
         }
         Ok(Options {
             engine,
             clock: Clock::system(),
             seal_keys: self.seal_keys()?,
-            seal_file: None,
-            operator: None,
+            seal_file: (!self.ephemeral).then(|| self.data.join(SEAL_FILE)),
+            operator: Some(seal::Secret::new(operator)),
             dev: Some(self.credentials(config.http.listen.ip())?),
             record: self.record.clone(),
         })
@@ -120,7 +85,7 @@ impl Dev {
         if self.ephemeral {
             return Ok(vec![fresh()]);
         }
-        let file = self.data.join("seal.key");
+        let file = self.data.join(SEAL_FILE);
         if !file.exists() {
             seal::create_key_file(&file, &fresh())?;
         }
@@ -136,10 +101,10 @@ impl Dev {
     }
 
     /// Says that the server is ready: to scripts first, then to people.
-    fn announce(&self, server: &Server) -> anyhow::Result<()> {
+    fn announce(&self, server: &Server, operator: String) -> anyhow::Result<()> {
         let app = server.app();
         let dev = app.dev.as_ref().context("dev mode has credentials")?;
-        let facts = Facts::of(reachable(server.address()), server.is_secure(), dev);
+        let facts = Facts::of(host::reachable(server.address()), server.is_secure(), operator, Some(dev));
         if !self.ephemeral {
             facts.keep(&self.data)?;
         }
@@ -156,11 +121,6 @@ impl Dev {
         }
         format!("Data are kept in {}", self.data.display())
     }
-}
-
-/// An address that a client on this machine can use.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
 /// Random credentials stay the same over restarts of one data folder.
@@ -197,8 +157,8 @@ fn block(facts: &Facts, dev: &DevCredentials, now: i64, kept_in: &str) -> anyhow
     for identity in IDENTITIES {
         tokens.push_str(&format!("  {identity:<13} {}\n", dev.mint(identity, now)?));
     }
-    let Facts { url, twilsock_uri, account_sid, auth_token, api_key, api_secret, chat_service_sid, dev_password } =
-        facts;
+    let Facts { url, twilsock_uri, dev: Some(shown), .. } = facts else { anyhow::bail!("dev mode has credentials") };
+    let DevFacts { account_sid, auth_token, api_key, api_secret, chat_service_sid, dev_password } = shown;
     Ok(format!(
         "
   Tertulia is ready. {kept_in}
@@ -221,35 +181,4 @@ fn block(facts: &Facts, dev: &DevCredentials, now: i64, kept_in: &str) -> anyhow
 
 "
     ))
-}
-
-/// The signals that end a server.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

@@ -17,6 +17,16 @@ pub(crate) struct Facts {
     pub(crate) url: String,
     /// For the SDK's `Twilsock.uri` option.
     pub(crate) twilsock_uri: String,
+    /// What this command line proves with that it belongs to whoever runs the server.
+    pub(crate) operator: String,
+    /// The credentials of dev mode.
+    #[serde(flatten)]
+    pub(crate) dev: Option<DevFacts>,
+}
+
+/// What dev mode shows to everybody.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct DevFacts {
     /// The account.
     pub(crate) account_sid: String,
     /// Its auth token.
@@ -31,28 +41,11 @@ pub(crate) struct Facts {
     pub(crate) dev_password: String,
 }
 
-impl Facts {
-    /// Of a server that listens at `address`, with TLS or without, with these credentials.
-    pub(crate) fn of(address: SocketAddr, is_secure: bool, dev: &DevCredentials) -> Self {
-        let s = if is_secure { "s" } else { "" };
-        Self {
-            url: format!("http{s}://{address}"),
-            twilsock_uri: format!("ws{s}://{address}{}", tertulia_server::http::REALTIME_PATH),
-            account_sid: dev.account.to_string(),
-            auth_token: dev.auth_token.clone(),
-            api_key: dev.key.to_string(),
-            api_secret: dev.secret.clone(),
-            chat_service_sid: dev.service.to_string(),
-            dev_password: dev.password.clone(),
-        }
-    }
-
+impl DevFacts {
     /// From the variables that `tertulia env` prints, if those are there that a token is minted with.
     pub(crate) fn from_env() -> Option<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Some(Self {
-            url: variable("TERTULIA_URL").unwrap_or_default(),
-            twilsock_uri: variable("TERTULIA_TWILSOCK_URI")?,
             account_sid: variable("TWILIO_ACCOUNT_SID")?,
             auth_token: variable("TWILIO_AUTH_TOKEN").unwrap_or_default(),
             api_key: variable("TWILIO_API_KEY")?,
@@ -61,18 +54,40 @@ impl Facts {
             dev_password: variable("TERTULIA_DEV_PASSWORD").unwrap_or_default(),
         })
     }
+}
 
-    fn pairs(&self) -> [(&'static str, &str); 8] {
-        [
-            ("TERTULIA_URL", &self.url),
-            ("TERTULIA_TWILSOCK_URI", &self.twilsock_uri),
-            ("TERTULIA_DEV_PASSWORD", &self.dev_password),
-            ("TWILIO_ACCOUNT_SID", &self.account_sid),
-            ("TWILIO_AUTH_TOKEN", &self.auth_token),
-            ("TWILIO_API_KEY", &self.api_key),
-            ("TWILIO_API_SECRET", &self.api_secret),
-            ("TWILIO_CHAT_SERVICE_SID", &self.chat_service_sid),
-        ]
+impl Facts {
+    /// Of a server that listens at `address`, with TLS or without.
+    pub(crate) fn of(address: SocketAddr, is_secure: bool, operator: String, dev: Option<&DevCredentials>) -> Self {
+        let s = if is_secure { "s" } else { "" };
+        Self {
+            url: format!("http{s}://{address}"),
+            twilsock_uri: format!("ws{s}://{address}{}", tertulia_server::http::REALTIME_PATH),
+            operator,
+            dev: dev.map(|dev| DevFacts {
+                account_sid: dev.account.to_string(),
+                auth_token: dev.auth_token.clone(),
+                api_key: dev.key.to_string(),
+                api_secret: dev.secret.clone(),
+                chat_service_sid: dev.service.to_string(),
+                dev_password: dev.password.clone(),
+            }),
+        }
+    }
+
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let mut pairs = vec![("TERTULIA_URL", self.url.as_str()), ("TERTULIA_TWILSOCK_URI", &self.twilsock_uri)];
+        if let Some(dev) = &self.dev {
+            pairs.extend([
+                ("TERTULIA_DEV_PASSWORD", dev.dev_password.as_str()),
+                ("TWILIO_ACCOUNT_SID", &dev.account_sid),
+                ("TWILIO_AUTH_TOKEN", &dev.auth_token),
+                ("TWILIO_API_KEY", &dev.api_key),
+                ("TWILIO_API_SECRET", &dev.api_secret),
+                ("TWILIO_CHAT_SERVICE_SID", &dev.chat_service_sid),
+            ]);
+        }
+        pairs
     }
 
     /// `NAME='value'` lines, for dotenv readers and for `source`.
@@ -86,16 +101,13 @@ impl Facts {
     }
 
     fn lines(&self, before: &str) -> String {
-        self.pairs().iter().fold(String::new(), |mut lines, (name, value)| {
-            let _ = writeln!(lines, "{before}{name}='{}'", value.replace('\'', "'\\''"));
-            lines
-        })
+        lines(before, &self.pairs())
     }
 
     /// One JSON object with the same names.
     pub(crate) fn json(&self) -> String {
-        let pairs = self.pairs().map(|(name, value)| (name.to_owned(), value.into()));
-        format!("{:#}\n", serde_json::Value::Object(pairs.into_iter().collect()))
+        let pairs = self.pairs().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        format!("{:#}\n", serde_json::Value::Object(pairs.collect()))
     }
 
     /// Where a data folder keeps them.
@@ -106,8 +118,9 @@ impl Facts {
     /// Reads the facts of the server that runs on a data folder.
     pub(crate) fn read(data: &Path) -> anyhow::Result<Self> {
         let file = Self::file(data);
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("no server runs on {}; start one with `tertulia dev`", data.display()))?;
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("no server runs on {}; start one with `tertulia dev` or `tertulia serve`", data.display())
+        })?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged; restart the server", file.display()))
     }
 
@@ -115,6 +128,14 @@ impl Facts {
     pub(crate) fn keep(&self, data: &Path) -> anyhow::Result<()> {
         write_whole(&Self::file(data), &serde_json::to_string_pretty(self)?)
     }
+}
+
+/// `NAME='value'` lines, with something before each.
+pub(crate) fn lines(before: &str, pairs: &[(&str, &str)]) -> String {
+    pairs.iter().fold(String::new(), |mut lines, (name, value)| {
+        let _ = writeln!(lines, "{before}{name}='{}'", value.replace('\'', "'\\''"));
+        lines
+    })
 }
 
 /// Writes a private file beside its place and renames it, so that nobody reads half of it.

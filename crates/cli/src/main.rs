@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod account;
 mod audit;
 mod chat;
 mod clock;
@@ -11,10 +12,14 @@ mod dev;
 mod env;
 mod facts;
 mod fault;
+mod host;
+mod key;
 mod logging;
 mod revocation;
-mod rotate;
 mod running;
+mod seal_keys;
+mod serve;
+mod service;
 mod token;
 
 /// A self-hosted chat service for the Conversations SDKs, and its Access Tokens.
@@ -28,13 +33,17 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dev(dev::Dev),
+    Serve(serve::Serve),
     Env(env::Env),
     Token(token::Token),
     Chat(Box<chat::Chat>),
+    Account(account::Account),
+    Key(key::Key),
+    Service(service::Service),
+    Seal(seal_keys::Seal),
     Clock(clock::Clock),
     Fault(fault::Fault),
     Revocation(revocation::Revocation),
-    Key(rotate::Key),
     Audit(audit::Audit),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
@@ -43,13 +52,17 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dev(command) => dev::run(command),
+        Command::Serve(command) => serve::run(command),
+        Command::Account(command) => account::run(command),
+        Command::Key(command) => key::run(command),
+        Command::Service(command) => service::run(command),
+        Command::Seal(command) => seal_keys::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
         Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
         Command::Revocation(command) => revocation::run(command),
-        Command::Key(command) => rotate::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);

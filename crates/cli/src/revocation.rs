@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::running::{Running, Which};
+use crate::facts;
+use crate::running::{Whose, text};
+
+const PATH: &str = "/tertulia/v1/Revocations";
 
 /// Revoke tokens of a running server, and end the connections that they opened.
 #[derive(Args)]
@@ -51,13 +54,13 @@ struct Create {
     #[arg(long, value_name = "SID")]
     key: Option<String>,
     #[command(flatten)]
-    which: Which,
+    whose: Whose,
 }
 
 #[derive(Args)]
 struct List {
     #[command(flatten)]
-    which: Which,
+    whose: Whose,
 }
 
 #[derive(Args)]
@@ -65,41 +68,28 @@ struct Delete {
     /// Its SID.
     sid: String,
     #[command(flatten)]
-    which: Which,
+    whose: Whose,
 }
 
 pub(crate) fn run(command: Revocation) -> anyhow::Result<ExitCode> {
     match command.command {
         Command::Create(create) => {
-            let made = create.which.find()?.dev("POST", "/Revocations", &create.form())?;
-            create.which.show(&made, || line(&made));
+            let made = create.whose.find()?.0.call("POST", PATH, &create.form())?;
+            create.whose.which.show(&made, || line(&made));
         }
         Command::List(list) => {
-            let entries = pages(&list.which.find()?, "/Revocations?PageSize=1000", "revocations")?;
-            list.which.show(&entries.clone().into(), || {
+            let entries = list.whose.find()?.0.list(&format!("{PATH}?PageSize=1000"), "revocations")?;
+            list.whose.which.show(&json!({"revocations": entries}), || {
                 let lines: String = entries.iter().map(line).collect();
                 if lines.is_empty() { "nothing is revoked\n".to_owned() } else { lines }
             });
         }
         Command::Delete(delete) => {
-            delete.which.find()?.dev("DELETE", &format!("/Revocations/{}", delete.sid), &[])?;
+            delete.whose.find()?.0.call("DELETE", &format!("{PATH}/{}", delete.sid), &[])?;
+            facts::print(&format!("{} is taken back\n", delete.sid));
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Every row of a list of Tertulia's own, page by page.
-pub(crate) fn pages(server: &Running, path: &str, key: &str) -> anyhow::Result<Vec<Value>> {
-    let mut rows = Vec::new();
-    let mut next = Some(path.to_owned());
-    while let Some(path) = next {
-        let mut page = server.dev("GET", &path, &[])?;
-        rows.extend(page[key].as_array_mut().map(std::mem::take).unwrap_or_default());
-        // Only what follows the mount: whatever host the server thinks it has, it was reached under another.
-        let url = page["meta"]["next_page_url"].as_str();
-        next = url.and_then(|url| url.split_once("/tertulia/v1")).map(|(_, path)| path.to_owned());
-    }
-    Ok(rows)
 }
 
 impl Create {
@@ -117,7 +107,6 @@ impl Create {
 }
 
 fn line(entry: &Value) -> String {
-    let text = |field: &str| entry[field].as_str().unwrap_or_default();
     let until = entry["date_expires"].as_str().map_or("until it is deleted".to_owned(), |at| format!("until {at}"));
-    format!("{}  {:<9}{}  {until}\n", text("sid"), text("kind"), text("value"))
+    format!("{}  {:<9}{}  {until}\n", text(entry, "sid"), text(entry, "kind"), text(entry, "value"))
 }

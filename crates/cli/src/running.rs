@@ -1,5 +1,6 @@
 //! A server that runs already: finding it, proving oneself to it, calling it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use tertulia_server::http::{ACCOUNT_HEADER, OPERATOR};
 
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, write_whole};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +28,25 @@ pub(crate) struct Which {
     pub(crate) output: Output,
 }
 
+/// Which server, and which account there.
+#[derive(Args)]
+pub(crate) struct Whose {
+    /// The account's SID; not needed when there is only one, or for an account's own credentials.
+    #[arg(long, value_name = "SID")]
+    account: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+impl Whose {
+    /// The server, and the account.
+    pub(crate) fn find(&self) -> anyhow::Result<(Running, String)> {
+        let mut server = self.which.operator()?;
+        let account = server.choose_account(self.account.as_deref())?;
+        Ok((server, account))
+    }
+}
+
 /// The form of the output.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -40,26 +61,40 @@ pub(crate) struct Running {
     url: String,
     user: String,
     secret: String,
+    /// Whom the operator acts for.
+    account: Option<String>,
     agent: ureq::Agent,
 }
 
+/// The folder that is meant when none is named.
+const FOLDER: &str = "tertulia-data";
+
 impl Which {
-    /// Finds the server.
+    /// Finds a dev server, with the credentials of its account.
     pub(crate) fn find(&self) -> anyhow::Result<Running> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        match (&self.data, set("TERTULIA_URL")) {
-            (Some(data), _) => Facts::read(data).map(Running::of),
-            (None, None) => Facts::read(Path::new("tertulia-data")).map(Running::of),
-            (None, Some(url)) => {
-                let account = set("TWILIO_ACCOUNT_SID").zip(set("TWILIO_AUTH_TOKEN"));
-                let key = || set("TWILIO_API_KEY").zip(set("TWILIO_API_SECRET"));
-                let (user, secret) = account.or_else(key).context(
-                    "TERTULIA_URL names a server, but there are no credentials for it: set TWILIO_ACCOUNT_SID and \
-                     TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
-                )?;
-                Ok(Running::new(url, user, secret))
-            }
+        let Some(facts) = self.facts()? else { return from_environment() };
+        let Some(dev) = facts.dev else {
+            bail!("{} is not in dev mode: only `tertulia dev` has a clock to move and faults to ask for", facts.url)
+        };
+        Ok(Running::new(facts.url, dev.account_sid, dev.auth_token))
+    }
+
+    /// Finds a server, as whoever runs it; by the environment, with an account's credentials.
+    pub(crate) fn operator(&self) -> anyhow::Result<Running> {
+        match self.facts()? {
+            Some(facts) => Ok(Running::new(facts.url, OPERATOR.to_owned(), facts.operator)),
+            None => from_environment(),
         }
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new(FOLDER))
+    }
+
+    fn facts(&self) -> anyhow::Result<Option<Facts>> {
+        let by_environment = self.data.is_none() && set("TERTULIA_URL").is_some();
+        if by_environment { Ok(None) } else { Facts::read(self.folder()).map(Some) }
     }
 
     /// Prints what the server answered, or the text for people.
@@ -69,49 +104,120 @@ impl Which {
             Output::Text => text(),
         });
     }
+
+    /// Hands over what is shown once: on stdout, or in a file for its owner alone.
+    pub(crate) fn hand_over(&self, answer: &Value, pairs: &[(&str, &str)], file: Option<&Path>) -> anyhow::Result<()> {
+        let text = match self.output {
+            Output::Json => format!("{answer:#}\n"),
+            Output::Text => facts::lines("", pairs),
+        };
+        match file {
+            Some(file) => write_whole(file, &text),
+            None => {
+                facts::print(&text);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn from_environment() -> anyhow::Result<Running> {
+    let url = set("TERTULIA_URL").context("TERTULIA_URL is not set")?;
+    let account = set("TWILIO_ACCOUNT_SID").zip(set("TWILIO_AUTH_TOKEN"));
+    let key = || set("TWILIO_API_KEY").zip(set("TWILIO_API_SECRET"));
+    let (user, secret) = account.or_else(key).context(
+        "TERTULIA_URL names a server, but there are no credentials for it: set TWILIO_ACCOUNT_SID and \
+         TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
+    )?;
+    Ok(Running::new(url, user, secret))
 }
 
 impl Running {
-    fn of(facts: Facts) -> Self {
-        Self::new(facts.url, facts.account_sid, facts.auth_token)
-    }
-
     fn new(url: String, user: String, secret: String) -> Self {
         let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-        Self { url: url.trim_end_matches('/').to_owned(), user, secret, agent: config.into() }
+        let url = url.trim_end_matches('/').to_owned();
+        Self { url, user, secret, account: None, agent: config.into() }
+    }
+
+    /// Whether this is whoever runs the server, and not an account.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.user == OPERATOR
+    }
+
+    /// The account that a command is about: the one that is named, or the only one there is. From now on the
+    /// operator acts for it.
+    pub(crate) fn choose_account(&mut self, named: Option<&str>) -> anyhow::Result<String> {
+        let sid = match named {
+            Some(sid) => sid.to_owned(),
+            None if self.is_operator() => {
+                let page = self.call("GET", "/tertulia/v1/Accounts?PageSize=2", &[])?;
+                match page["accounts"].as_array().map(Vec::as_slice) {
+                    Some([only]) => text(only, "sid").to_owned(),
+                    Some([]) => bail!("there is no account yet; `tertulia account create NAME` makes one"),
+                    _ => bail!("there are several accounts; say which with --account (`tertulia account list`)"),
+                }
+            }
+            None => text(&self.call("GET", "/v1/Configuration", &[])?, "account_sid").to_owned(),
+        };
+        self.account = Some(sid.clone());
+        Ok(sid)
     }
 
     /// Calls an operation of Tertulia's own that is there in dev mode only.
     pub(crate) fn dev(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
-        let (status, body) = self.call(method, &format!("/tertulia/v1{path}"), form)?;
-        match status {
-            200..=299 => Ok(body),
-            404 if path.matches('/').count() == 1 => {
+        match self.send(method, &format!("/tertulia/v1{path}"), form)? {
+            (404, _) if path.matches('/').count() == 1 => {
                 bail!("{} is not in dev mode: only `tertulia dev` has a clock to move and faults to ask for", self.url)
             }
-            401 => bail!("{} refuses these credentials", self.url),
-            _ => Err(anyhow!("{}", body["message"].as_str().unwrap_or("the server gave no reason"))),
+            answer => self.good(answer),
         }
     }
 
     /// Calls any operation.
-    pub(crate) fn any(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
-        match self.call(method, path, form)? {
-            (200..=299, body) => Ok(body),
-            (_, body) => Err(anyhow!("{}", body["message"].as_str().unwrap_or("the server gave no reason"))),
+    pub(crate) fn call(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
+        self.good(self.send(method, path, form)?)
+    }
+
+    /// Every row of a list, page by page.
+    pub(crate) fn list(&self, path: &str, key: &str) -> anyhow::Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let mut page = self.call("GET", &path, &[])?;
+            rows.extend(page[key].as_array_mut().map(std::mem::take).unwrap_or_default());
+            let url = page["next_page_uri"].as_str().or_else(|| page["meta"]["next_page_url"].as_str());
+            // Only the path: whatever host the server thinks it has, it was reached under another.
+            next = url.map(path_of);
+        }
+        Ok(rows)
+    }
+
+    fn good(&self, (status, body): (u16, Value)) -> anyhow::Result<Value> {
+        match status {
+            200..=299 => Ok(body),
+            401 if body["message"] == "Authenticate" => bail!("{} refuses these credentials", self.url),
+            _ => Err(anyhow!("{}", body["message"].as_str().unwrap_or("the server gave no reason"))),
         }
     }
 
-    fn call(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<(u16, Value)> {
+    fn send(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<(u16, Value)> {
         let url = format!("{}{path}", self.url);
         let credentials = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.secret)));
+        let account = self.account.as_deref().filter(|_| self.is_operator());
+        let headers = [("Authorization", Some(credentials.as_str())), (ACCOUNT_HEADER, account)];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let sent = match method {
             "POST" => {
                 let pairs = form.iter().map(|(name, value)| (*name, value.as_str()));
-                self.agent.post(&url).header("Authorization", &credentials).send_form(pairs)
+                let call = headers.fold(self.agent.post(&url), |call, (name, value)| call.header(name, value));
+                call.send_form(pairs)
             }
-            "DELETE" => self.agent.delete(&url).header("Authorization", &credentials).call(),
-            _ => self.agent.get(&url).header("Authorization", &credentials).call(),
+            "DELETE" => headers.fold(self.agent.delete(&url), |call, (name, value)| call.header(name, value)).call(),
+            _ => headers.fold(self.agent.get(&url), |call, (name, value)| call.header(name, value)).call(),
         };
         let mut answer = sent.map_err(|cause| {
             anyhow!("{} does not answer ({cause}); `tertulia dev` starts a server, `tertulia env` names one", self.url)
@@ -120,4 +226,26 @@ impl Running {
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };
         Ok((answer.status().as_u16(), body))
     }
+}
+
+/// The path and query of a URL; a path stays as it is.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or_else(String::new, |at| rest[at..].to_owned())
+}
+
+/// A field that is a text.
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+/// The fields of one thing, a line each; a list is written as JSON.
+pub(crate) fn fields(value: &Value) -> String {
+    let pairs = value.as_object().into_iter().flatten();
+    let pairs = pairs.filter(|(name, _)| !matches!(name.as_str(), "url" | "uri" | "links" | "subresource_uris"));
+    pairs.fold(String::new(), |mut lines, (name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let _ = writeln!(lines, "{name:<26}{value}");
+        lines
+    })
 }

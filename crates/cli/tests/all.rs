@@ -1,5 +1,6 @@
 //! The command line tool, run as people run it.
 
-mod dev;
 mod chat;
+mod dev;
+mod serve;
 mod token;

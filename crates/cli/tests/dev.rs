@@ -84,7 +84,7 @@ impl Drop for Running {
     }
 }
 
-fn rest(errors: Option<ChildStderr>) -> String {
+pub(crate) fn rest(errors: Option<ChildStderr>) -> String {
     let mut text = String::new();
     errors.unwrap().read_to_string(&mut text).unwrap();
     text
@@ -105,7 +105,7 @@ fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
 }
 
 /// What a shell makes of a dotenv file.
-fn sourced(file: &Path) -> BTreeMap<String, String> {
+pub(crate) fn sourced(file: &Path) -> BTreeMap<String, String> {
     let script = format!("set -a; . '{}'; env", file.display());
     let output = Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -448,6 +448,11 @@ fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
     assert_eq!(asked(data, &["audit", "export", "--event", "revocation.created"]).unwrap().lines().count(), 1);
 
     let key = server.value("API key SID").to_owned();
+    let token = data.join("token");
+    std::fs::write(&token, server.value("alice")).unwrap();
+    let token = ["--token-file", token.to_str().unwrap()];
+    assert!(asked(data, &[&["audit", "explain"], &token[..]].concat()).unwrap().contains("It is valid"));
+    assert!(asked(data, &[&["audit", "introspect"], &token[..]].concat()).unwrap().contains(&key));
     let file = data.join("new.env");
     let rotated = ["key", "rotate", &key, "--longest", "0", "--credentials-file", file.to_str().unwrap()];
     assert!(asked(data, &rotated).unwrap().ends_with(&format!("{key} is deleted\n")));

@@ -19,5 +19,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_timers.sql", "timers"),
     migration!(3, "0003_presences.sql", "presences"),
     migration!(4, "0004_keys.sql", "keys"),
-    migration!(7, "0007_revocations.sql", "revocations"),
+    migration!(5, "0005_revocations.sql", "revocations"),
 ];

@@ -4,6 +4,7 @@
 //! world is stands in `support`.
 
 mod support;
+mod permissions;
 mod realtime;
 mod rest;
 mod docs;

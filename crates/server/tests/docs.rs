@@ -1,12 +1,26 @@
-//! docs/api.md says what the code does: the table of routes is the router's own.
+//! What docs/ shows in tables is what the code does: they are written from it.
 
 use std::fmt::Write as _;
 
 use tertulia_server::platform::Surface;
 use tertulia_server::router::mounted;
 
-const BEGIN: &str = "<!-- routes: begin;";
-const END: &str = "<!-- routes: end -->";
+/// Holds what stands between two marks of a document against this text, or writes it there.
+#[track_caller]
+pub(crate) fn hold(document: &str, begin: &str, end: &str, wanted: &str) {
+    let path = format!("{}/../../docs/{document}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the document is there");
+    let begin = text.find(begin).expect("the table has a begin");
+    let begin = begin + text[begin..].find('\n').expect("a line") + 1;
+    let end = text.find(end).expect("the table has an end");
+    if std::env::var("UPDATE_DOCS").is_ok_and(|update| update == "1") {
+        let updated = format!("{}{wanted}{}", &text[..begin], &text[end..]);
+        std::fs::write(path, updated).expect("the document can be written");
+        return;
+    }
+    let hint = "run: UPDATE_DOCS=1 cargo test -p tertulia-server --test all docs";
+    assert_eq!(&text[begin..end], wanted, "docs/{document} shows another table; {hint}");
+}
 
 fn table() -> String {
     let mut table = String::from("| operation | method | path | a Restricted key needs |\n|---|---|---|---|\n");
@@ -24,16 +38,5 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_routes_is_the_routers_own() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md");
-    let text = std::fs::read_to_string(path).expect("docs/api.md is there");
-    let begin = text.find(BEGIN).expect("the table has a begin");
-    let begin = begin + text[begin..].find('\n').expect("a line") + 1;
-    let end = text.find(END).expect("the table has an end");
-    if std::env::var("UPDATE_DOCS").is_ok_and(|update| update == "1") {
-        let updated = format!("{}{}{}", &text[..begin], table(), &text[end..]);
-        std::fs::write(path, updated).expect("docs/api.md can be written");
-        return;
-    }
-    let hint = "run: UPDATE_DOCS=1 cargo test -p tertulia-server --test all docs";
-    assert_eq!(&text[begin..end], table(), "docs/api.md shows other routes than the router has; {hint}");
+    hold("api.md", "<!-- routes: begin;", "<!-- routes: end -->", &table());
 }

@@ -106,18 +106,17 @@ fn so_many_connections_are_no_websocket() {
     holds_two(|config| config.http.plain_connections_max = 2);
 }
 
-/// The status of an upgrade.
-fn upgrade(world: &World, header: &str) -> String {
+/// What an upgrade comes with in any case.
+const UPGRADE: &str = "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// The status of an upgrade, and the websocket if it is one.
+fn upgrade(world: &World, header: &str) -> (String, TcpStream) {
     let mut stream = connect(world);
-    write!(
-        stream,
-        "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n"
-    )
-    .unwrap();
+    write!(stream, "{UPGRADE}{header}\r\n").unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer[9..]).into_owned()
+    (String::from_utf8_lossy(&answer[9..]).into_owned(), stream)
 }
 
 #[test]
@@ -130,7 +129,7 @@ fn a_page_that_is_not_listed_opens_no_websocket() {
         ("Origin: https://evil.example.com\r\n", "403"),
         ("Origin: null\r\n", "403"),
     ] {
-        assert_eq!(upgrade(&world, header), status, "{header}");
+        assert_eq!(upgrade(&world, header).0, status, "{header}");
     }
 }
 
@@ -148,18 +147,7 @@ fn behind_a_proxy_urls_and_addresses_are_the_clients() {
     let url = actor.get("/v1/Configuration").is(200)["url"].as_str().unwrap().to_owned();
     assert_eq!(url, "https://chat.example.com/v1/Configuration");
     // The proxy has as many connections as it likes; each of its clients has one websocket here.
-    let own = |address: &str| {
-        let mut stream = connect(&world);
-        write!(
-            stream,
-            "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: {address}\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).unwrap();
-        (String::from_utf8_lossy(&answer[9..]).into_owned(), stream)
-    };
+    let own = |address: &str| upgrade(&world, &format!("X-Forwarded-For: {address}\r\n"));
     let (first, held) = own("203.0.113.1");
     assert_eq!([first, own("203.0.113.1").0, own("203.0.113.2").0], ["101", "503", "101"]);
     drop(held);
@@ -201,9 +189,7 @@ fn everything_is_encrypted_when_there_is_a_certificate() {
         String::from_utf8(answer).unwrap()
     };
     assert_eq!(say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200");
-    let upgrade = "GET /v3/wsconnect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    assert_eq!(say(upgrade), "HTTP/1.1 101");
+    assert_eq!(say(&format!("{UPGRADE}\r\n")), "HTTP/1.1 101");
     // Who speaks without it is no longer listened to than who says nothing.
     assert!(!said(&world, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP"));
 }

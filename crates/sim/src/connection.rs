@@ -275,6 +275,8 @@ impl World {
                         establish::lose(&mut self.nodes[connection.node].hub, mailbox, stream, part, upto);
                     }
                 }
+                // Nobody reads by the right of a role here, and nobody is deleted.
+                Effect::LookAgain => {}
                 Effect::Close(_) => return self.end(place),
             }
         }

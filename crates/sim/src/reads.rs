@@ -9,7 +9,7 @@ use tertulia_server::messages;
 use tertulia_server::participants::Participant;
 use tertulia_server::participants::events::{mine_item, mine_replay, roster_item, roster_replay};
 use tertulia_server::realtime::news::{Replayed, objects_of};
-use tertulia_server::realtime::objects::{Snapshot, Standing};
+use tertulia_server::realtime::objects::{Right, Snapshot, Standing};
 use tertulia_server::users;
 use tertulia_store::StreamId;
 
@@ -62,7 +62,7 @@ impl Rows {
             Some(after) if after < position => self.missed(object, after, events_max),
             _ => (Vec::new(), None),
         };
-        Ok(Standing { object, position, missed, cut_at })
+        Ok(Standing { object, position, right: Right::Own, missed, cut_at })
     }
 
     fn missed(&self, object: Object, after: i64, events_max: usize) -> (Vec<Event>, Option<i64>) {

@@ -16,7 +16,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use key_file::{KeyFileError, create_key_file, parse_keys, read_key_file};
+pub use key_file::{KeyFileError, create_key_file, parse_keys, read_key_file, replace_key_file};
 
 const VERSION: u8 = 1;
 const KEY_ID_LEN: usize = 8;

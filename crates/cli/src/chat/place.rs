@@ -7,7 +7,7 @@ use clap::Args;
 use tertulia_client::{ConnectError, TokenProvider};
 use tertulia_token::{ChatGrant, Mint, Secret};
 
-use crate::facts::Facts;
+use crate::facts::{DevFacts, Facts};
 use crate::token::now;
 
 #[derive(Args)]
@@ -36,36 +36,47 @@ impl Place {
         if let (Some(uri), Some(token)) = (&self.uri, &self.token) {
             return Ok(Server { uri: uri.clone(), tokens: token.as_str().into() });
         }
-        let facts = match (&self.uri, Facts::from_env()) {
-            (Some(_), Some(facts)) => facts,
-            (Some(uri), None) => Facts::read(&self.data).with_context(|| {
-                format!("to talk to {uri}, give a token with --token, or the key that mints one (`tertulia env`)")
-            })?,
-            (None, _) => Facts::read(&self.data)?,
+        let (uri, key) = match (&self.uri, DevFacts::from_env()) {
+            (Some(uri), Some(key)) => (uri.clone(), Some(key)),
+            (Some(uri), None) => {
+                let facts = Facts::read(&self.data).with_context(|| {
+                    format!("to talk to {uri}, give a token with --token, or the key that mints one (`tertulia env`)")
+                })?;
+                (uri.clone(), facts.dev)
+            }
+            (None, _) => {
+                let facts = Facts::read(&self.data)?;
+                (facts.twilsock_uri, facts.dev)
+            }
         };
-        let uri = self.uri.clone().unwrap_or_else(|| facts.twilsock_uri.clone());
         if let Some(token) = &self.token {
             return Ok(Server { uri, tokens: token.as_str().into() });
         }
+        let Some(key) = key else {
+            bail!(
+                "the server at {uri} is not in dev mode: give a token with --token, or set TERTULIA_TWILSOCK_URI and the \
+                 TWILIO_… variables of a key that mints one"
+            )
+        };
         // Once here, so that what is wrong is said before anything is opened.
-        mint(&facts, identity)?;
+        mint(&key, identity)?;
         let identity = identity.to_owned();
         let tokens = TokenProvider::new(move || {
-            let token = mint(&facts, &identity).map_err(|cause| format!("{cause:#}"));
+            let token = mint(&key, &identity).map_err(|cause| format!("{cause:#}"));
             async move { token }
         });
         Ok(Server { uri, tokens })
     }
 }
 
-fn mint(facts: &Facts, identity: &str) -> Result<String> {
+fn mint(key: &DevFacts, identity: &str) -> Result<String> {
     if identity.is_empty() {
         bail!("--as needs a name");
     }
-    let secret = Secret::new(facts.api_secret.clone());
-    let mint = Mint::new(&facts.account_sid, &facts.api_key, &secret)
+    let secret = Secret::new(key.api_secret.clone());
+    let mint = Mint::new(&key.account_sid, &key.api_key, &secret)
         .identity(identity)
-        .grant(ChatGrant::new(&facts.chat_service_sid));
+        .grant(ChatGrant::new(&key.chat_service_sid));
     let minted = mint.sign(now(None)).with_context(|| format!("a token for {identity} cannot be minted"))?;
     Ok(minted.token)
 }

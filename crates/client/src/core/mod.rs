@@ -219,6 +219,7 @@ impl Core {
     /// Nobody waits for a call any more. If it was not sent, it will not be.
     pub fn forget(&mut self, id: u64) {
         self.calls.forget(id);
+        self.token.forget(id);
     }
 
     /// Subscribes to objects, each in its place, under a number that no other subscription of this client

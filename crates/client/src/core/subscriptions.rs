@@ -375,6 +375,8 @@ impl Watched {
             return Next::Is(Standing::Stalled);
         }
         if is_gone {
+            // Whoever waits for the answer for this object has it.
+            self.note_answered();
             return Next::Ended;
         }
         self.position = entry.id;
@@ -391,10 +393,14 @@ impl Watched {
         if entry.replay_status.as_deref() == Some("interrupted") {
             return Next::Is(Standing::Wanted);
         }
+        self.note_answered();
+        Next::Is(Standing::Live)
+    }
+
+    fn note_answered(&mut self) {
         if !std::mem::replace(&mut self.is_answered, true) {
             self.queue.answered();
         }
-        Next::Is(Standing::Live)
     }
 }
 

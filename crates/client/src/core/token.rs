@@ -57,6 +57,13 @@ impl Token {
         self.update.as_ref().is_some_and(|update| update.id == id)
     }
 
+    /// Nobody waits for the outcome of an update any more; it goes on without.
+    pub(super) fn forget(&mut self, call: u64) {
+        if let Some(update) = self.update.as_mut().filter(|update| update.call == Some(call)) {
+            update.call = None;
+        }
+    }
+
     pub(super) fn warned(&mut self, now: Duration) {
         self.renewal.get_or_insert(now + RENEWAL_PAUSE);
     }

@@ -11,10 +11,11 @@ use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
 use crate::platform::page::{NEWEST, OLDEST, Span};
-use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
+use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, PageRequest, Question};
 use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
 use crate::roles::{self, Permission};
 use crate::services::{self, Service};
+use crate::users;
 
 /// A conversation that the caller has entered: the proof that it is there and the caller's own.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl Room {
     /// Refuses unless the caller may have `any`, or the thing is the caller's own and `own` is allowed.
     pub async fn may_change(&self, cx: &mut Cx<'_, '_>, is_own: bool, own: Permission, any: Permission) -> Outcome<()> {
         match self.may(cx, any).await {
-            Err(_) if is_own => self.may(cx, own).await,
+            Err(Error::Refused(_)) if is_own => self.may(cx, own).await,
             outcome => outcome,
         }
     }
@@ -102,14 +103,15 @@ impl Room {
     }
 }
 
-/// Whether the caller is the creator and has not come and gone: who left, or was removed, is a stranger
-/// to the conversation like everybody else (docs/decisions/0009-creator.md).
+/// Whether the caller is the creator and has not come and gone: who left, was removed or deleted is a
+/// stranger to the conversation like everybody else (docs/decisions/0009-creator.md).
 pub async fn is_creator(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<bool> {
     let Some(user) = cx.caller.user().filter(|user| Some(user.sid) == conversation.created_by_user) else {
         return Ok(false);
     };
-    let (account, sid) = (conversation.account, conversation.sid);
-    Ok(!participants::queries::was_there(cx.tx, account, sid, user.sid).await?)
+    let (account, sid, user) = (conversation.account, conversation.sid, user.sid);
+    let came = participants::queries::was_there(cx.tx, account, sid, user).await?;
+    Ok(!came && users::queries::find(cx.tx, account, user).await?.is_some())
 }
 
 /// Creates a conversation. Its creator is no participant until joining.

@@ -52,9 +52,7 @@ async fn update(call: Call) -> Outcome<Reply> {
     if moves.is_empty() {
         return Err(Error::parameter("Give one or more of At, Advance, Freeze and Reset"));
     }
-    for how in moves {
-        call.app.clock.shift(call.caller.account, how);
-    }
+    call.app.clock.shift(call.caller.account, moves);
     let body = body(&call);
     tracing::info!(now = body.now, is_frozen = body.is_frozen, "the clock was moved");
     Ok(Reply::ok(&body))

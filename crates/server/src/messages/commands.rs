@@ -31,8 +31,13 @@ impl Change for SendMessage {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Message> {
         self.patch.check(cx.limits)?;
         let room = enter(cx, self.service, &self.conversation, Lock::Row).await?;
-        room.may(cx, Permission::SendMessage).await?;
+        for permission in self.patch.sending() {
+            room.may(cx, permission).await?;
+        }
         room.must_be_open()?;
+        if !self.patch.media.is_empty() {
+            return Err(Refusal::MediaNotFound.into());
+        }
         let (author, participant) = author(cx, &room, self.patch.author.as_deref()).await?;
         let created = self.patch.created.unwrap_or(cx.now);
         let conversation = take_index(cx.tx, &room.conversation, created, cx.now).await?;
@@ -148,6 +153,19 @@ impl Change for UpdateMessage {
 }
 
 impl Patch {
+    /// What a new message asks for: its text and its files are told apart.
+    fn sending(&self) -> Vec<Permission> {
+        let has_text = [&self.body, &self.subject].into_iter().flatten().any(|text| !text.is_empty());
+        let mut asked = Vec::new();
+        if !self.media.is_empty() {
+            asked.push(Permission::SendMediaMessage);
+        }
+        if has_text || asked.is_empty() {
+            asked.push(Permission::SendMessage);
+        }
+        asked
+    }
+
     /// What an update asks for: for one's own message, and for anybody's.
     fn permissions(&self) -> Vec<(Permission, Permission)> {
         let mut asked = Vec::new();

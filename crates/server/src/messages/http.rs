@@ -81,6 +81,7 @@ fn patch(form: &Form) -> Outcome<Patch> {
         subject: form.owned("Subject"),
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
+        media: Vec::new(),
     })
 }
 

@@ -66,6 +66,8 @@ pub struct Patch {
     pub created: Option<Timestamp>,
     /// An importer's own date.
     pub updated: Option<Timestamp>,
+    /// SIDs of files that a new message brings.
+    pub media: Vec<String>,
 }
 
 impl Patch {

@@ -4,7 +4,7 @@ use tertulia_protocol::Code;
 use tertulia_protocol::sdk::{BASE, MessageAnswer, MessageRequest};
 
 use super::commands::{GetMessage, Place, RemoveMessage, SendMessage, UpdateMessage};
-use super::{Message, Patch, Refusal};
+use super::{Message, Patch};
 use crate::platform::{Call, Error, Outcome, Reply, Route};
 use crate::routes;
 
@@ -26,13 +26,11 @@ fn patch(request: MessageRequest) -> Patch {
 }
 
 async fn create(call: Call) -> Outcome<Reply> {
-    let request: MessageRequest = call.json()?;
-    if !request.media_sids.is_empty() {
-        return Err(Refusal::MediaNotFound.into());
-    }
+    let mut request: MessageRequest = call.json()?;
+    let media = std::mem::take(&mut request.media_sids);
     let conversation = call.param("Conversation").to_owned();
-    let sent =
-        call.app.perform(&call.caller, SendMessage { service: None, conversation, patch: patch(request) }).await?;
+    let patch = Patch { media, ..patch(request) };
+    let sent = call.app.perform(&call.caller, SendMessage { service: None, conversation, patch }).await?;
     Ok(Reply::created(&answer(&call, &sent)))
 }
 

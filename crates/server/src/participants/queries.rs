@@ -5,6 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::{Binding, NotificationLevel, Participant};
+pub use crate::platform::page::Direction;
 use crate::platform::page::{Created, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
@@ -111,6 +112,12 @@ static LIST_OF_ADDRESS_BACK: Sql = Sql::new(select!(
 ));
 static BY_ADDRESS: Sql =
     Sql::new(select!("address = $2 AND conversation_sid = $3 AND removed IS NULL ", "ORDER BY sid LIMIT 1"));
+static ROLES_BESIDE: Sql = Sql::new(
+    "SELECT DISTINCT own.role_sid FROM participants AS own JOIN participants AS other \
+     ON other.account = own.account AND other.conversation_sid = own.conversation_sid \
+     WHERE own.account = $1 AND own.user_sid = $2 AND other.user_sid = $3 \
+     AND own.removed IS NULL AND other.removed IS NULL AND own.role_sid IS NOT NULL",
+);
 static HOLDS_ROLE: Sql = Sql::new(
     "SELECT COUNT(*) FROM (SELECT 1 FROM participants WHERE account = $1 AND service_sid = $2 AND role_sid = $3 \
      AND removed IS NULL LIMIT 1) AS found",
@@ -220,25 +227,6 @@ pub async fn list(
     let values =
         [account.into(), conversation.as_str().into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
     tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
-}
-
-/// Which way items of a map or list are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the lowest key.
-    Up,
-    /// From the highest key.
-    Down,
-}
-
-impl Direction {
-    /// The other way.
-    pub const fn turned(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
 }
 
 /// A conversation's participants by SID, from one on, which is included.
@@ -474,6 +462,17 @@ pub async fn find_by_address(
 ) -> Outcome<Option<Participant>> {
     let values = [account.into(), address.into(), conversation.as_str().into()];
     tx.query_opt(&BY_ADDRESS, &values).await?.as_ref().map(read).transpose()
+}
+
+/// The roles that a user has in conversations in which another one is too; with itself, in all of them.
+pub async fn roles_beside(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    user: Sid<User>,
+    other: Sid<User>,
+) -> Outcome<Vec<Sid<Role>>> {
+    let rows = tx.query(&ROLES_BESIDE, &[account.into(), user.as_str().into(), other.as_str().into()]).await?;
+    rows.iter().map(|row| Columns::of("participants", row).sid()).collect()
 }
 
 /// Whether some participant of the service holds the role.

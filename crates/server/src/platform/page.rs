@@ -208,6 +208,25 @@ impl<T> Page<T> {
     }
 }
 
+/// Which way items of a map or list are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the lowest key.
+    Up,
+    /// From the highest key.
+    Down,
+}
+
+impl Direction {
+    /// The other way.
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

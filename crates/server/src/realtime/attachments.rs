@@ -15,6 +15,8 @@ pub struct Packed([u8; 18]);
 
 /// The last byte of [`Watch::Own`]; those of [`Watch::Part`] are the parts' own numbers.
 const OWN: u8 = u8::MAX;
+/// The last byte of [`Watch::Rights`].
+const RIGHTS: u8 = u8::MAX - 1;
 
 impl Packed {
     /// Packs.
@@ -25,6 +27,7 @@ impl Packed {
         bytes[17] = match watch {
             Watch::Part(part) => part as u8,
             Watch::Own => OWN,
+            Watch::Rights => RIGHTS,
         };
         Self(bytes)
     }
@@ -34,7 +37,11 @@ impl Packed {
         let mut key = [0; 16];
         key.copy_from_slice(&self.0[..16]);
         let stream = StreamId { kind: self.0[16], key: u128::from_le_bytes(key) };
-        (stream, Part::from_number(self.0[17]).map_or(Watch::Own, Watch::Part))
+        let watch = match self.0[17] {
+            RIGHTS => Watch::Rights,
+            part => Part::from_number(part).map_or(Watch::Own, Watch::Part),
+        };
+        (stream, watch)
     }
 }
 
@@ -51,6 +58,11 @@ impl Attachments {
     /// Takes one away.
     pub fn remove(&mut self, stream: StreamId, watch: Watch) {
         self.0.remove(Packed::new(stream, watch));
+    }
+
+    /// Whether it is there.
+    pub fn contains(&self, stream: StreamId, watch: Watch) -> bool {
+        self.0.get(Packed::new(stream, watch)).is_some()
     }
 
     /// Each of them.
@@ -139,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_packed_comes_out_again() {
         let watches = [Part::Document, Part::Messages, Part::Whole].map(Watch::Part);
-        for watch in watches.into_iter().chain([Watch::Own]) {
+        for watch in watches.into_iter().chain([Watch::Own, Watch::Rights]) {
             let id = StreamId { kind: 3, key: u128::MAX - 5 };
             assert_eq!(Packed::new(id, watch).unpack(), (id, watch));
         }

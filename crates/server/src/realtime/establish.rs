@@ -18,7 +18,7 @@ use tertulia_store::StreamId;
 use super::hub::{Attached, Hub, Mail, Need, Post, Watch};
 use super::mailbox::Mailbox;
 use super::news::{Part, ended, mine, part_of, shared_in, stream_of};
-use super::objects::{Snapshot, Standing};
+use super::objects::{Right, Snapshot, Standing};
 use crate::platform::AccountNumber;
 
 /// How often a subscription is tried again when the snapshot was overtaken.
@@ -41,6 +41,8 @@ pub struct Establishing {
     /// Entries without an answer.
     waiting: Vec<usize>,
     tries: usize,
+    /// How often rights had changed before the last snapshot was asked for.
+    rights_count: u64,
 }
 
 /// What a snapshot said of one entry.
@@ -63,6 +65,8 @@ pub struct Encoded {
     pub live: Option<(Object, i64)>,
     /// Conversations of which the replay tells that they are no longer the user's to read.
     ended: Vec<Sid<Conversation>>,
+    /// By which right it is read.
+    right: Right,
 }
 
 impl Establishing {
@@ -88,7 +92,10 @@ impl Establishing {
         objects().for_each(|object| detach(hub, mailbox, object));
         let waiting = (0..entries.len()).collect();
         let mailbox = Arc::clone(mailbox);
-        (Self { account, mailbox, correlation: request.correlation_id, entries, waiting, tries: 0 }, needs)
+        (
+            Self { account, mailbox, correlation: request.correlation_id, entries, waiting, tries: 0, rights_count: 0 },
+            needs,
+        )
     }
 
     /// The streams that are open for it.
@@ -109,6 +116,7 @@ impl Establishing {
             return None;
         }
         self.tries += 1;
+        self.rights_count = self.mailbox.rights_count();
         let events_max = (REPLAY_EVENTS_MAX / self.entries.len()).max(ENTRY_EVENTS_MIN);
         let entry = |at: &usize| (self.entries[*at].1, self.entries[*at].0.last_event_id);
         Some(Snapshot { entries: self.waiting.iter().map(entry).collect(), events_max })
@@ -129,7 +137,14 @@ impl Establishing {
             Err(code) => {
                 let (status, message) = (code.status(), code.title().to_owned());
                 let failed = SubscriptionAnswer::Failed { status, code: code.number(), message };
-                return Encoded { at, own, posts: vec![self.say(at, &failed)], live: None, ended: Vec::new() };
+                return Encoded {
+                    at,
+                    own,
+                    posts: vec![self.say(at, &failed)],
+                    live: None,
+                    ended: Vec::new(),
+                    right: Right::Own,
+                };
             }
         };
         let replayed = standing.missed.iter().map(|event| {
@@ -140,22 +155,28 @@ impl Establishing {
         let ended = standing.missed.iter().filter_map(ended).collect();
         if let Some(position) = standing.cut_at {
             posts.push(self.say(at, &SubscriptionAnswer::Interrupted(position)));
-            return Encoded { at, own, posts, live: None, ended };
+            return Encoded { at, own, posts, live: None, ended, right: Right::Own };
         }
         posts.push(self.say(at, &SubscriptionAnswer::Established(standing.position)));
         let (stream, part) = (stream_of(standing.object), part_of(standing.object));
         posts.push(Post::Subscribed { stream, part, own });
-        Encoded { at, own, posts, live: Some((standing.object, standing.position)), ended }
+        Encoded { at, own, posts, live: Some((standing.object, standing.position)), ended, right: standing.right }
     }
 
     /// Answers one entry. If the snapshot was overtaken, the entry waits for the next one instead.
     pub fn settle(&mut self, hub: &mut MailboxHub, encoded: Encoded) -> Option<Need> {
-        let Encoded { at, own, posts, live, ended } = encoded;
+        let Encoded { at, own, posts, live, ended, right } = encoded;
         // A refusal, too, may be out of date: the client would drop what it has just been let into.
         let is_overtaken = self.mailbox.own_position() > own;
         if is_overtaken || live.is_some_and(|(object, position)| !hub.reaches(stream_of(object), position)) {
             self.waiting.push(at);
             return None;
+        }
+        if let Right::Role(rights) = right
+            && let Some(need) = self.check_rights(hub, rights)
+        {
+            self.waiting.push(at);
+            return need;
         }
         // The client hears it now, and the server's own look perhaps later: its news may be on their way.
         for (stream, part) in ended.into_iter().flat_map(shared_in) {
@@ -165,11 +186,27 @@ impl Establishing {
         let (object, position) = live?;
         let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
         self.mailbox.attached(stream, watch);
+        if let Right::Role(_) = right {
+            self.mailbox.leans_on_role(stream);
+        }
         match hub.attach(stream, self.account, watch, &self.mailbox, position, own) {
             Attached::Live(need) => need,
             // It reaches, as was just asked.
             Attached::Behind => None,
         }
+    }
+
+    /// Whether a right of a role may be out of date, and what the hub needs done then: it may have changed since
+    /// the snapshot was asked for, or before the connection began to hear of such changes, which is now.
+    fn check_rights(&self, hub: &mut MailboxHub, rights: StreamId) -> Option<Option<Need>> {
+        if self.mailbox.is_attached(rights, Watch::Rights) {
+            return (self.mailbox.rights_count() != self.rights_count).then_some(None);
+        }
+        let need = hub.open(rights);
+        self.mailbox.attached(rights, Watch::Rights);
+        hub.attach(rights, self.account, Watch::Rights, &self.mailbox, 0, 0);
+        hub.close(rights);
+        Some(need)
     }
 
     /// Lets go of the topics; those that nobody watches are forgotten.

@@ -8,23 +8,28 @@
 //! The hub must never wait, read the store or know a socket; what it needs done it returns as [`Need`].
 //! Reading order: [`Hub::open`] and [`Hub::attach`], [`Hub::news`], [`Hub::fill`].
 
+mod need;
+mod post;
+#[cfg(test)]
+mod tests;
+mod whose;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::User;
 use tertulia_store::{News, StreamId};
 
+pub use need::{Interest, Need};
+pub use post::Post;
+pub use whose::Whose;
+
 use super::ends::{Ended, Holder};
-use super::news::{Part, Replayed, Told, decode, mine};
+use super::news::{Part, Replayed, Told, decode, kind, mine};
 use crate::platform::AccountNumber;
 use crate::revocations::{Bearer, Revocation};
-
-mod post;
-
-pub use post::Post;
 
 /// A mailbox, as the hub sees it: posting never waits.
 pub trait Mail: Clone {
@@ -45,6 +50,8 @@ pub enum Watch {
     Part(Part),
     /// The server's own look at the user's list: every move of it, and every removal.
     Own,
+    /// The server's own look at what the roles of a chat service allow.
+    Rights,
 }
 
 #[derive(Debug)]
@@ -86,58 +93,6 @@ struct Topic<M> {
 const RING_MAX: usize = 8;
 /// Pieces that may wait for a hole to close; more, and the store is read in any case.
 const PARKED_MAX: usize = 64;
-/// How long a hole may close by itself: commits of two connections may be published in either order.
-const HOLE_PATIENCE: Duration = Duration::from_millis(20);
-/// How long other nodes may take to learn that somebody here watches a stream, and until a store that did
-/// not answer is asked again.
-const LONG_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How soon news of a stream come once somebody watches it: what the bus of this node is like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Interest {
-    /// From the moment the topic is made: everything is published in this process.
-    #[default]
-    AtOnce,
-    /// Other nodes learn of it with a delay, and what they publish meanwhile does not come: a new topic
-    /// is compared with the store once more a little later.
-    Spreads,
-}
-
-/// What the hub needs done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Read what happened in the stream, soon: what is missing may be on its way.
-    ReadSoon(StreamId),
-    /// The same, at once.
-    ReadNow(StreamId),
-    /// Read it in any case, a while later: the topic is new and interest in it spreads, or the store did not
-    /// answer.
-    ReadLater(StreamId),
-}
-
-impl Need {
-    /// Of which stream.
-    pub const fn stream(self) -> StreamId {
-        match self {
-            Self::ReadSoon(stream) | Self::ReadNow(stream) | Self::ReadLater(stream) => stream,
-        }
-    }
-
-    /// How long to wait first.
-    pub const fn patience(self) -> Duration {
-        match self {
-            Self::ReadSoon(_) => HOLE_PATIENCE,
-            Self::ReadNow(_) => Duration::ZERO,
-            Self::ReadLater(_) => LONG_PATIENCE,
-        }
-    }
-
-    /// Whether the store is read even if the topic seems whole by then.
-    pub const fn in_any_case(self) -> bool {
-        matches!(self, Self::ReadLater(_))
-    }
-}
-
 /// What came of attaching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attached {
@@ -245,6 +200,10 @@ impl<M: Mail> Hub<M> {
 
     /// Takes news in, from this node or from the bus.
     pub fn news(&mut self, news: &News) -> Option<Need> {
+        if news.stream.kind == kind::RIGHTS {
+            self.look_again(news.stream);
+            return None;
+        }
         let topic = self.topics.get_mut(&news.stream)?;
         let Some(told) = decode(&news.events) else { return topic.doubt(news.stream) };
         let piece = Piece { after: news.after, upto: news.upto, told };
@@ -268,7 +227,17 @@ impl<M: Mail> Hub<M> {
 
     /// News of the stream were dropped on their way here.
     pub fn doubt(&mut self, stream: StreamId) -> Option<Need> {
+        if stream.kind == kind::RIGHTS {
+            self.look_again(stream);
+            return None;
+        }
         self.topics.get_mut(&stream)?.doubt(stream)
+    }
+
+    /// There is no position to compare: whoever hangs on these rights looks at them again.
+    fn look_again(&self, rights: StreamId) {
+        let watchers = self.topics.get(&rights).into_iter().flat_map(|topic| &topic.watchers);
+        watchers.for_each(|watcher| watcher.mail.post(Post::Rights));
     }
 
     /// News of any stream may have been dropped: the bus was away, it calls this node a slow consumer, or
@@ -281,6 +250,10 @@ impl<M: Mail> Hub<M> {
     /// news were dropped (or in any case, for the sweep); from then on the stream counts as being read,
     /// until [`Hub::fill`] or [`Hub::give_up`]. If it is being read already, that is done once more.
     pub fn begin_read(&mut self, stream: StreamId, in_any_case: bool) -> Option<(AccountNumber, i64)> {
+        if stream.kind == kind::RIGHTS {
+            self.look_again(stream);
+            return None;
+        }
         let topic = self.topics.get_mut(&stream)?;
         // Kept for when it can be read: a read that is running has perhaps looked too early, or nobody is
         // attached yet who brings a position.
@@ -478,6 +451,7 @@ impl<M: Mail> Watcher<M> {
                     self.mail.post(Post::Packet { stream, part, packet: told.packet.clone() });
                 }
             }
+            Watch::Rights => {}
             Watch::Own => {
                 let new = piece.told.iter().filter(|told| told.position > self.at);
                 let mut ended = new.filter_map(|told| told.ended).peekable();
@@ -487,14 +461,11 @@ impl<M: Mail> Watcher<M> {
                 for conversation in ended {
                     self.mail.post(Post::Own { upto: piece.upto, ended: Some(conversation) });
                 }
+                if piece.told.iter().any(|told| told.part == Part::Rights && told.position > self.at) {
+                    self.mail.post(Post::Rights);
+                }
             }
         }
         self.at = piece.upto;
     }
 }
-
-mod whose;
-#[cfg(test)]
-mod tests;
-
-pub use whose::Whose;

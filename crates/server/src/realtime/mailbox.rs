@@ -19,6 +19,7 @@ use tertulia_store::StreamId;
 use super::attachments::{Attachments, Packed};
 use super::ends::Holder;
 use super::hub::{Mail, Post, Watch};
+use super::news::Part;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,7 @@ pub struct Mailbox {
     user: Sid<User>,
     wants_typing: bool,
     bounds: Bounds,
-    room: Option<Arc<Mailroom>>,
+    mailroom: Option<Arc<Mailroom>>,
     inner: Mutex<Inner>,
 }
 
@@ -53,6 +54,10 @@ struct Inner {
     is_given_up: bool,
     own_position: i64,
     holder: Option<Arc<Holder>>,
+    /// How often rights may have changed.
+    rights_count: u64,
+    /// Streams of conversations whose documents are watched by the right of a role.
+    by_role: Attachments,
     /// What the hub delivers here. The session learns of it later, or never if the mailbox is given up.
     attached: Attachments,
     waiter: Option<(Wanted, Waker)>,
@@ -85,7 +90,7 @@ impl Held {
         match self {
             Self::Packet(packed, packet) => match packed.unpack() {
                 (stream, Watch::Part(part)) => Post::Packet { stream, part, packet },
-                (_, Watch::Own) => unreachable!("a packet is an object's"),
+                (_, Watch::Own | Watch::Rights) => unreachable!("a packet is an object's"),
             },
             Self::Other(post) => *post,
         }
@@ -98,13 +103,13 @@ impl Held {
             Self::Packet(_, packet) => (1, packet.len()),
             Self::Other(post) => match &**post {
                 Post::Typing(packet) | Post::Packet { packet, .. } => (1, packet.len()),
-                Post::Own { .. } => (1, 0),
+                Post::Own { .. } | Post::Rights => (1, 0),
                 Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut | Post::Revoked => (0, 0),
             },
         }
     }
 
-    /// What counts in the room of all mailboxes: everything. A packet for many readers is one piece of
+    /// What counts in the mailroom: everything. A packet for many readers is one piece of
     /// memory, and yet counted for each: who pays for it when all but one have taken it is not known before.
     fn taken(&self) -> usize {
         size_of::<Self>()
@@ -157,9 +162,9 @@ impl Inner {
 pub struct Overflow;
 
 impl Mailbox {
-    /// An empty mailbox of a user's connection, in no room.
+    /// An empty mailbox of a user's connection, in no mailroom.
     pub fn new(user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { user, wants_typing, bounds, room: None, inner: Mutex::default() })
+        Arc::new(Self { user, wants_typing, bounds, mailroom: None, inner: Mutex::default() })
     }
 
     /// Whose connection it is.
@@ -219,6 +224,27 @@ impl Mailbox {
         self.lock().holder = Some(holder);
     }
 
+    /// How often what the user may read may have changed: a right of a role that was read in a snapshot from
+    /// before may be out of date.
+    pub fn rights_count(&self) -> u64 {
+        self.lock().rights_count
+    }
+
+    /// Whether the hub delivers this here.
+    pub fn is_attached(&self, stream: StreamId, watch: Watch) -> bool {
+        self.lock().attached.contains(stream, watch)
+    }
+
+    /// Notes that this conversation's document is watched by the right of a role.
+    pub fn leans_on_role(&self, stream: StreamId) {
+        self.lock().by_role.insert(stream, Watch::Part(Part::Document));
+    }
+
+    /// Streams of conversations whose documents are watched by the right of a role.
+    pub fn leaning(&self) -> Vec<StreamId> {
+        self.lock().by_role.iter().map(|(stream, _)| stream).collect()
+    }
+
     /// Notes that the hub delivers this here from now on.
     pub fn attached(&self, stream: StreamId, watch: Watch) {
         self.lock().attached.insert(stream, watch);
@@ -226,7 +252,9 @@ impl Mailbox {
 
     /// Notes that it no longer does.
     pub fn detached(&self, stream: StreamId, watch: Watch) {
-        self.lock().attached.remove(stream, watch);
+        let mut inner = self.lock();
+        inner.attached.remove(stream, watch);
+        inner.by_role.remove(stream, watch);
     }
 
     /// Everything that the hub delivers here, for the connection's end.
@@ -235,7 +263,7 @@ impl Mailbox {
     }
 
     fn release(&self, taken: usize) {
-        if let Some(room) = &self.room {
+        if let Some(room) = &self.mailroom {
             room.taken.fetch_sub(taken, Ordering::Relaxed);
         }
     }
@@ -271,6 +299,9 @@ impl Mail for Arc<Mailbox> {
         if let Post::Own { upto, .. } = &post {
             inner.own_position = *upto;
         }
+        if post == Post::Rights {
+            inner.rights_count += 1;
+        }
         let held = Held::new(post);
         let ((packets, bytes), taken) = (held.weight(), held.taken());
         let is_full = inner.packets + packets > self.bounds.packets_max || inner.bytes + bytes > self.bounds.bytes_max;
@@ -283,12 +314,12 @@ impl Mail for Arc<Mailbox> {
             inner.bytes += bytes;
             inner.taken += taken;
             inner.queue.push_back(held);
-            is_room_full = self.room.as_ref().is_some_and(|room| room.take(taken));
+            is_room_full = self.mailroom.as_ref().is_some_and(|room| room.take(taken));
         }
         let waker = inner.waker();
         drop(inner);
         waker.into_iter().for_each(Waker::wake);
-        if let Some(room) = self.room.as_ref().filter(|_| is_room_full) {
+        if let Some(room) = self.mailroom.as_ref().filter(|_| is_room_full) {
             room.relieve();
         }
     }
@@ -323,8 +354,8 @@ impl Mailroom {
 
     /// Another mailbox.
     pub fn open(self: &Arc<Self>, user: Sid<User>, wants_typing: bool, bounds: Bounds) -> Arc<Mailbox> {
-        let room = Some(Arc::clone(self));
-        let mailbox = Arc::new(Mailbox { user, wants_typing, bounds, room, inner: Mutex::default() });
+        let mailroom = Some(Arc::clone(self));
+        let mailbox = Arc::new(Mailbox { user, wants_typing, bounds, mailroom, inner: Mutex::default() });
         let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
         if mailboxes.len() == mailboxes.capacity() {
             mailboxes.retain(|mailbox| mailbox.strong_count() > 0);

@@ -1,7 +1,7 @@
 //! Streams, and how Sync events travel as news: encoded once, opaque to the store and to every bus.
 
 use bytes::Bytes;
-use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sid::{Conversation, Service, User};
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{News, StreamId};
@@ -20,6 +20,9 @@ pub mod kind {
     pub const MINE: u8 = 3;
     /// Name, attributes and reachability of a user.
     pub const INFO: u8 = 4;
+    /// What the roles of a chat service allow. It has no positions and no objects: every piece of news says
+    /// "look again", and so does every doubt.
+    pub const RIGHTS: u8 = 5;
     /// Revocations of an account. It has no positions and no objects: every node reads every piece of it, and
     /// lost ones are found in the store.
     pub const ENDED: u8 = 6;
@@ -43,6 +46,11 @@ pub fn mine(user: Sid<User>) -> StreamId {
 /// The stream of a user's public facts.
 pub fn info(user: Sid<User>) -> StreamId {
     StreamId { kind: kind::INFO, key: user.number() }
+}
+
+/// The stream that tells when the roles of a chat service allow something else.
+pub fn rights(service: Sid<Service>) -> StreamId {
+    StreamId { kind: kind::RIGHTS, key: service.number() }
 }
 
 /// The stream whose positions an object's events carry.
@@ -83,12 +91,14 @@ pub enum Part {
     Messages = 1,
     /// The whole of a stream that has one object only.
     Whole = 2,
+    /// No object: what somebody may read has changed.
+    Rights = 3,
 }
 
 impl Part {
     /// The part with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Document, Self::Messages, Self::Whole].into_iter().find(|part| *part as u8 == number)
+        [Self::Document, Self::Messages, Self::Whole, Self::Rights].into_iter().find(|part| *part as u8 == number)
     }
 }
 
@@ -155,6 +165,16 @@ pub fn news(stream: StreamId, after: i64, upto: i64, events: &[Event]) -> News {
         bytes.extend_from_slice(&u32::try_from(packet.len()).expect("a packet has under 4 GiB").to_be_bytes());
         bytes.extend_from_slice(&packet);
     }
+    News { stream, after, upto, events: bytes.into() }
+}
+
+/// News that rights have changed: in a user's own list the user's, at the position `after + 1`; in `rights` those
+/// of everybody in the chat service, without a position.
+pub fn rights_changed(stream: StreamId, after: i64) -> News {
+    let upto = after + 1;
+    let mut bytes = vec![Part::Rights as u8];
+    bytes.extend_from_slice(&upto.to_be_bytes());
+    bytes.extend_from_slice(&[0; 16 + 4]);
     News { stream, after, upto, events: bytes.into() }
 }
 
@@ -264,6 +284,12 @@ mod tests {
             assert_eq!(decode_ended(&revoked(&entry).events), Some(entry));
         }
         assert_eq!(decode_ended(&Bytes::from_static(b"[1,2]")), None);
+    }
+
+    #[test]
+    fn a_change_of_rights_is_news_without_a_packet() {
+        let told = decode(&rights_changed(mine(Sid::from_number(1)), 6).events).unwrap();
+        assert_eq!(told, [Told { position: 7, part: Part::Rights, ended: None, packet: Bytes::new() }]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tertulia_protocol::sync::{Event, Item, Object, ObjectChange, data};
 use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::StreamId;
 
-use super::news::{Replayed, objects_of};
+use super::news::{Replayed, decode, kind, objects_of, rights, rights_changed};
 use crate::conversations::queries::Lock;
 use crate::conversations::{self, Conversation};
 use crate::messages;
@@ -23,9 +23,18 @@ use crate::users::{self, User};
 /// just being added fetches it during the deletion, and a 404 would be an unhandled rejection there.
 const FADING_MICROS: i64 = 60_000_000;
 
+/// By which right a conversation's object is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Taking part, or having created it; the user's own list tells when that ends.
+    Own,
+    /// A role's, which may change at any time: news of this stream tell that it may have.
+    Role(StreamId),
+}
+
 /// An object that the caller may read, with the rows behind it.
 pub(super) enum Readable {
-    Conversation(Box<Conversation>),
+    Conversation(Box<Conversation>, Right),
     /// Deleted a moment ago: readable once more, empty, but nothing to subscribe to.
     Fading(Box<Conversation>),
     User(Box<User>),
@@ -54,16 +63,23 @@ async fn conversation(cx: &mut Cx<'_, '_>, sid: Sid<ConversationKind>, is_docume
     let account = cx.caller.account;
     let found = conversations::queries::find_even_removed(cx.tx, account, sid, Lock::None).await?;
     let Some(conversation) = found.filter(|found| in_service(cx, found)) else { return Ok(None) };
-    let Some(reader) = cx.caller.user() else { return Ok(Some(Readable::Conversation(Box::new(conversation)))) };
+    let Some(reader) = cx.caller.user() else {
+        return Ok(Some(Readable::Conversation(Box::new(conversation), Right::Own)));
+    };
     if let Some(removed) = conversation.removed {
         let fades = cx.now < removed.plus_micros(FADING_MICROS);
         let was_there = fades && participants::queries::was_there(cx.tx, account, sid, reader.sid).await?;
         return Ok(was_there.then(|| Readable::Fading(Box::new(conversation))));
     }
     let takes_part = participants::queries::find_by_user(cx.tx, account, reader.sid, sid).await?.is_some();
-    let may_peek =
-        is_document && (conversations::commands::is_creator(cx, &conversation).await? || may_join(cx).await?);
-    Ok((takes_part || may_peek).then(|| Readable::Conversation(Box::new(conversation))))
+    let right = if takes_part || (is_document && conversations::commands::is_creator(cx, &conversation).await?) {
+        Right::Own
+    } else if is_document && may_join(cx).await? {
+        Right::Role(rights(reader.service))
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Readable::Conversation(Box::new(conversation), right)))
 }
 
 async fn may_join(cx: &mut Cx<'_, '_>) -> Outcome<bool> {
@@ -130,13 +146,13 @@ impl Question for OpenObject {
         let readable = readable(cx, object).await?;
         let position = position(cx, object, &readable).await?;
         let (created, updated) = match &readable {
-            Readable::Conversation(conversation) | Readable::Fading(conversation) => {
+            Readable::Conversation(conversation, _) | Readable::Fading(conversation) => {
                 (conversation.created, conversation.updated)
             }
             Readable::User(user) => (user.created, user.updated),
         };
         let document = match (&readable, object) {
-            (Readable::Conversation(conversation) | Readable::Fading(conversation), Object::Document(_)) => {
+            (Readable::Conversation(conversation, _) | Readable::Fading(conversation), Object::Document(_)) => {
                 Some(data(&conversations::events::document(conversation)))
             }
             _ => None,
@@ -152,7 +168,7 @@ impl Question for OpenObject {
 async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
     match (object, readable) {
         (Object::Roster(sid), _) => Ok(participants::queries::roster(cx.tx, cx.caller.account, sid).await?.position),
-        (_, Readable::Conversation(conversation) | Readable::Fading(conversation)) => Ok(conversation.position),
+        (_, Readable::Conversation(conversation, _) | Readable::Fading(conversation)) => Ok(conversation.position),
         (Object::MyConversations(_), Readable::User(user)) => Ok(user.mine_position),
         (_, Readable::User(user)) => Ok(user.info_position),
     }
@@ -165,6 +181,8 @@ pub struct Standing {
     pub object: Object,
     /// Its position.
     pub position: i64,
+    /// By which right it is read.
+    pub right: Right,
     /// What happened after the position that the client has, in order.
     pub missed: Vec<Event>,
     /// The last position in `missed`, when more happened than is replayed at once.
@@ -217,7 +235,34 @@ async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>, event
         Some(after) if after < position => missed(cx, object, &readable, after, events_max).await?,
         _ => (Vec::new(), None),
     };
-    Ok(Standing { object, position, missed, cut_at })
+    let right = if let Readable::Conversation(_, right) = readable { right } else { Right::Own };
+    Ok(Standing { object, position, right, missed, cut_at })
+}
+
+/// Which of these conversations' documents are no longer the caller's to read.
+pub struct NoLongerReadable(pub Vec<StreamId>);
+
+impl Question for NoLongerReadable {
+    /// `None` when the caller is gone, and may read nothing at all.
+    type Out = Option<Vec<StreamId>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        if let Some(user) = cx.caller.user().map(|user| user.sid)
+            && users::queries::find(cx.tx, cx.caller.account, user).await?.is_none()
+        {
+            return Ok(None);
+        }
+        let mut lost = Vec::new();
+        for stream in &self.0 {
+            match readable(cx, Object::Document(Sid::from_number(stream.key))).await {
+                // A deleted one tells of its end itself.
+                Ok(_) => {}
+                Err(Error::Refused(_)) => lost.push(*stream),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Some(lost))
+    }
 }
 
 /// Only lists of messages are long enough to be cut; the rest is bounded by participants and their comings
@@ -235,7 +280,7 @@ async fn missed(
             let changed = messages::queries::changed(cx.tx, account, sid, after, events_max).await?;
             return Ok((messages::events::replay(&changed.messages, after, changed.cut_at), changed.cut_at));
         }
-        (Object::Document(_), Readable::Conversation(conversation)) => match conversation.removed {
+        (Object::Document(_), Readable::Conversation(conversation, _)) => match conversation.removed {
             None => vec![conversations::events::document_updated(conversation)],
             Some(at) => vec![Event { object, id: conversation.position, at, change: ObjectChange::Gone }],
         },
@@ -270,12 +315,28 @@ impl Question for ReplayStream {
         for object in objects_of(self.stream) {
             match standing(cx, object, Some(self.after), REPLAY_MAX).await {
                 Ok(standing) => standings.push(standing),
+                // The user was deleted, and nobody told.
+                Err(Error::Refused(_)) if self.stream.kind == kind::MINE => return Ok(self.gone()),
                 // Its rows are gone for good; whoever watched it was told by the user's own list.
                 Err(Error::Refused(_)) => {}
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(Replayed::of(self.after, standings))
+        let mut replayed = Replayed::of(self.after, standings);
+        if self.stream.kind == kind::MINE && replayed.upto > self.after {
+            // No row says at which position the user's role was changed: it may have been here.
+            let news = rights_changed(self.stream, replayed.upto - 1);
+            replayed.told.extend(decode(&news.events).unwrap_or_default());
+        }
+        Ok(replayed)
+    }
+}
+
+impl ReplayStream {
+    /// The user's last change, as far as the hub must know.
+    fn gone(&self) -> Replayed {
+        let news = rights_changed(self.stream, self.after);
+        Replayed { upto: news.upto, is_cut: false, told: decode(&news.events).unwrap_or_default() }
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Input {
     },
     /// This object is no longer subscribed to.
     Cancelled(StreamId, Part),
+    /// The user was deleted.
+    UserGone,
     /// The server shuts down.
     ShutDown,
     /// Something came into the mailbox.
@@ -68,6 +70,8 @@ pub enum Effect {
         /// The request.
         request: TunnelledRequest,
     },
+    /// Look again at what is read by the right of a role, and whether the user is still there.
+    LookAgain,
     /// Stop watching an object, unless it was subscribed to by a right that was found at this position of
     /// the user's own list or later.
     Detach(StreamId, Part, i64),
@@ -86,6 +90,8 @@ pub enum CloseReason {
     Expired,
     /// The token was revoked.
     Revoked,
+    /// The user was deleted; who comes back with a good token comes as another one.
+    UserGone,
     /// The server shuts down.
     ShutDown,
     /// Bytes that are no packet.
@@ -94,6 +100,22 @@ pub enum CloseReason {
     TooSlow,
     /// A fault was asked for: the socket is dropped without a close frame.
     Cut,
+}
+
+impl CloseReason {
+    /// The websocket's close code and text; `None`: not a word.
+    pub const fn farewell(self) -> Option<(u16, &'static str)> {
+        Some(match self {
+            Self::Goodbye | Self::Refused => (1000, ""),
+            Self::Expired => (1000, "the token has expired"),
+            Self::Revoked => (1000, "the token was revoked"),
+            Self::UserGone => (1000, "the user was deleted"),
+            Self::ShutDown => (1001, "the server is going away"),
+            Self::Malformed => (1002, "not a packet"),
+            Self::TooSlow => (1001, "too slow; come back to catch up"),
+            Self::Cut => return None,
+        })
+    }
 }
 
 /// How long before `exp` the client is warned.
@@ -163,6 +185,7 @@ impl Session {
                 self.subscribed.remove(&(stream, part));
                 Vec::new()
             }
+            Input::UserGone => self.end(CloseReason::UserGone),
             Input::ShutDown => self.end(CloseReason::ShutDown),
             Input::Post(post) => self.post(post),
             Input::Tick => Vec::new(),
@@ -242,8 +265,14 @@ impl Session {
             effects.extend(self.end(CloseReason::Refused));
             return effects;
         }
+        let is_other_role = current.user.role != next.user.role;
         self.state = State::Live { admission: next, warned: false };
-        vec![send(plain_reply(id, &Status::ok()))]
+        let mut effects = vec![send(plain_reply(id, &Status::ok()))];
+        if is_other_role {
+            // Before the answer: what the former role opened is not told after it.
+            effects.insert(0, Effect::LookAgain);
+        }
+        effects
     }
 
     /// The client hears the documented code and its name; the log has the exact reason.
@@ -280,6 +309,7 @@ impl Session {
             }
             // What is due is looked after behind every input.
             Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
+            Post::Rights => vec![Effect::LookAgain],
             Post::Cut => self.end(CloseReason::Cut),
             Post::Revoked => self.end(CloseReason::Revoked),
             Post::Typing(packet) => vec![Effect::Send(packet)],

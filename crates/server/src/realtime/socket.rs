@@ -22,13 +22,13 @@ use super::ends::{self, Holder};
 use super::establish::{leave, lose};
 use super::hub::Post;
 use super::mailbox::{Bounds, Mailbox, Overflow};
-use super::news::{part_of, stream_of};
+use super::news::{Part, part_of, stream_of};
 use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::tunnel;
-use super::upgrade::{MESSAGE_BYTES_MAX, Seat};
+use super::upgrade::{MESSAGE_BYTES_MAX, Seat, is_too_large};
 use crate::App;
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
@@ -200,6 +200,7 @@ impl Connection {
                 Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
                 Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
                 Effect::Answer { id, request } => self.answering = self.answer(id, request),
+                Effect::LookAgain => Box::pin(self.look_again()).await?,
                 Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
                         lose(&mut self.app.hub(), mailbox, stream, part, upto);
@@ -209,6 +210,30 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Rights may have changed. What was posted before is taken in before: it may have begun what ends now.
+    async fn look_again(&mut self) -> Result<(), ()> {
+        while let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) {
+            if post != Post::Rights {
+                self.input(Input::Post(post)).await?;
+            }
+        }
+        let Some(subscriber) = self.subscriber() else { return Ok(()) };
+        match subscriber.look_again().await {
+            Ok(None) => self.input(Input::UserGone).await,
+            Ok(Some(lost)) => {
+                for stream in lost {
+                    self.input(Input::Cancelled(stream, Part::Document)).await?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Better no connection than one that hears what it may not.
+                refuse(&error, Surface::Sdk, "");
+                Err(())
+            }
+        }
     }
 
     fn answer(&self, id: String, request: TunnelledRequest) -> Option<Answering> {
@@ -389,15 +414,7 @@ impl Connection {
     }
 
     async fn close(&mut self, reason: CloseReason) -> Result<(), ()> {
-        let (code, text) = match reason {
-            CloseReason::Goodbye | CloseReason::Refused => (1000, ""),
-            CloseReason::Expired => (1000, "the token has expired"),
-            CloseReason::Revoked => (1000, "the token was revoked"),
-            CloseReason::ShutDown => (1001, "the server is going away"),
-            CloseReason::Malformed => (1002, "not a packet"),
-            CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
-            CloseReason::Cut => return Err(()),
-        };
+        let Some((code, text)) = reason.farewell() else { return Err(()) };
         tracing::debug!(connection = self.number, ?reason, "closing a connection");
         self.close_with(code, text.to_owned()).await;
         Err(())
@@ -468,17 +485,6 @@ async fn answered(answering: &mut Option<Answering>) -> Answered {
         }
         None => pending().await,
     }
-}
-
-fn is_too_large(cause: &axum::Error) -> bool {
-    let mut source: Option<&dyn std::error::Error> = Some(cause);
-    while let Some(error) = source {
-        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[expect(clippy::disallowed_methods, reason = "a socket's silence is measured in real time, not in an account's")]

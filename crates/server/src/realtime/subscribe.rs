@@ -11,9 +11,10 @@ use tertulia_store::StreamId;
 
 use super::bus::follow;
 use super::establish::{Establishing, TRIES_MAX, attach_own, cancel};
-use super::hub::Attached;
+use super::hub::{Attached, Watch};
 use super::mailbox::Mailbox;
-use super::news::mine;
+use super::news::{Part, mine};
+use super::objects::NoLongerReadable;
 use crate::App;
 use crate::platform::{Caller, Error, Outcome, Question, Reply};
 use crate::users;
@@ -78,6 +79,18 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+
+    /// Reads again what was opened by the right of a role, and ends what is no longer the user's to read.
+    /// Gives that; nothing when the user is gone.
+    pub async fn look_again(&self) -> Outcome<Option<Vec<StreamId>>> {
+        let lost = self.app.ask(&self.caller, NoLongerReadable(self.mailbox.leaning())).await?;
+        for stream in lost.iter().flatten() {
+            let watch = Watch::Part(Part::Document);
+            self.app.hub().detach(*stream, watch, &self.mailbox);
+            self.mailbox.detached(*stream, watch);
+        }
+        Ok(lost)
     }
 
     /// Begins the server's own look at the user's list, whatever the client subscribes to: it is what

@@ -16,8 +16,9 @@ use crate::http::peer::{From, Peer, Place};
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Read buffer of a connection. The library's default is 128 KiB, for every idle phone.
 const READ_BUFFER_BYTES: usize = 1024;
-/// Bytes that are gathered before they are written without waiting for more.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes that are gathered before they are written without waiting for more. The library keeps the largest
+/// buffer that it ever needed, so this is what a connection that was busy once goes on to cost.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What a connection holds of the bounds while it lives.
 pub(super) struct Seat {
@@ -93,4 +94,16 @@ fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
         None => true,
         Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
     }
+}
+
+/// Whether the websocket gave up because a message had more than [`MESSAGE_BYTES_MAX`]: the library only says it.
+pub(super) fn is_too_large(cause: &axum::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(cause);
+    while let Some(error) = source {
+        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }

@@ -1,8 +1,9 @@
 //! Transactions of roles: where a caller stands, and the roles a service is born with.
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Role as RoleKind, Service};
+use tertulia_protocol::sid::{Role as RoleKind, Service, User};
 
+use super::events::RightsChanged;
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
 use crate::audit::{Draft, Event};
@@ -23,8 +24,10 @@ pub async fn get(cx: &mut Cx<'_, '_>, service: Sid<Service>, sid: Sid<RoleKind>,
 
 /// Where the caller stands in the service as a whole: by the token's role, else by the user's.
 pub async fn standing_in_service(cx: &mut Cx<'_, '_>) -> Outcome<Standing> {
-    let Some(user) = cx.caller.user() else { return Ok(Standing::Unbound) };
-    Ok(Standing::Bound { service: service_permissions(cx, user.role).await?, conversation: None })
+    if cx.caller.user().is_none() {
+        return Ok(Standing::Unbound);
+    }
+    Ok(Standing::Bound { service: service_permissions(cx).await?, conversation: None })
 }
 
 /// Refuses unless the caller may do that in a conversation. `participant_role` is the role of the
@@ -34,31 +37,43 @@ pub async fn may_in_conversation(
     participant_role: Option<Option<Sid<RoleKind>>>,
     permission: Permission,
 ) -> Outcome<()> {
-    let Some(user) = cx.caller.user() else { return Ok(()) };
+    if cx.caller.user().is_none() {
+        return Ok(());
+    }
     let conversation = match participant_role {
         None => None,
         Some(None) => Some(Permissions::default()),
         Some(Some(role)) => Some(permissions(cx, role).await?),
     };
     // The conversation role nearly always decides, and then the service role need not be read.
-    let by_conversation = Standing::Bound { service: Permissions::default(), conversation };
-    if super::may(by_conversation, permission).is_ok() {
-        return Ok(());
-    }
-    let service = service_permissions(cx, user.role).await?;
+    let is_decided = conversation.is_some_and(|role| role.allow(permission));
+    let service = if is_decided { Permissions::default() } else { service_permissions(cx).await? };
     Ok(super::may(Standing::Bound { service, conversation }, permission)?)
 }
 
-async fn service_permissions(cx: &mut Cx<'_, '_>, of_token: Option<Sid<RoleKind>>) -> Outcome<Permissions> {
-    let Some(user) = cx.caller.user() else { return Ok(Permissions::default()) };
-    let role = match of_token {
-        Some(role) => Some(role),
-        None => users::queries::find(cx.tx, cx.caller.account, user.sid).await?.map(|user| user.role),
-    };
-    match role {
-        Some(role) => permissions(cx, role).await,
-        None => Ok(Permissions::default()),
+/// Refuses unless the caller may do that to a user: by the service role, or by the role in a conversation
+/// in which both are.
+pub async fn may_to_user(cx: &mut Cx<'_, '_>, other: Sid<User>, permission: Permission) -> Outcome<()> {
+    let Some(user) = cx.caller.user().map(|user| user.sid) else { return Ok(()) };
+    let service = service_permissions(cx).await?;
+    let mut shared = Permissions::default();
+    if !service.allow(permission) {
+        for role in participants::queries::roles_beside(cx.tx, cx.caller.account, user, other).await? {
+            shared = shared.and(permissions(cx, role).await?);
+        }
     }
+    Ok(super::may(Standing::Bound { service, conversation: Some(shared) }, permission)?)
+}
+
+/// By the token's role, else by the user's. Who has been deleted may nothing, whatever the token says.
+async fn service_permissions(cx: &mut Cx<'_, '_>) -> Outcome<Permissions> {
+    let Some((sid, of_token)) = cx.caller.user().map(|user| (user.sid, user.role)) else {
+        return Ok(Permissions::default());
+    };
+    let Some(user) = users::queries::find(cx.tx, cx.caller.account, sid).await? else {
+        return Ok(Permissions::default());
+    };
+    permissions(cx, of_token.unwrap_or(user.role)).await
 }
 
 /// What a role allows; a role that is gone allows nothing.
@@ -187,7 +202,9 @@ impl Change for UpdateRole {
         let (_, role) = self.named.find(cx).await?;
         let permissions = Permissions::named(&self.permissions, role.scope)?;
         cx.audit(Draft::on(cx.caller, Event::RoleUpdated, role.sid.as_str()));
-        Ok(queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?)
+        let updated = queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?;
+        cx.emit(&RightsChanged { service: role.service });
+        Ok(updated)
     }
 }
 
@@ -211,6 +228,9 @@ impl Change for DeleteRole {
             return Err(Refusal::InUse.into());
         }
         cx.audit(Draft::on(cx.caller, Event::RoleDeleted, role.sid.as_str()));
-        queries::delete(cx.tx, &role).await
+        queries::delete(cx.tx, &role).await?;
+        // Nobody holds it, and a token may still name it.
+        cx.emit(&RightsChanged { service: role.service });
+        Ok(())
     }
 }

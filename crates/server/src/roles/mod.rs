@@ -6,6 +6,7 @@
 pub mod queries;
 pub mod commands;
 pub mod http;
+pub mod events;
 
 use tertulia_protocol::sid::{Role as RoleKind, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};
@@ -121,6 +122,11 @@ impl Permissions {
     /// This set and one more.
     pub const fn with(self, permission: Permission) -> Self {
         Self(self.0 | 1 << permission as u32)
+    }
+
+    /// What is in this set or in the other.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether it is in the set.

@@ -168,11 +168,14 @@ impl Change for PurgeService {
         if let Some(sid) = unpurged.first() {
             return Ok(Purged::Conversation(*sid));
         }
-        let mut rows = participants::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
-        if rows == 0 {
-            rows = users::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
+        if participants::queries::purge(cx.tx, account, service, PURGE_BATCH).await? > 0 {
+            return Ok(Purged::Part);
         }
-        if rows > 0 {
+        let gone = users::queries::purge(cx.tx, account, service, PURGE_BATCH).await?;
+        for (user, after) in &gone {
+            cx.emit(&users::events::Deleted { user: *user, after: *after });
+        }
+        if !gone.is_empty() {
             return Ok(Purged::Part);
         }
         roles::queries::purge(cx.tx, account, service).await?;

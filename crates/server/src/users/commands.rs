@@ -5,7 +5,7 @@ use tertulia_protocol::sid::{
 };
 use tertulia_protocol::{Code, Sid, Timestamp};
 
-use super::events::Updated;
+use super::events::{Deleted, Updated};
 use super::queries::{self, NewUser};
 use super::{Refusal, User};
 use crate::audit::{Draft, Event, Facts};
@@ -16,7 +16,7 @@ use crate::participants::commands::{take_out, with_conversations};
 use crate::participants::{self, Participant};
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
-use crate::roles::commands::may_in_service;
+use crate::roles::commands::may_to_user;
 use crate::roles::{self, Permission, Scope};
 use crate::services::{self, Service};
 
@@ -168,7 +168,9 @@ impl Change for DeleteUser {
         if first_conversation(cx, &user).await?.is_some() {
             return Ok(false);
         }
+        let (position, _) = queries::bump_mine(cx.tx, user.account, user.sid, 0).await?;
         queries::remove(cx.tx, &user, cx.now).await?;
+        cx.emit(&Deleted { user: user.sid, after: position - 1 });
         Ok(true)
     }
 }
@@ -321,6 +323,11 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Whether it says nothing; then nothing changes, and nobody is told.
+    pub const fn is_empty(&self) -> bool {
+        self.friendly_name.is_none() && self.attributes.is_none() && self.role.is_none()
+    }
+
     /// Holds the patch against the limits.
     pub fn check(&self, attributes_max: usize) -> Outcome<()> {
         if let Some(Some(name)) = &self.friendly_name {
@@ -350,6 +357,9 @@ impl Change for UpdateUser {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
         let service = services::commands::resolve(cx, self.service).await?;
         let before = get(cx, &service, &self.key).await?;
+        if self.patch.is_empty() {
+            return Ok(before);
+        }
         may_edit(cx, &before).await?;
         self.patch.check(cx.limits.attributes_bytes_max)?;
         if let Some(role) = self.patch.role {
@@ -358,6 +368,10 @@ impl Change for UpdateUser {
         // Read once more under the lock: another change may have been committed since it was found.
         let before = queries::lock(cx.tx, &before).await?.ok_or(Refusal::NotFound)?;
         let changed = changed(&before, &self.patch, cx.now);
+        if changed.role != before.role {
+            // Whoever reads by the former role is told in the order of the user's own list.
+            queries::bump_mine(cx.tx, before.account, before.sid, 0).await?;
+        }
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
         if before.role != after.role {
             let facts = Facts {
@@ -375,8 +389,8 @@ impl Change for UpdateUser {
 
 async fn may_edit(cx: &mut Cx<'_, '_>, user: &User) -> Outcome<()> {
     let is_own = cx.caller.user().is_some_and(|own| own.sid == user.sid);
-    match may_in_service(cx, Permission::EditAnyUserInfo).await {
-        Err(_) if is_own => may_in_service(cx, Permission::EditOwnUserInfo).await,
+    match may_to_user(cx, user.sid, Permission::EditAnyUserInfo).await {
+        Err(Error::Refused(_)) if is_own => may_to_user(cx, user.sid, Permission::EditOwnUserInfo).await,
         outcome => outcome,
     }
 }

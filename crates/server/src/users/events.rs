@@ -1,6 +1,8 @@
 //! What users announce: their name, attributes and reachability, to whoever watches their info map.
 
+use tertulia_protocol::Sid;
 use tertulia_protocol::Timestamp;
+use tertulia_protocol::sid::User as UserKind;
 use tertulia_protocol::sync::{
     Event, Item, ItemKey, Object, ObjectChange, Reachability, UserInfoValue, data, user_info,
 };
@@ -60,6 +62,29 @@ impl DomainEvent for Updated {
     fn news(&self, _now: Timestamp) -> Vec<News> {
         let (after, upto) = (self.before.info_position, self.after.info_position);
         let events = changed_after(&self.after, after);
-        if events.is_empty() { Vec::new() } else { vec![news::news(news::info(self.after.sid), after, upto, &events)] }
+        let mut told = Vec::new();
+        if !events.is_empty() {
+            told.push(news::news(news::info(self.after.sid), after, upto, &events));
+        }
+        if self.after.role != self.before.role {
+            // The change took a position of the user's own list, whose server-side watchers keep the rights.
+            told.push(news::rights_changed(news::mine(self.after.sid), self.after.mine_position - 1));
+        }
+        told
+    }
+}
+
+/// A user was deleted; its connections end.
+#[derive(Clone, Copy, Debug)]
+pub struct Deleted {
+    /// Who.
+    pub user: Sid<UserKind>,
+    /// Position of `mine` before the deletion.
+    pub after: i64,
+}
+
+impl DomainEvent for Deleted {
+    fn news(&self, _now: Timestamp) -> Vec<News> {
+        vec![news::rights_changed(news::mine(self.user), self.after)]
     }
 }

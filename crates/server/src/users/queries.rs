@@ -69,7 +69,7 @@ static HOLDS_ROLE: Sql = Sql::new(
 );
 static PURGE: Sql = Sql::new(
     "DELETE FROM users WHERE account = $1 AND sid IN \
-     (SELECT sid FROM users WHERE account = $1 AND service_sid = $2 LIMIT $3)",
+     (SELECT sid FROM users WHERE account = $1 AND service_sid = $2 LIMIT $3) RETURNING sid, mine_position",
 );
 
 fn read(row: &Row) -> Outcome<User> {
@@ -227,7 +227,18 @@ pub async fn any_holds_role(
     Ok(tx.query_one(&HOLDS_ROLE, &values).await?.get(0)?)
 }
 
-/// Deletes up to `limit` users of a service that is being purged; gives how many.
-pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>, limit: i64) -> Outcome<u64> {
-    Ok(tx.execute(&PURGE, &[account.into(), service.as_str().into(), limit.into()]).await?)
+/// Deletes up to `limit` users of a service that is being purged; gives who they were, with their positions of
+/// `mine`.
+pub async fn purge(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    limit: i64,
+) -> Outcome<Vec<(Sid<UserKind>, i64)>> {
+    let rows = tx.query(&PURGE, &[account.into(), service.as_str().into(), limit.into()]).await?;
+    let read = |row: &Row| {
+        let mut columns = Columns::of("users", row);
+        Ok((columns.sid()?, columns.take()?))
+    };
+    rows.iter().map(read).collect()
 }

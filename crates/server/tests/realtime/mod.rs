@@ -2,6 +2,7 @@
 
 mod reachability;
 mod revocations;
+mod rights;
 mod stalled;
 mod timers;
 

@@ -53,8 +53,8 @@ fn a_thousand_stalled_readers_are_let_go_within_bounds_and_catch_up() {
         let text = "x".repeat(4000);
         let mut sent = 0;
         while world.app().hub().counts().0 > before {
-            assert!(sent < MESSAGES_MAX, "{:?} after {sent}", world.app().hub().counts());
-            alice.send(sid, &format!("{sent} {text}")).await.unwrap();
+            assert!(sent < MESSAGES_MAX, "after {sent} messages {:?} still watch", world.app().hub().counts());
+            soon(alice.send(sid, &format!("{sent} {text}"))).await.unwrap();
             sent += 1;
             // A post is counted before the fullest are given up for it: one packet for each, at most.
             let taken = world.app().mailroom.taken();

@@ -143,7 +143,7 @@ fn a_key_shows_when_it_was_used_and_when_it_is_safe_to_delete(world: &World) {
             expires: Timestamp::parse("2026-01-02T05:00:00Z").unwrap(),
             address: None,
         };
-        let system = world.system_async().await;
+        let system = world.system_soon().await;
         app.note_minted(&system, &minted).await.unwrap();
         let used = world.owner.get(&path).is(200);
         assert_eq!(used["last_called"], used["last_minted"]);

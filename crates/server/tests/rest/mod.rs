@@ -11,6 +11,7 @@ mod keys;
 mod pages;
 mod errors;
 mod routes;
+mod foreign;
 mod sdk;
 mod races;
 mod together;

@@ -7,12 +7,14 @@ use crate::support::{SdkUser, World, on_both_engines, on_sqlite, sid};
 on_both_engines! {
     a_creator_who_was_removed_is_a_stranger,
     the_own_list_goes_on_behind_conversations_that_are_being_deleted,
+    a_conversation_role_counts_for_who_is_in_the_same_conversation,
 }
 on_sqlite! {
     subjects_and_empty_updates_change_nobody_elses_message,
     an_empty_update_of_a_conversation_changes_nothing,
     a_creator_who_left_joins_like_everybody_else,
     a_creators_identity_does_not_inherit_its_rights,
+    who_was_deleted_may_nothing_whatever_the_token_says,
     a_service_role_counts_without_taking_part,
     a_stranger_does_not_learn_who_takes_part,
     an_update_by_unique_name_may_rename,
@@ -103,6 +105,43 @@ fn a_creators_identity_does_not_inherit_its_rights(world: &World) {
     let path = created_by(&world.user("alice"));
     world.owner.delete("/v1/Users/alice").is(204);
     world.user("alice").get(&path).refuses(403, 50430);
+}
+
+fn a_conversation_role_counts_for_who_is_in_the_same_conversation(world: &World) {
+    let (alice, bob) = (world.user("alice"), world.user("bob"));
+    world.user("carol");
+    let form = [("FriendlyName", "host"), ("Type", "conversation"), ("Permission", "editAnyUserInfo")];
+    let host = sid(&world.owner.post("/v1/Roles", &form).is(201));
+    let path = created_by(&alice);
+    let hosts = [("Identity", "alice"), ("RoleSid", host.as_str())];
+    world.owner.post(&format!("/v1{path}/Participants"), &hosts).is(201);
+    add(world, &path, "bob");
+    let name = json!({"friendly_name": "x"});
+    assert_eq!(alice.post("/Users/bob", &name).is(200)["friendly_name"], "x");
+    alice.post("/Users/carol", &name).refuses(403, 50107);
+    bob.post("/Users/alice", &name).refuses(403, 50107);
+    world.owner.delete(&format!("/v1{path}/Participants/bob")).is(204);
+    alice.post("/Users/bob", &name).refuses(403, 50107);
+}
+
+/// A request may be on its way while its user is deleted.
+fn who_was_deleted_may_nothing_whatever_the_token_says(world: &World) {
+    let admin = world.owner.get("/v1/Roles").is(200)["roles"][0]["sid"].as_str().unwrap().to_owned();
+    let bob = world.user("bob").in_role(&admin);
+    let (made, others) = (created_by(&bob), created_by(&world.user("alice")));
+    bob.post(&others, &json!({"friendly_name": "x"})).is(200);
+    world.owner.delete("/v1/Users/bob").is(204);
+    bob.post("/Conversations", &json!({})).refuses(403, 50107);
+    for path in [&made, &others] {
+        bob.get(path).refuses(403, 50430);
+        bob.post(path, &json!({"friendly_name": "x"})).refuses(403, 50430);
+        bob.delete(path).refuses(403, 50430);
+        bob.post(&format!("{path}/Participants"), &json!({"identity": "bob"})).refuses(403, 50107);
+        bob.ask("GET", &format!("/v3/Documents/{}.channel", &path["/Conversations/".len()..]), None)
+            .refuses(404, 54100);
+    }
+    bob.post("/Users/alice", &json!({"friendly_name": "x"})).refuses(403, 50107);
+    world.owner.get("/v1/Users/bob").refuses(404, 20404);
 }
 
 fn a_service_role_counts_without_taking_part(world: &World) {

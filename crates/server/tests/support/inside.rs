@@ -33,6 +33,9 @@ impl Change for Mark {
     }
 }
 
+/// A conversation's position and number of participants, and whether it was deleted.
+pub(crate) type State = (i64, i64, bool);
+
 /// The SID at the end of a path.
 fn named(path: &str) -> Sid<ConversationKind> {
     Sid::parse(path.rsplit('/').next().expect("a last part")).expect("a SID")
@@ -41,15 +44,23 @@ fn named(path: &str) -> Sid<ConversationKind> {
 impl World {
     /// The server itself, acting for the owner.
     pub(crate) fn system(&self) -> Caller {
-        RUNTIME.block_on(self.system_async())
+        RUNTIME.block_on(self.system_soon())
     }
 
     /// The same, within a story.
-    pub(crate) async fn system_async(&self) -> Caller {
+    pub(crate) async fn system_soon(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
         let account = app.ask(&app.nobody(), account).await.expect("an answer").expect("an account");
         Caller::system(account.number, account.sid)
+    }
+
+    /// What a request that is refused must leave as it is.
+    pub(crate) async fn state(&self, conversation: Sid<ConversationKind>) -> State {
+        let app = self.app();
+        let system = self.system_soon().await;
+        let (conversation, participants) = app.ask(&system, Look(conversation)).await.expect("an answer");
+        (conversation.position, participants, conversation.removed.is_some())
     }
 
     fn look(&self, path: &str) -> (Conversation, i64) {

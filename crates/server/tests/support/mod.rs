@@ -9,25 +9,31 @@ mod inside;
 mod sdk;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use tertulia_client::Client;
+use tertulia_protocol::sid::Role;
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
 use tertulia_server::conversations::commands::ConversationsToPurge;
 use tertulia_server::dev::DevCredentials;
 use tertulia_server::http::OPERATOR;
 use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
-use tertulia_server::seal::{SealKey, Secret};
+use tertulia_server::seal::{self, SealKey};
 use tertulia_server::services::commands::{DeleteService, ServicesToPurge};
 use tertulia_server::store::Engine;
 use tertulia_server::{App, Options, Server};
+use tertulia_token::{ChatGrant, Mint, Secret};
 use tokio::runtime::Runtime;
 
 pub(crate) use client::{Actor, Answer};
 pub(crate) use fields::assert_fields;
+pub(crate) use inside::State;
 pub(crate) use sdk::SdkUser;
+
+static TOKENS: AtomicU64 = AtomicU64::new(0);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -139,7 +145,7 @@ impl World {
             clock: clock.clone(),
             seal_keys: vec![SealKey::new([7; 32])],
             seal_file: None,
-            operator: Some(Secret::new(OPERATOR_SECRET)),
+            operator: Some(seal::Secret::new(OPERATOR_SECRET)),
             dev: is_dev.then(|| dev.clone()),
             record: None,
         };
@@ -190,6 +196,25 @@ impl World {
     /// The time in whole seconds.
     pub(crate) fn seconds(&self) -> i64 {
         self.clock.machine().seconds()
+    }
+
+    /// The same, with a `deployment_role_sid`, if there is one, and unlike every other token of that identity.
+    pub(crate) fn token_with_role(&self, identity: &str, role: Option<Sid<Role>>) -> String {
+        let grant = ChatGrant::new(self.service.clone());
+        self.mint(identity, role.iter().fold(grant, |grant, role| grant.deployment_role(role.to_string())))
+    }
+
+    /// An Access Token for another chat service of the account.
+    pub(crate) fn token_in(&self, service: &str, identity: &str) -> String {
+        self.mint(identity, ChatGrant::new(service))
+    }
+
+    fn mint(&self, identity: &str, grant: ChatGrant) -> String {
+        let secret = Secret::new(self.dev.secret.clone());
+        let mint = Mint::new(self.account.clone(), self.dev.key.to_string(), &secret).identity(identity).grant(grant);
+        let suffix = TOKENS.fetch_add(1, Ordering::Relaxed).to_string();
+        let minted = mint.ttl(4 * 3600).jti_suffix(suffix).sign(self.clock.machine().seconds());
+        minted.expect("a token").token
     }
 
     /// Where clients connect.

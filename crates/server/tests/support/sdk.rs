@@ -54,12 +54,30 @@ impl SdkUser<'_> {
         self.send("DELETE", path, None)
     }
 
+    /// The same user with a `deployment_role_sid` in the token.
+    pub(crate) fn in_role(mut self, role: &str) -> Self {
+        let user = self.caller.user().expect("a user").clone();
+        let user = UserRef { role: Some(role.parse().expect("a SID")), ..user };
+        self.caller.who = Who::User(Arc::new(user));
+        self
+    }
+
+    /// Who it is to the server.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.ask(method, &format!("{}{path}", self.base), body)
+    }
+
+    /// Any request, with its whole path.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let request = TunnelledRequest {
             method: method.to_owned(),
-            path: format!("{}{path}", self.base),
+            path: path.to_owned(),
             params: query.split('&').filter_map(pair).collect(),
             content_type: "application/json".to_owned(),
             body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),

@@ -61,15 +61,37 @@ pub fn create_key_file(path: &Path, key: &SealKey) -> Result<(), KeyFileError> {
     write_new(path, key).map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
 }
 
+/// Replaces what the file holds by these keys: whoever reads it sees the old ones or the new ones, and what
+/// is on the disk after a loss of power is one of them, too.
+pub fn replace_key_file(path: &Path, keys: &[SealKey]) -> Result<(), KeyFileError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let replace = || {
+        // What an earlier attempt left there.
+        let _ = std::fs::remove_file(&beside);
+        write(&beside, keys)?;
+        std::fs::rename(&beside, path)?;
+        sync_folder(path)
+    };
+    replace().map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
+}
+
 fn write_new(path: &Path, key: &SealKey) -> io::Result<()> {
+    write(path, std::slice::from_ref(key))?;
+    sync_folder(path)
+}
+
+fn write(path: &Path, keys: &[SealKey]) -> io::Result<()> {
     let mut making = OpenOptions::new();
     making.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut making, 0o600);
     let mut file = making.open(path)?;
-    writeln!(file, "{}", key.hex())?;
-    file.sync_all()?;
-    sync_folder(path)
+    for key in keys {
+        writeln!(file, "{}", key.hex())?;
+    }
+    file.sync_all()
 }
 
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use tertulia_protocol::Timestamp;
 use tertulia_protocol::sync::{Event, ItemKey, ObjectChange, data};
 
 use super::super::mailbox::Bounds;
-use super::super::news::news;
+use super::super::news::{news, rights, rights_changed};
 use super::*;
 
 const ACCOUNT: AccountNumber = AccountNumber(1);
@@ -43,7 +43,7 @@ fn key() -> ItemKey {
 }
 
 fn standing(object: Object, position: i64, missed: Vec<Event>) -> Result<Standing, Code> {
-    Ok(Standing { object, position, missed, cut_at: None })
+    Ok(Standing { object, position, right: Right::Own, missed, cut_at: None })
 }
 
 fn settle(establishing: &mut Establishing, hub: &mut MailboxHub, answers: Vec<Result<Standing, Code>>, own: i64) {
@@ -84,4 +84,25 @@ fn a_replayed_removal_ends_what_was_live_before_its_news_come() {
     settle(&mut establishing, &mut hub, vec![standing(own, 3, vec![removed])], 3);
     establishing.end(&mut hub);
     assert_eq!(hub.counts(), (2, 1), "the inner watcher and the client's own list are left");
+}
+
+#[test]
+fn a_right_of_a_role_from_before_roles_changed_is_read_again() {
+    let (mut hub, mailbox) = connected(2);
+    let (object, stream) = (Object::Document(conversation()), rights(Sid::from_number(3)));
+    let by_role =
+        || standing(object, 0, Vec::new()).map(|standing| Standing { right: Right::Role(stream), ..standing });
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[object]));
+    settle(&mut establishing, &mut hub, vec![by_role()], 2);
+    assert_eq!(mailbox.take_waiting(), None, "what changed before the connection began to hear of it is not known");
+    assert!(establishing.ask().is_some());
+    hub.news(&rights_changed(stream, 0));
+    let answered = establishing.answered(vec![by_role()], 2).remove(0);
+    let encoded = establishing.encode(answered);
+    establishing.settle(&mut hub, encoded);
+    assert_eq!((mailbox.take_waiting(), mailbox.take_waiting()), (Some(Post::Rights), None), "they have just changed");
+    assert!(mailbox.leaning().is_empty());
+    settle(&mut establishing, &mut hub, vec![by_role()], 2);
+    assert!(matches!(mailbox.take_waiting(), Some(Post::Answer(_))));
+    assert_eq!(mailbox.leaning(), [stream_of(object)]);
 }

@@ -39,6 +39,8 @@ pub enum Post {
         /// The position of the user's own list at which the right to read was found.
         own: i64,
     },
+    /// What the user may read may have changed, or the user is gone.
+    Rights,
     /// The clock was moved: what is due by it may be due now.
     Tick,
     /// The connection is to be cut, without a word.

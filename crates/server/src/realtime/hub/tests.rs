@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::super::news::{news, talk};
+use super::super::news::{news, rights, rights_changed, talk};
 use super::*;
 use tertulia_protocol::Timestamp;
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange, data};
@@ -72,6 +72,27 @@ fn watched(position: i64) -> (Hub<Box>, Box) {
     assert_eq!(hub.attach(stream(), AccountNumber(1), WATCH, &mail, position, 0), Attached::Live(None));
     hub.close(stream());
     (hub, mail)
+}
+
+#[test]
+fn rights_have_no_positions_and_every_doubt_says_look_again() {
+    let (mut hub, mail) = (Hub::default(), Box::default());
+    let (stream, user) = (rights(Sid::from_number(3)), mine(Sid::from_number(4)));
+    for (stream, watch) in [(stream, Watch::Rights), (user, Watch::Own)] {
+        hub.open(stream);
+        hub.attach(stream, AccountNumber(1), watch, &mail, 0, 0);
+        hub.close(stream);
+    }
+    assert_eq!(hub.news(&rights_changed(stream, 0)), None);
+    assert_eq!(hub.news(&rights_changed(stream, 0)), None, "it may well have changed twice");
+    assert_eq!(hub.doubt(stream), None);
+    assert_eq!(hub.begin_read(stream, true), None, "the sweep reads nothing, and whoever hangs on it looks");
+    assert_eq!(*mail.0.borrow(), [Post::Rights, Post::Rights, Post::Rights, Post::Rights]);
+    mail.0.borrow_mut().clear();
+    // A user's own rights keep to the order of the user's list.
+    assert_eq!(hub.news(&rights_changed(user, 0)), None);
+    assert_eq!(hub.news(&rights_changed(user, 0)), None);
+    assert_eq!(*mail.0.borrow(), [Post::Own { upto: 1, ended: None }, Post::Rights]);
 }
 
 #[test]

@@ -169,6 +169,18 @@ fn an_update_for_somebody_else_is_forbidden_and_ends_the_connection() {
 }
 
 #[test]
+fn changed_rights_are_looked_at_and_a_deleted_user_is_let_go() {
+    let mut session = live();
+    assert_eq!(session.input(at(1), Input::Post(Post::Rights)), [Effect::LookAgain]);
+    session.input(at(1), packet(json!({"id": "TM9", "method": "update", "token": "d.e.f"}), ""));
+    let mut next = admission(7, 2000);
+    next.user = Arc::new(UserRef { role: Some(Sid::from_number(9)), ..(*next.user).clone() });
+    let effects = session.input(at(1), Input::Admitted { id: "TM9".to_owned(), result: Ok(next) });
+    assert_eq!(effects[0], Effect::LookAgain, "before the client hears that the new role counts");
+    assert_eq!(session.input(at(1), Input::UserGone), [Effect::Close(CloseReason::UserGone)]);
+}
+
+#[test]
 fn events_go_out_from_subscribed_to_the_loss_of_the_right() {
     let conversation = Sid::<Conversation>::from_number(5);
     let (stream, part) = (talk(conversation), Part::Messages);

@@ -9,17 +9,19 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod machine;
+mod memory;
+mod storm;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tertulia_client::{Client, Conversation, NewConversation, Options, Order, Sid, sid};
-use tertulia_token::{ChatGrant, Mint, Secret};
 use tokio::task::JoinSet;
+
+use machine::{Folder, Server, cpu};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -29,13 +31,7 @@ const ROUND_SECONDS: f64 = 2.5;
 /// Who sends at the same time; each waits for the acknowledgement before the next message.
 const SENDERS: usize = 4;
 const BODY: &str = "A message of ordinary length, as people send them to each other all day long.";
-/// Connections that the memory of one is measured with, if the limit of open files allows.
-const IDLE_CONNECTIONS: usize = 2000;
-/// Idle connections that come before the measuring begins, so that first times are not counted.
-const FIRST_CONNECTIONS: usize = 100;
-/// How long the CPU of idle connections is measured: every one is pinged once in this time.
-const IDLE_SECONDS: u64 = 5;
-const WHOLE_BENCH_MAX: Duration = Duration::from_secs(120);
+const WHOLE_BENCH_MAX: Duration = Duration::from_secs(240);
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -44,7 +40,26 @@ fn main() -> Outcome<()> {
     runtime.block_on(async { tokio::time::timeout(WHOLE_BENCH_MAX, bench()).await })?
 }
 
+/// All parts, or those that are named behind `--`.
 async fn bench() -> Outcome<()> {
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    if is_wanted("deliveries") {
+        deliveries().await?;
+    }
+    if is_wanted("idle") {
+        memory::idle().await?;
+    }
+    if is_wanted("subscriptions") {
+        memory::subscriptions().await?;
+    }
+    if is_wanted("storm") {
+        storm::storm().await?;
+    }
+    Ok(())
+}
+
+async fn deliveries() -> Outcome<()> {
     let folder = Folder::new()?;
     let server = Server::start(&folder.0, &[]).await?;
     let header =
@@ -57,7 +72,7 @@ async fn bench() -> Outcome<()> {
     drop(server);
     check_kept(&folder.0, &sent).await?;
     println!("after SIGKILL and a restart every acknowledged message is there\n");
-    idle().await
+    Ok(())
 }
 
 /// Messages into one conversation; gives it and how many were acknowledged.
@@ -142,46 +157,6 @@ async fn check_kept(folder: &Path, sent: &[(Sid<sid::Conversation>, i64)]) -> Ou
     Ok(())
 }
 
-/// Connections that only listen, as an open page does: to the user's own list and own facts.
-async fn idle() -> Outcome<()> {
-    let folder = Folder::new()?;
-    let server = Server::start(&folder.0, &[("TERTULIA__REALTIME__PING_SECONDS", IDLE_SECONDS.to_string())]).await?;
-    let count = IDLE_CONNECTIONS.min(open_files_max()?.saturating_sub(FIRST_CONNECTIONS + 100));
-    let first = listen(&server, 0..FIRST_CONNECTIONS).await?;
-    let before = resident_kib(server.pid())?;
-    let begun = Instant::now();
-    let rest = listen(&server, FIRST_CONNECTIONS..FIRST_CONNECTIONS + count).await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = resident_kib(server.pid())?;
-    let cpu_before = cpu(server.pid())?;
-    tokio::time::sleep(Duration::from_secs(IDLE_SECONDS)).await;
-    let spent = cpu(server.pid())? - cpu_before;
-    println!("idle connections, each subscribed to the user's own two maps");
-    println!("connections  connects/s  KiB/connection  server CPU over {IDLE_SECONDS} s, one ping each");
-    println!(
-        "{count:>11}  {:>10.0}  {:>14.1}  {:>5} ms",
-        count as f64 / seconds,
-        (after - before) as f64 / count as f64,
-        spent.as_millis(),
-    );
-    drop((first, rest));
-    Ok(())
-}
-
-async fn listen(server: &Server, numbers: std::ops::Range<usize>) -> Outcome<Vec<tertulia_client::Subscription>> {
-    let mut subscriptions = Vec::new();
-    for clients in connect(server, "idle", numbers).await?.chunks(64) {
-        let mut tasks = JoinSet::new();
-        for client in clients {
-            let client = client.clone();
-            tasks.spawn(async move { Ok(client.subscribe_own().await?) });
-        }
-        subscriptions.extend(all(tasks).await?);
-    }
-    Ok(subscriptions)
-}
-
 /// Connects so many people, some at a time.
 async fn connect(server: &Server, prefix: &str, numbers: std::ops::Range<usize>) -> Outcome<Vec<Client>> {
     let mut clients = Vec::with_capacity(numbers.len());
@@ -202,105 +177,4 @@ async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
         done.push(outcome??);
     }
     Ok(done)
-}
-
-/// The binary as a child; killed when dropped.
-struct Server {
-    child: Child,
-    uri: String,
-    facts: HashMap<String, String>,
-}
-
-impl Server {
-    async fn start(data: &Path, settings: &[(&str, String)]) -> Outcome<Self> {
-        let env_file = data.join("bench.env");
-        let _ = fs::remove_file(&env_file);
-        let child = Command::new(env!("CARGO_BIN_EXE_tertulia"))
-            .args(["dev", "--port", "0", "--data"])
-            .arg(data)
-            .arg("--env-file")
-            .arg(&env_file)
-            .envs(settings.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut server = Self { child, uri: String::new(), facts: HashMap::new() };
-        for _ in 0..1000 {
-            if let Ok(text) = fs::read_to_string(&env_file) {
-                let pairs = text.lines().filter_map(|line| line.split_once('='));
-                let unquoted = |(name, value): (&str, &str)| (name.to_owned(), value.trim_matches('\'').to_owned());
-                server.facts = pairs.map(unquoted).collect();
-                server.uri = server.fact("TERTULIA_TWILSOCK_URI");
-                return Ok(server);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Err("the server was not ready within ten seconds".into())
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn fact(&self, name: &str) -> String {
-        self.facts.get(name).cloned().unwrap_or_default()
-    }
-
-    fn token(&self, identity: &str) -> Outcome<String> {
-        let secret = Secret::new(self.fact("TWILIO_API_SECRET"));
-        let mint = Mint::new(self.fact("TWILIO_ACCOUNT_SID"), self.fact("TWILIO_API_KEY"), &secret)
-            .identity(identity)
-            .grant(ChatGrant::new(self.fact("TWILIO_CHAT_SERVICE_SID")));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        Ok(mint.sign(i64::try_from(now)?)?.token)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Gone already, at worst.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A folder beside the build, on a real disk; removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Outcome<Self> {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fanout-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// User and system time of a process, to a hundredth of a second.
-fn cpu(pid: u32) -> Outcome<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
-    let ticks = |place: usize| fields.split_whitespace().nth(place).and_then(|field| field.parse::<u64>().ok());
-    let (user, system) = ticks(11).zip(ticks(12)).ok_or("no times in stat")?;
-    Ok(Duration::from_millis((user + system) * 10))
-}
-
-fn resident_kib(pid: u32) -> Outcome<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-fn open_files_max() -> Outcome<usize> {
-    let limits = fs::read_to_string("/proc/self/limits")?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).ok_or("no limit")?;
-    let soft = line.split_whitespace().next().ok_or("no limit")?;
-    Ok(soft.parse().unwrap_or(usize::MAX))
 }

@@ -1,0 +1,404 @@
+//! `tertulia serve`, and the command line that manages what runs: accounts, keys, chat services, the seal key.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use testkit::{TempDir, temp_dir};
+
+use crate::dev::{fails, rest, sourced, tertulia};
+
+/// A server that serves, on a folder of its own.
+struct Serving {
+    child: Child,
+    said: String,
+    url: String,
+    data: PathBuf,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Serving {
+    fn start(data: &Path) -> Self {
+        Self::with(data, &[])
+    }
+
+    fn with(data: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = tertulia(&["serve", "--port", "0", "--data", data.to_str().unwrap()]);
+        let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("Tertulia serves at") {
+            assert_ne!(out.read_line(&mut said).unwrap(), 0, "ended early: {}", rest(child.stderr.take()));
+        }
+        let errors = child.stderr.take();
+        let log = Some(std::thread::spawn(move || rest(errors)));
+        let url = said.split("serves at ").nth(1).unwrap().split(". Data").next().unwrap().to_owned();
+        Self { child, said, url, data: data.to_owned(), log }
+    }
+
+    /// The first account's credentials, as the first start left them.
+    fn first(&self) -> BTreeMap<String, String> {
+        sourced(&self.data.join("first-account.env"))
+    }
+
+    fn call(&self, who: (&str, &str), method: &str, path: &str, form: &str) -> (u16, Value) {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let credentials = STANDARD.encode(format!("{}:{}", who.0, who.1));
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {credentials}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn get(&self, who: (&str, &str), path: &str) -> u16 {
+        self.call(who, "GET", path, "").0
+    }
+
+    /// What a command says to this server.
+    fn ask(&self, args: &[&str]) -> Result<String, String> {
+        outcome(tertulia(args).args(["--data", self.data.to_str().unwrap()]))
+    }
+
+    /// The same, as the JSON it printed.
+    fn ask_json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ask(&[args, &["-o", "json"]].concat()).unwrap()).unwrap()
+    }
+
+    /// Ends it; what it has logged from first to last.
+    fn end(mut self) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-15", &id]).status().unwrap().success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn outcome(command: &mut Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// A folder with a key.
+fn sealed_folder() -> (TempDir, PathBuf) {
+    let folder = temp_dir();
+    let data = folder.join("data");
+    outcome(&mut tertulia(&["seal", "init", "--data", data.to_str().unwrap()])).unwrap();
+    (folder, data)
+}
+
+fn serve_fails(data: &Path, environment: &[(&str, &str)]) -> String {
+    let mut command = tertulia(&["serve", "--port", "0", "--data", data.to_str().unwrap()]);
+    fails(command.envs(environment.iter().copied())).1
+}
+
+#[cfg(unix)]
+fn is_private(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).unwrap().permissions().mode() & 0o077 == 0
+}
+
+#[test]
+fn without_a_seal_key_it_does_not_start_and_says_what_to_do() {
+    let folder = temp_dir();
+    let data = folder.join("data");
+    let sentence = serve_fails(&data, &[]);
+    assert!(sentence.contains("tertulia seal init") && sentence.contains("TERTULIA_SEAL_KEY"), "{sentence}");
+    assert!(!data.exists(), "nothing is made before there is a key");
+    let sentence = serve_fails(&data, &[("TERTULIA_SEAL_KEY", "short")]);
+    assert!(sentence.contains("64 hexadecimal digits") && !sentence.contains("short"), "{sentence}");
+    let (_again, again) = sealed_folder();
+    let again = tertulia(&["seal", "init", "--data", again.to_str().unwrap()]).output().unwrap();
+    assert!(!again.status.success() && String::from_utf8(again.stderr).unwrap().contains("seal rotate"));
+}
+
+#[test]
+fn the_first_start_hands_one_account_over_and_the_second_none() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    let first = server.first();
+    let (account, token) = (first["TWILIO_ACCOUNT_SID"].clone(), first["TWILIO_AUTH_TOKEN"].clone());
+    let file = data.join("first-account.env");
+    assert!(server.said.contains("first-account.env") && !server.said.contains(&token), "{}", server.said);
+    #[cfg(unix)]
+    for private in [&file, &data.join("run.json"), &data.join("seal.key"), &data] {
+        assert!(is_private(private), "{}", private.display());
+    }
+    assert_eq!(server.get((&account, &token), "/v1/Conversations"), 200);
+    assert_eq!(server.get((&first["TWILIO_API_KEY"], &first["TWILIO_API_SECRET"]), "/v1/Services"), 200);
+    let service = format!("/v1/Services/{}", first["TWILIO_CHAT_SERVICE_SID"]);
+    assert_eq!(server.get((&account, &token), &service), 200);
+    // What everybody knows of dev mode opens nothing, and nothing of dev mode is there.
+    let known = ("AC00000000000000000000000000000de0", "de000000000000000000000000000de0");
+    assert_eq!(server.get(known, "/v1/Conversations"), 401);
+    assert_eq!(server.get((&account, &token), "/tertulia/v1/Clock"), 404);
+    assert_eq!(server.get((&account, &token), "/token?identity=ana&password=tertulia"), 404);
+    server.end();
+    assert!(!data.join("run.json").exists());
+
+    std::fs::remove_file(&file).unwrap();
+    let again = Serving::start(&data);
+    assert!(!file.exists() && !again.said.contains("first account"), "{}", again.said);
+    assert_eq!(again.get((&account, &token), "/v1/Conversations"), 200);
+}
+
+#[test]
+fn a_wrong_seal_key_is_one_clear_sentence() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    server.end();
+    let wrong = "ab".repeat(32);
+    let sentence = serve_fails(&data, &[("TERTULIA_SEAL_KEY", &wrong)]);
+    assert!(sentence.contains("was sealed with key") && sentence.contains("give the key"), "{sentence}");
+    assert!(!sentence.contains(&wrong), "{sentence}");
+    // The right one, from the environment, below a new one.
+    let right = std::fs::read_to_string(data.join("seal.key")).unwrap();
+    let server = Serving::with(&data, &[("TERTULIA_SEAL_KEY", &format!("{wrong}\n{right}"))]);
+    assert!(server.ask(&["account", "list"]).unwrap().contains("First account"));
+}
+
+#[test]
+fn accounts_keys_and_chat_services_are_managed_from_the_command_line() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    // The one account need not be named.
+    let key = server.ask_json(&["key", "create", "ci"]);
+    let (key, secret) = (key["sid"].as_str().unwrap(), key["secret"].as_str().unwrap());
+    assert_eq!(server.get((key, secret), "/v1/Services"), 200);
+    assert!(server.ask(&["key", "list"]).unwrap().contains("ci"));
+    assert!(!server.ask(&["key", "show", key]).unwrap().contains(secret), "it is shown once");
+    server.ask(&["key", "update", key, "--name", "cd"]).unwrap();
+    assert_eq!(server.ask_json(&["key", "show", key])["friendly_name"], "cd");
+
+    let permission = "/twilio/conversations/services/list";
+    let reader = server.ask_json(&["key", "create", "r", "--kind", "restricted", "--allow", permission]);
+    let reader = (reader["sid"].as_str().unwrap(), reader["secret"].as_str().unwrap());
+    assert_eq!((server.get(reader, "/v1/Services"), server.get(reader, "/v1/Roles")), (200, 401));
+    server.ask(&["key", "update", reader.0, "--allow", "/twilio/conversations/roles/list"]).unwrap();
+    assert_eq!((server.get(reader, "/v1/Services"), server.get(reader, "/v1/Roles")), (401, 200));
+    assert!(server.ask(&["key", "create", "--kind", "restricted"]).unwrap_err().contains("--allow"));
+    server.ask(&["key", "delete", key]).unwrap();
+    assert_eq!(server.get((key, secret), "/v1/Services"), 401);
+
+    let service = server.ask_json(&["service", "create", "second"]);
+    let service = service["sid"].as_str().unwrap();
+    assert_eq!(server.ask(&["service", "list"]).unwrap().lines().count(), 2);
+    assert!(server.ask(&["service", "show", service]).unwrap().contains("second"));
+    server.ask(&["service", "delete", service]).unwrap();
+    assert!(server.ask(&["service", "show", service]).unwrap_err().contains("not found"));
+
+    // A second account: now it must be said which one is meant.
+    let file = data.join("shop.env");
+    let said = server.ask(&["account", "create", "shop", "--credentials-file", file.to_str().unwrap()]).unwrap();
+    assert_eq!(said, "");
+    let shop = sourced(&file);
+    let (sid, token) = (shop["TWILIO_ACCOUNT_SID"].as_str(), shop["TWILIO_AUTH_TOKEN"].as_str());
+    assert_eq!(server.get((sid, token), "/v1/Conversations"), 200);
+    assert!(server.ask(&["key", "list"]).unwrap_err().contains("--account"));
+    let main = server.ask_json(&["key", "create", "main", "--kind", "main", "--account", sid]);
+    let main = (main["sid"].as_str().unwrap(), main["secret"].as_str().unwrap());
+    assert_eq!(server.get(main, &format!("/2010-04-01/Accounts/{sid}.json")), 200);
+    assert!(server.ask(&["account", "list"]).unwrap().contains("shop"));
+    assert_eq!(server.ask_json(&["account", "show", sid])["friendly_name"], "shop");
+    server.ask(&["account", "update", sid, "--status", "suspended"]).unwrap();
+    assert_eq!(server.get((sid, token), "/v1/Conversations"), 401);
+    server.ask(&["account", "update", sid, "--status", "active", "--name", "shop 2"]).unwrap();
+
+    // The auth token changes without a gap.
+    let second = server.ask_json(&["account", "auth-token", "secondary", "--account", sid]);
+    let second = second["secondary_auth_token"].as_str().unwrap();
+    assert_eq!([token, second].map(|token| server.get((sid, token), "/v1/Services")), [200, 200]);
+    server.ask(&["account", "auth-token", "promote", "--account", sid]).unwrap();
+    assert_eq!([token, second].map(|token| server.get((sid, token), "/v1/Services")), [401, 200]);
+
+    // By the environment: an account's own credentials, and what those may do.
+    let own = |args: &[&str], name: &str, user: &str, secret_name: &str, secret: &str| {
+        outcome(tertulia(args).envs([("TERTULIA_URL", server.url.as_str()), (name, user), (secret_name, secret)]))
+    };
+    let by_token = |args: &[&str]| own(args, "TWILIO_ACCOUNT_SID", sid, "TWILIO_AUTH_TOKEN", second);
+    let made = by_token(&["account", "create", "below", "-o", "json"]).unwrap();
+    let below: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(below["owner_account_sid"], sid);
+    assert!(by_token(&["account", "list"]).unwrap().contains(&format!("(of {sid})")));
+    assert!(by_token(&["key", "create", "x", "--kind", "main"]).unwrap_err().contains("KeyType"));
+    by_token(&["key", "create", "x", "--account", below["sid"].as_str().unwrap()]).unwrap();
+    let by_key = |args: &[&str]| own(args, "TWILIO_API_KEY", reader.0, "TWILIO_API_SECRET", reader.1);
+    assert!(by_key(&["account", "list"]).unwrap_err().contains("Restricted"));
+
+    assert!(server.ask(&["account", "delete", sid]).unwrap_err().contains("--yes"));
+    server.ask(&["account", "delete", sid, "--yes"]).unwrap();
+    assert_eq!(server.get((sid, second), "/v1/Services"), 401);
+    assert!(server.ask(&["account", "update", sid, "--status", "active"]).unwrap_err().contains("stays closed"));
+    assert!(server.ask(&["clock"]).unwrap_err().contains("dev mode"));
+}
+
+#[test]
+fn the_seal_key_changes_while_it_serves() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    let first = server.first();
+    let account = (first["TWILIO_ACCOUNT_SID"].as_str(), first["TWILIO_AUTH_TOKEN"].as_str());
+    let old = std::fs::read_to_string(data.join("seal.key")).unwrap();
+    let second = server.ask_json(&["account", "auth-token", "secondary"])["secondary_auth_token"].clone();
+    // One for the first key, one for each auth token, and enough keys for more than one step.
+    let keys = format!("/2010-04-01/Accounts/{}/Keys.json", account.0);
+    let mut made = Vec::new();
+    for _ in 0..210 {
+        let (status, key) = server.call(account, "POST", &keys, "");
+        assert_eq!(status, 201);
+        made.push((key["sid"].as_str().unwrap().to_owned(), key["secret"].as_str().unwrap().to_owned()));
+    }
+    let answer = server.ask_json(&["seal", "rotate"]);
+    assert_eq!(answer["resealed_count"], 213);
+    let new = std::fs::read_to_string(data.join("seal.key")).unwrap();
+    assert!(new.lines().count() == 1 && new != old, "the old key is gone");
+    let all_work = |server: &Serving| {
+        for (key, secret) in made.iter().step_by(30) {
+            assert_eq!(server.get((key, secret), "/v1/Services"), 200);
+        }
+        assert_eq!(server.get(account, "/v1/Services"), 200);
+        assert_eq!(server.get((account.0, second.as_str().unwrap()), "/v1/Services"), 200);
+    };
+    all_work(&server);
+    server.end();
+    let sentence = serve_fails(&data, &[("TERTULIA_SEAL_KEY", &old)]);
+    assert!(sentence.contains("was sealed with key"), "nothing is left that the old key opens: {sentence}");
+    let server = Serving::start(&data);
+    all_work(&server);
+    // A file that the server does not read is left as it was.
+    let other = data.join("other.key");
+    outcome(&mut tertulia(&[
+        "seal",
+        "init",
+        "--data",
+        data.to_str().unwrap(),
+        "--seal-key-file",
+        other.to_str().unwrap(),
+    ]))
+    .unwrap();
+    let before = std::fs::read_to_string(&other).unwrap();
+    let refused = server.ask(&["seal", "rotate", "--seal-key-file", other.to_str().unwrap()]).unwrap_err();
+    assert!(refused.contains("nothing was changed"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), before);
+}
+
+#[test]
+fn it_serves_from_postgres_too() {
+    let Some(url) = testkit::fresh_database("it_serves_from_postgres_too") else { return };
+    let (_folder, data) = sealed_folder();
+    let environment = [("TERTULIA__STORE__ENGINE", "postgres"), ("TERTULIA__STORE__URL", url.as_str())];
+    let server = Serving::with(&data, &environment);
+    let first = server.first();
+    let account = (first["TWILIO_ACCOUNT_SID"].as_str(), first["TWILIO_AUTH_TOKEN"].as_str());
+    assert_eq!(server.ask_json(&["seal", "rotate"])["resealed_count"], 2);
+    assert_eq!(server.get(account, "/v1/Services"), 200);
+    server.end();
+    let wrong = [environment[0], environment[1], ("TERTULIA_SEAL_KEY", &"cd".repeat(32))];
+    assert!(serve_fails(&data, &wrong).contains("was sealed with key"));
+    let again = Serving::with(&data, &environment);
+    assert_eq!(again.get(account, "/v1/Services"), 200);
+    assert!(again.ask(&["account", "list"]).unwrap().contains("First account"));
+}
+
+/// Every secret that is used in a run, in one that logs everything it can: none is in the logs, in an error, or
+/// in what is printed twice.
+#[test]
+fn no_secret_of_a_full_run_is_in_its_logs_or_errors() {
+    for format in ["json", "text"] {
+        let (_folder, data) = sealed_folder();
+        let server = Serving::with(&data, &[("TERTULIA__LOG__LEVEL", "trace"), ("TERTULIA__LOG__FORMAT", format)]);
+        let first = server.first();
+        let account = (first["TWILIO_ACCOUNT_SID"].as_str(), first["TWILIO_AUTH_TOKEN"].as_str());
+        let mut secrets = vec![account.1.to_owned(), first["TWILIO_API_SECRET"].clone()];
+        let run: Value = serde_json::from_str(&std::fs::read_to_string(data.join("run.json")).unwrap()).unwrap();
+        secrets.push(run["operator"].as_str().unwrap().to_owned());
+        secrets.push(std::fs::read_to_string(data.join("seal.key")).unwrap().trim().to_owned());
+        let mut said = server.said.clone();
+
+        // Made, used, mistyped, changed and deleted: keys, accounts, auth tokens, the seal key.
+        let paths = ["/v1/Keys".to_owned(), format!("/2010-04-01/Accounts/{}/Keys.json", account.0)];
+        for path in &paths {
+            let form = format!("AccountSid={}&FriendlyName=x", account.0);
+            let (_, key) = server.call(account, "POST", path, &form);
+            let (sid, secret) = (key["sid"].as_str().unwrap(), key["secret"].as_str().unwrap());
+            secrets.push(secret.to_owned());
+            assert_eq!(server.get((sid, secret), "/v1/Services"), 200);
+            assert_eq!(server.get((sid, secret), &format!("/v1/Keys/{sid}")), 401);
+            let near = format!("{}-almost", &secret[..20]);
+            assert_eq!(server.get((sid, &near), "/v1/Services"), 401);
+            secrets.push(near);
+            server.call(account, "DELETE", &format!("/v1/Keys/{sid}"), "");
+            assert_eq!(server.get((sid, secret), "/v1/Services"), 401);
+        }
+        let sub = server.call(account, "POST", "/2010-04-01/Accounts.json", "FriendlyName=sub").1;
+        let (sub, token) = (sub["sid"].as_str().unwrap(), sub["auth_token"].as_str().unwrap());
+        let second = server.call((sub, token), "POST", "/v1/AuthTokens/Secondary", "").1;
+        let second = second["secondary_auth_token"].as_str().unwrap();
+        server.call((sub, second), "POST", "/v1/AuthTokens/Promote", "");
+        server.call(account, "POST", &format!("/2010-04-01/Accounts/{sub}.json"), "Status=suspended");
+        assert_eq!(server.get((sub, second), "/v1/Services"), 401);
+        secrets.extend([token, second].map(str::to_owned));
+        said += &server.ask(&["account", "list"]).unwrap();
+        said += &server.ask(&["account", "show", sub, "-o", "json"]).unwrap();
+        said += &server.ask(&["key", "list", "--account", account.0]).unwrap();
+        said += &server.ask(&["seal", "rotate"]).unwrap();
+        secrets.push(std::fs::read_to_string(data.join("seal.key")).unwrap().trim().to_owned());
+        said += &server.ask(&["account", "show", "AC1"]).unwrap_err();
+
+        // Somebody comes in with a token, and somebody with one of a wrong secret does not.
+        let uri = format!("{}/v3/wsconnect", server.url.replace("http", "ws"));
+        let token = |secret: &str| {
+            let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account.0]);
+            mint.args(["--key-sid", &first["TWILIO_API_KEY"], "--chat-service-sid", &first["TWILIO_CHAT_SERVICE_SID"]]);
+            outcome(mint.env("TWILIO_API_SECRET", secret)).unwrap().trim().to_owned()
+        };
+        let (good, bad) = (token(&first["TWILIO_API_SECRET"]), token("another-secret-that-is-long-enough"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tertulia_client::Client::connect(&uri, good.clone()).await.unwrap().close().await;
+            tertulia_client::Client::connect(&uri, bad.clone()).await.unwrap_err();
+        });
+        secrets.extend([good, bad].map(|token| token.rsplit('.').next().unwrap().to_owned()));
+
+        // A sealed value that was moved: the server cannot open it, says so once, and shows nothing of it.
+        let log = server.end();
+        let database = rusqlite::Connection::open(data.join("tertulia.db")).unwrap();
+        // Of both accounts: the start tries one value of each key.
+        let moved = "UPDATE accounts SET auth_token = (SELECT secret FROM keys LIMIT 1)";
+        assert_eq!(database.execute(moved, []).unwrap(), 2);
+        drop(database);
+        said += &serve_fails(&data, &[]);
+        assert!(said.contains("does not open"), "{said}");
+
+        assert!(log.contains("CreateNewKey") && log.contains("answered"), "the log is of this run");
+        for secret in &secrets {
+            assert!(secret.len() >= 20, "{secret}");
+            for (what, text) in [("log", &log), ("command line", &said)] {
+                assert!(!text.contains(secret.as_str()), "the {what} holds {secret}:\n{text}");
+            }
+            let encoded = STANDARD.encode(secret);
+            assert!(!log.contains(&encoded[..encoded.len() - 4]), "the log holds {secret} in base64");
+        }
+    }
+}
