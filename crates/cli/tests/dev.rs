@@ -456,10 +456,19 @@ fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
     let file = data.join("new.env");
     let rotated = ["key", "rotate", &key, "--longest", "0", "--credentials-file", file.to_str().unwrap()];
     assert!(asked(data, &rotated).unwrap().ends_with(&format!("{key} is deleted\n")));
-    let new = std::fs::read_to_string(&file).unwrap();
-    let new = new.lines().next().unwrap().split('\'').nth(1).unwrap().to_owned();
+    let new = sourced(&file).remove("TWILIO_API_KEY").unwrap();
     assert!(asked(data, &["key", "evidence", &new]).unwrap().contains("last token came in   never"));
-    asked(data, &["key", "delete", &new]).unwrap();
+    // Without waiting, the old one stays; and no live token goes without --force.
+    assert!(asked(data, &["key", "rotate", &new, "--no-wait"]).unwrap().contains("tertulia key delete"));
+    let (account, service) = (server.value("Account SID"), server.value("Chat service"));
+    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
+    let minted = mint.args(["--chat-service-sid", service]).envs(sourced(&file)).output().unwrap();
+    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+    let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", server.value("Realtime")]);
+    assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+    let refused = asked(data, &["key", "delete", &new]).unwrap_err();
+    assert!(refused.contains("--force") && refused.contains("safe to delete at"), "{refused}");
+    asked(data, &["key", "delete", &new, "--force"]).unwrap();
     assert!(asked(data, &["key", "evidence", &new]).unwrap_err().contains("not found"));
     server.end(15);
 }

@@ -14,7 +14,7 @@ on_both_engines!(
     a_session_an_identity_and_a_service_end,
     a_deleted_key_ends_what_it_signed,
     a_suspended_key_is_refused_everywhere_until_it_is_taken_back,
-    a_suspended_account_ends_all_that_it_has,
+    a_suspended_or_closed_account_ends_all_that_it_has,
 );
 on_sqlite!(
     a_revocation_names_one_thing_of_the_account,
@@ -178,25 +178,34 @@ fn a_suspended_key_is_refused_everywhere_until_it_is_taken_back(world: &World) {
     });
 }
 
-fn a_suspended_account_ends_all_that_it_has(world: &World) {
+/// A token of a new subaccount, and the subaccount's path.
+fn in_subaccount(world: &World) -> (String, String) {
+    let created = world.owner.post("/2010-04-01/Accounts.json", &[("FriendlyName", "sub")]).is(201);
+    let (account, auth_token) = (sid(&created), created["auth_token"].as_str().unwrap());
+    let sub = world.with_credentials(&account, auth_token);
+    let service = sub.get("/v1/Configuration").is(200)["default_chat_service_sid"].as_str().unwrap().to_owned();
+    let key = sub.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
+    let secret = Secret::new(key["secret"].as_str().unwrap());
+    let mint = Mint::new(account.as_str(), sid(&key), &secret).identity("ana").ttl(3600);
+    let token = mint.grant(ChatGrant::new(service)).sign(world.seconds()).unwrap().token;
+    (token, format!("/2010-04-01/Accounts/{account}.json"))
+}
+
+fn a_suspended_or_closed_account_ends_all_that_it_has(world: &World) {
     world.play(async {
-        let created = world.owner.post("/2010-04-01/Accounts.json", &[("FriendlyName", "sub")]).is(201);
-        let (account, auth_token) = (sid(&created), created["auth_token"].as_str().unwrap());
-        let sub = world.with_credentials(&account, auth_token);
-        let service = sub.get("/v1/Configuration").is(200)["default_chat_service_sid"].as_str().unwrap().to_owned();
-        let key = sub.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
-        let secret = Secret::new(key["secret"].as_str().unwrap());
-        let mint = Mint::new(account.as_str(), sid(&key), &secret).identity("ana").ttl(3600);
-        let token = mint.grant(ChatGrant::new(service)).sign(world.seconds()).unwrap().token;
+        let (token, path) = in_subaccount(world);
         let (_client, mut own) = connect(world, &token).await;
         let bystander = world.client("bruno").await;
-        let path = format!("/2010-04-01/Accounts/{account}.json");
         world.owner.post(&path, &[("Status", "suspended")]).is(200);
         ends(&mut own).await;
         refused(world, &token, 20103).await;
         lives(&bystander).await;
         world.owner.post(&path, &[("Status", "active")]).is(200);
-        connect(world, &token).await;
+        let (_client, mut own) = connect(world, &token).await;
+        world.owner.post(&path, &[("Status", "closed")]).is(200);
+        ends(&mut own).await;
+        refused(world, &token, 20103).await;
+        lives(&bystander).await;
     });
 }
 
@@ -266,11 +275,30 @@ fn dead_entries_go(world: &World) {
 #[test]
 fn another_node_ends_its_connections_within_a_second() {
     let Some([here, there]) = World::two_nodes("another_node_ends_its_connections_within_a_second") else { return };
+    let (suspended, deleted) = (key(&here), key(&here));
+    let signed = |by: &(String, String, String)| minted(&here, &by.1, &by.2, "ana", "1", None);
+    let (of_subaccount, subaccount) = in_subaccount(&here);
+    let (one, before) = (token(&here, "ana", "1", None), &here.owner.get("/tertulia/v1/Clock").is(200)["now"]);
+    let cases: [(String, u32, &dyn Fn() -> Value); 6] = [
+        (one.clone(), 20104, &|| revoke(&here, &[("Token", &one)])),
+        (token(&here, "ana", "2", Some("login")), 20104, &|| revoke(&here, &[("Session", "login")])),
+        (token(&here, "bruno", "3", None), 20104, &|| revoke(&here, &[("Identity", "bruno")])),
+        (signed(&suspended), 20103, &|| revoke(&here, &[("KeySid", &suspended.1)])),
+        (signed(&deleted), 20103, &|| here.owner.delete(&deleted.0).is(204)),
+        (of_subaccount, 20103, &|| here.owner.post(&subaccount, &[("Status", "suspended")]).is(200)),
+    ];
     play(async {
-        let token = token(&here, "ana", "1", None);
-        let (_client, mut own) = connect(&there, &token).await;
-        revoke(&here, &[("Identity", "ana")]);
-        ends(&mut own).await;
-        refused(&there, &token, 20104).await;
+        let last = token(&here, "carla", "4", None);
+        let (bystander, mut bystanders_own) = connect(&there, &last).await;
+        for (token, code, end) in cases {
+            let (_client, mut own) = connect(&there, &token).await;
+            end();
+            ends(&mut own).await;
+            refused(&there, &token, code).await;
+            lives(&bystander).await;
+        }
+        revoke(&here, &[("ServiceSid", &here.service), ("IssuedBefore", before.as_str().unwrap())]);
+        ends(&mut bystanders_own).await;
+        refused(&there, &last, 20104).await;
     });
 }
