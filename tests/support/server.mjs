@@ -1,7 +1,7 @@
 // A server of one's own: started on a free port, ready when its env file is there, ended by its own process id.
 
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, watch } from 'node:fs';
+import { existsSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,12 +25,14 @@ export async function within(promise, ms, what) {
 }
 
 export class Server {
-  /// `keep`: a data folder that outlives a restart. `settings`: configuration, as its environment variables.
-  static async start({ keep = false, settings = {} } = {}) {
+  /// `keep`: a data folder that outlives a restart. `settings`: configuration, as its environment variables;
+  /// `config`: as the text of a file.
+  static async start({ keep = false, settings = {}, config } = {}) {
     const server = new Server();
     server.folder = await mkdtemp(join(tmpdir(), 'tertulia-test-'));
     server.keep = keep;
     server.settings = settings;
+    server.config = config;
     try {
       await server.#spawn(0);
     } catch (error) {
@@ -47,6 +49,11 @@ export class Server {
     [this.ahead, this.frozenAt] = [0, undefined];
     const envFile = join(this.folder, `env-${this.starts = (this.starts ?? 0) + 1}`);
     const place = this.keep ? ['--data', join(this.folder, 'data')] : ['--ephemeral'];
+    if (this.config !== undefined) {
+      const file = join(this.folder, 'tertulia.toml');
+      writeFileSync(file, this.config);
+      place.push('--config', file);
+    }
     const record = process.env.TERTULIA_TEST_RECORD;
     if (record) place.push('--record', await mkdtemp(join(record, 'run-')));
 

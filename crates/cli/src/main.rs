@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod account;
+mod api_token;
 mod audit;
 mod chat;
 mod clock;
@@ -15,6 +16,7 @@ mod fault;
 mod host;
 mod key;
 mod logging;
+mod policy;
 mod revocation;
 mod running;
 mod seal_keys;
@@ -36,6 +38,9 @@ enum Command {
     Serve(serve::Serve),
     Env(env::Env),
     Token(token::Token),
+    Policy(policy::Policy),
+    ApiToken(api_token::ApiToken),
+    Owner(api_token::Owner),
     Chat(Box<chat::Chat>),
     Account(account::Account),
     Key(key::Key),
@@ -59,6 +64,9 @@ fn main() -> ExitCode {
         Command::Seal(command) => seal_keys::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),
+        Command::Policy(command) => policy::run(command),
+        Command::ApiToken(command) => api_token::run(command),
+        Command::Owner(command) => api_token::run_owner(command),
         Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),

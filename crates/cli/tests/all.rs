@@ -2,5 +2,6 @@
 
 mod chat;
 mod dev;
+mod policy;
 mod serve;
 mod token;

@@ -17,6 +17,7 @@ use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
 use crate::http::peer::{Place, Places};
+use crate::login::Sources;
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
 use crate::realtime::ends::{self, Ends};
@@ -53,6 +54,8 @@ pub struct App {
     pub faults: Option<Arc<Faults>>,
     /// Writes frames down, when asked to.
     pub recorder: Option<Recorder>,
+    /// Who comes in by a login that exists already.
+    pub login: Sources,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
     /// What keys were used for since it was last written down.
@@ -139,6 +142,7 @@ impl App {
             refused,
             ends: Ends::default(),
             clock: options.clock,
+            login: Sources::new(&config.login, options.dev.is_some()),
             limits: Arc::new(config.limits.clone()),
             sealer: Arc::new(Sealer::new(&options.seal_keys)),
             seal_file: options.seal_file,

@@ -17,9 +17,11 @@ pub mod conversations;
 pub mod participants;
 pub mod messages;
 pub mod tokens;
+pub mod api_tokens;
 pub mod revocations;
 pub mod audit;
 
+pub mod login;
 pub mod realtime;
 pub mod router;
 pub mod http;

@@ -24,6 +24,7 @@ macro_rules! by_number {
 }
 
 static BY_SID: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts WHERE sid = $1"));
+static FIRST: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM accounts ORDER BY account LIMIT 1"));
 static BY_NUMBER: Sql = Sql::new(by_number!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static BY_NUMBER_LOCKED: Sql = Sql::pair(by_number!(), concat!(by_number!(), " FOR UPDATE"));
@@ -104,6 +105,11 @@ fn read(row: &Row) -> Outcome<Account> {
 /// The account with this SID.
 pub async fn find(tx: &mut Tx<'_>, sid: Sid<AccountKind>) -> Outcome<Option<Account>> {
     tx.query_opt(&BY_SID, &[sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The account that was there first.
+pub async fn first(tx: &mut Tx<'_>) -> Outcome<Option<Account>> {
+    tx.query_opt(&FIRST, &[]).await?.as_ref().map(read).transpose()
 }
 
 /// The account with this number.

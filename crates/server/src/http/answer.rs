@@ -22,7 +22,7 @@ pub fn refuse(error: &Error, surface: Surface, path: &str) -> Reply {
         tracing::error!(code = code.number(), cause = %chain(error), "a request failed");
     }
     let body = error.body(code, &format!("The requested resource {path} was not found"));
-    Reply::new(code.status(), &body)
+    Reply { retry_after: error.retry_after(), ..Reply::new(code.status(), &body) }
 }
 
 /// An error with its causes, for the log.

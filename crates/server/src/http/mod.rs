@@ -1,4 +1,4 @@
-//! The one listening port: REST, the websocket's upgrade, the token endpoint of dev mode, pages, health.
+//! The one listening port: REST, the websocket's upgrade, the token endpoint, pages, health.
 //!
 //! A request is routed by the one table, authenticated, decoded and handed to its noun; the answer, or
 //! the refusal with its documented code, is written here and nowhere else, and so is the log line.
@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::routing::{any, get};
 
 use crate::App;
-use crate::{dev, pages, realtime};
+use crate::{pages, realtime, tokens};
 
 pub use answer::{chain, refuse};
 pub use auth::OPERATOR;
@@ -34,7 +34,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route(REALTIME_PATH, any(realtime::upgrade::upgrade))
-        .route("/token", any(dev::token::answer))
+        .route("/token", any(tokens::http::answer))
         .route("/", get(pages::index))
         .route("/demo", get(pages::demo))
         .route("/demo/", get(pages::demo))

@@ -129,7 +129,7 @@ impl Drop for Place {
 }
 
 /// A household has a /64 of IPv6, and may take any address of it.
-fn bundled(address: IpAddr) -> IpAddr {
+pub(crate) fn bundled(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

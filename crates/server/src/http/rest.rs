@@ -176,10 +176,15 @@ fn respond(reply: Reply, request_id: &str) -> Response<Body> {
     if status == StatusCode::UNAUTHORIZED {
         response = response.header(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"");
     }
+    if let Some(seconds) = reply.retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
     if !reply.body.is_empty() {
         response = response.header(header::CONTENT_TYPE, "application/json");
     }
+    // An answer may hold a secret or a token, and is its caller's alone.
     allow_origin(response)
+        .header(header::CACHE_CONTROL, "no-store")
         .header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Twilio-Request-Id")
         .body(Body::from(reply.body))
         .expect("these headers are valid")

@@ -7,6 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::login::LoginConfig;
+
 /// The defaults, complete and commented.
 pub const DEFAULTS: &str = include_str!("../../../../config.default.toml");
 
@@ -22,6 +24,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How Access Tokens are checked.
     pub tokens: Tokens,
+    /// Who comes in, and what they may do.
+    pub login: LoginConfig,
     /// The audit log.
     pub audit: Audit,
     /// Websockets.
@@ -299,6 +303,7 @@ impl Config {
                 return Err(ConfigError(format!("{key} is {value}; it must be at least 1, and no more than 2^30")));
             }
         }
+        self.login.check().map_err(ConfigError)?;
         if self.store.engine == EngineName::Postgres && self.store.url.is_empty() {
             return Err(ConfigError("store.engine is \"postgres\", so store.url must name the database".to_owned()));
         }

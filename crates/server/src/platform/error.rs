@@ -15,6 +15,8 @@ pub struct Refusal {
     pub code: Code,
     /// For the person who is stuck; `None` for "not found", where the boundary names the path.
     pub message: Option<String>,
+    /// Seconds after which to ask again, where that is known.
+    pub retry_after: Option<i64>,
 }
 
 /// Why something did not happen.
@@ -37,7 +39,7 @@ pub type Outcome<T> = Result<T, Error>;
 impl Error {
     /// A refusal with a message.
     pub fn refused(code: Code, message: impl Into<String>) -> Self {
-        Self::Refused(Refusal { code, message: Some(message.into()) })
+        Self::Refused(Refusal { code, message: Some(message.into()), retry_after: None })
     }
 
     /// A refusal in the code's own words.
@@ -47,12 +49,23 @@ impl Error {
 
     /// Nothing is there, or nothing that the caller may know of.
     pub fn not_found(code: Code) -> Self {
-        Self::Refused(Refusal { code, message: None })
+        Self::Refused(Refusal { code, message: None, retry_after: None })
     }
 
     /// A parameter that is missing or malformed.
     pub fn parameter(message: impl Into<String>) -> Self {
         Self::refused(Code::ParameterInvalid, message)
+    }
+
+    /// A caller who asks too often, and when there is room again.
+    pub fn too_many(retry_after: i64) -> Self {
+        let message = Some(format!("Too many requests; try again in {retry_after} seconds"));
+        Self::Refused(Refusal { code: Code::TooManyRequests, message, retry_after: Some(retry_after) })
+    }
+
+    /// Seconds after which to ask again, where that is known.
+    pub fn retry_after(&self) -> Option<i64> {
+        if let Self::Refused(refusal) = self { refusal.retry_after } else { None }
     }
 
     /// The code to answer with.

@@ -199,6 +199,8 @@ pub struct Reply {
     pub status: u16,
     /// JSON, empty for 204.
     pub body: Vec<u8>,
+    /// Seconds after which to ask again, where that is known.
+    pub retry_after: Option<i64>,
 }
 
 impl Reply {
@@ -214,12 +216,12 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Self {
-        Self { status: 204, body: Vec::new() }
+        Self { status: 204, body: Vec::new(), retry_after: None }
     }
 
     /// Any status with a body.
     pub fn new(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a body has string keys and no failing parts");
-        Self { status, body }
+        Self { status, body, retry_after: None }
     }
 }

@@ -1,15 +1,18 @@
-//! Transactions of revocations: making them, taking them back, and what the nodes read.
+//! Transactions of revocations: making them, taking them back, what the nodes read; and what a token is worth now.
 
 use tertulia_protocol::sid::{Key, Revocation as RevocationKind};
-use tertulia_protocol::{Sid, Timestamp};
-use tertulia_token::TOLERANCE_MAX;
+use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_token::{Given, KeyGiven, TOLERANCE_MAX};
 
 use super::events::Revoked;
-use super::{NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
+use super::{Bearer, NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
+use crate::accounts::commands::Credentials;
 use crate::audit::{Draft, Event, Facts};
-use crate::keys;
 use crate::platform::page::OLDEST;
-use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
+use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question};
+use crate::tokens::Refused;
+use crate::tokens::commands::{FindClaimed, Verified};
+use crate::{App, keys};
 
 /// Revokes tokens, and ends the connections that they opened.
 #[derive(Clone, Debug)]
@@ -204,5 +207,69 @@ impl Change for Purge {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<u64> {
         let limit = i64::try_from(self.0).unwrap_or(i64::MAX);
         queries::purge(cx.tx, cx.caller.account, cx.now, limit).await
+    }
+}
+
+impl App {
+    /// What a token says of itself, if it is a good one of the caller's account, whatever was revoked.
+    pub async fn signed_by(&self, caller: &Caller, token: &str) -> Outcome<Option<Bearer>> {
+        match self.verify(token).await {
+            Ok(verified) => Ok(Some(verified.bearer).filter(|bearer| bearer.account == caller.account)),
+            Err(Refused::Token(_) | Refused::Revoked(_)) => Ok(None),
+            Err(Refused::Other(error)) => Err(error),
+        }
+    }
+
+    /// Whether a token is good now, and if not, why: without letting anybody in. Of another account's tokens and
+    /// keys nothing is said.
+    pub async fn look_at(&self, caller: &Caller, token: &str) -> Result<Bearer, Refused> {
+        if let Some(sid) = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
+            let stored = self.find_credentials(Credentials::Key(sid)).await?;
+            if stored.is_some_and(|stored| stored.account.number != caller.account) {
+                return Err(Error::refused(Code::TokenIssuer, format!("no key {sid} in this account")).into());
+            }
+        }
+        let Verified { account, claim, bearer, caller, .. } = self.verify(token).await?;
+        let found = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        claim.check(&found.known).map_err(Refused::Token)?;
+        found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
+    }
+
+    /// Explains a token, or what somebody took for one, with all that the caller's account has. What other
+    /// accounts have stays unknown.
+    pub async fn explain(&self, caller: &Caller, token: &str) -> Outcome<serde_json::Value> {
+        let stored = match tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
+            Some(sid) => self.find_credentials(Credentials::Key(sid)).await?,
+            None => None,
+        };
+        let stored = stored.filter(|stored| stored.account.number == caller.account);
+        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
+        let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
+        let grants = &payload["grants"];
+        let chat = if grants["chat"].is_object() { &grants["chat"] } else { &grants["ip_messaging"] };
+        let claimed = FindClaimed {
+            bearer: None,
+            service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+            role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+        };
+        let known = self.ask(caller, claimed).await?.known;
+        let explanation = {
+            let rules = self.rules(Some(caller.account));
+            let key = key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known);
+            tertulia_token::explain(token, &Given { rules, key, directory: Some(&known) })
+        };
+        let revoked = match &explanation.refusal {
+            Some(_) => None,
+            None => match self.look_at(caller, token).await {
+                Err(Refused::Revoked(entry)) => Some(entry),
+                _ => None,
+            },
+        };
+        let mut json = explanation.to_json();
+        json["text"] = explanation.to_string().into();
+        json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
+            serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
+        });
+        Ok(json)
     }
 }

@@ -24,6 +24,11 @@ static FIND: Sql = Sql::new(find!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static FIND_TO_GIVE: Sql = Sql::pair(find!(), concat!(find!(), " FOR SHARE"));
 static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
+static FIND_NAMED: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM roles WHERE account = $1 AND service_sid = $2 AND kind = $3 AND friendly_name = $4 ORDER BY created, sid LIMIT 1"
+));
 static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -63,6 +68,18 @@ fn read(row: &Row) -> Outcome<Role> {
 /// A role of an account, of whichever service.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RoleKind>) -> Outcome<Option<Role>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// A service's oldest role with this name.
+pub async fn find_named(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    scope: Scope,
+    name: &str,
+) -> Outcome<Option<Role>> {
+    let values = [account.into(), service.as_str().into(), scope.word().into(), name.into()];
+    tx.query_opt(&FIND_NAMED, &values).await?.as_ref().map(read).transpose()
 }
 
 /// A role that is about to be given to somebody: until the commit it is not deleted.

@@ -8,7 +8,7 @@ use crate::conversations::queries::Lock;
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::roles::Scope;
-use crate::{accounts, conversations, participants, roles, users};
+use crate::{accounts, conversations, participants, roles, tokens, users};
 
 /// The service a call means: the one it names, else the user's own, else the account's default.
 /// A user's call that names another service than the token's finds nothing.
@@ -179,6 +179,7 @@ impl Change for PurgeService {
             return Ok(Purged::Part);
         }
         roles::queries::purge(cx.tx, account, service).await?;
+        tokens::queries::purge(cx.tx, account, service).await?;
         queries::delete(cx.tx, account, service).await?;
         Ok(Purged::Whole)
     }

@@ -1,22 +1,28 @@
-//! Looking up what the verifier asks for, and bringing the user into being.
+//! Looking up what the verifier asks for, and bringing the user into being; minting, and whose an identity is.
 
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
 use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_store::seal::Sealer;
 use tertulia_token::{
-    AccountStatus, ChatClaim, Given, Key, KeyGiven, KeyKind as TokenKeyKind, KeyStatus, Known, Rules,
+    AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
+    Secret, SyncGrant, VideoGrant, VoiceGrant,
 };
 
-use super::{Admission, Refused};
-use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
+use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_after};
+use crate::accounts::commands::{Credentials, FindAccount, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
 use crate::audit::Evidence;
 use crate::keys::Kind;
-use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, Question, Source, UserRef, Who};
+use crate::keys::commands::CreateKey;
+use crate::login::Login;
+use crate::platform::{
+    AccountNumber, Caller, Change, Cx, Error, Ids, Outcome, PageRequest, Question, Source, UserRef, Who, ids,
+};
 use crate::revocations::{Bearer, Revocation};
 use crate::users::User;
-use crate::{App, revocations, roles, services, users};
+use crate::{App, accounts, keys, revocations, roles, services, users};
 
 impl App {
     /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
@@ -50,7 +56,7 @@ impl App {
     }
 
     /// The checks that need the key alone.
-    async fn verify(&self, token: &str) -> Result<Verified, Refused> {
+    pub(crate) async fn verify(&self, token: &str) -> Result<Verified, Refused> {
         let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
         let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
             Ok(sid) => self.find_credentials(Credentials::Key(sid)).await?,
@@ -71,68 +77,6 @@ impl App {
         Ok(Verified { account, claim, bearer, dies, caller })
     }
 
-    /// What a token says of itself, if it is a good one of the caller's account, whatever was revoked.
-    pub async fn signed_by(&self, caller: &Caller, token: &str) -> Outcome<Option<Bearer>> {
-        match self.verify(token).await {
-            Ok(verified) => Ok(Some(verified.bearer).filter(|bearer| bearer.account == caller.account)),
-            Err(Refused::Token(_) | Refused::Revoked(_)) => Ok(None),
-            Err(Refused::Other(error)) => Err(error),
-        }
-    }
-
-    /// Whether a token is good now, and if not, why: without letting anybody in. Of another account's tokens and
-    /// keys nothing is said.
-    pub async fn look_at(&self, caller: &Caller, token: &str) -> Result<Bearer, Refused> {
-        if let Some(sid) = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
-            let stored = self.find_credentials(Credentials::Key(sid)).await?;
-            if stored.is_some_and(|stored| stored.account.number != caller.account) {
-                return Err(Error::refused(Code::TokenIssuer, format!("no key {sid} in this account")).into());
-            }
-        }
-        let Verified { account, claim, bearer, caller, .. } = self.verify(token).await?;
-        let found = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
-        claim.check(&found.known).map_err(Refused::Token)?;
-        found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
-    }
-
-    /// Explains a token, or what somebody took for one, with all that the caller's account has. What other
-    /// accounts have stays unknown.
-    pub async fn explain(&self, caller: &Caller, token: &str) -> Outcome<serde_json::Value> {
-        let stored = match tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
-            Some(sid) => self.find_credentials(Credentials::Key(sid)).await?,
-            None => None,
-        };
-        let stored = stored.filter(|stored| stored.account.number == caller.account);
-        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
-        let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
-        let grants = &payload["grants"];
-        let chat = if grants["chat"].is_object() { &grants["chat"] } else { &grants["ip_messaging"] };
-        let claimed = FindClaimed {
-            bearer: None,
-            service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
-            role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
-        };
-        let known = self.ask(caller, claimed).await?.known;
-        let explanation = {
-            let rules = self.rules(Some(caller.account));
-            let key = key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known);
-            tertulia_token::explain(token, &Given { rules, key, directory: Some(&known) })
-        };
-        let revoked = match &explanation.refusal {
-            Some(_) => None,
-            None => match self.look_at(caller, token).await {
-                Err(Refused::Revoked(entry)) => Some(entry),
-                _ => None,
-            },
-        };
-        let mut json = explanation.to_json();
-        json["text"] = explanation.to_string().into();
-        json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
-            serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
-        });
-        Ok(json)
-    }
-
     /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
     /// on loopback only, whatever the store holds.
     pub async fn find_credentials(&self, credentials: Credentials) -> Outcome<Option<StoredCredentials>> {
@@ -148,13 +92,13 @@ impl App {
         Caller::system(AccountNumber(0), Sid::<AccountKind>::from_number(0))
     }
 
-    fn rules(&self, account: Option<AccountNumber>) -> Rules {
+    pub(crate) fn rules(&self, account: Option<AccountNumber>) -> Rules {
         let now = account.map_or_else(|| self.clock.machine(), |account| self.clock.now(account));
         let tokens = &self.config.tokens;
         Rules::at(now.seconds()).leeway(tokens.leeway_seconds).grace(tokens.grace_seconds).region(tokens.region.clone())
     }
 
-    fn verifying_key(&self, stored: &StoredCredentials) -> Outcome<Key> {
+    pub(crate) fn verifying_key(&self, stored: &StoredCredentials) -> Outcome<Key> {
         let secret = stored.open(&self.sealer)?.pop();
         let secret = secret.as_ref().and_then(|secret| secret.expose_str()).unwrap_or_default().to_owned();
         let sid = stored.key.as_ref().map(|key| key.sid.to_string()).unwrap_or_default();
@@ -185,23 +129,23 @@ impl App {
 }
 
 /// A token that its key has signed.
-struct Verified {
-    account: Account,
-    claim: ChatClaim,
-    bearer: Bearer,
+pub(crate) struct Verified {
+    pub(crate) account: Account,
+    pub(crate) claim: ChatClaim,
+    pub(crate) bearer: Bearer,
     dies: Timestamp,
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 /// Looks up what a token claims, and whether it was revoked: one snapshot.
-struct FindClaimed {
-    bearer: Option<Bearer>,
-    service: Option<Sid<ServiceKind>>,
-    role: Option<Sid<RoleKind>>,
+pub(crate) struct FindClaimed {
+    pub(crate) bearer: Option<Bearer>,
+    pub(crate) service: Option<Sid<ServiceKind>>,
+    pub(crate) role: Option<Sid<RoleKind>>,
 }
 
 impl FindClaimed {
-    fn of(account: &Account, claim: &ChatClaim, bearer: &Bearer) -> Self {
+    pub(crate) fn of(account: &Account, claim: &ChatClaim, bearer: &Bearer) -> Self {
         let own = claim.account_sid() == account.sid.as_str();
         Self {
             bearer: Some(bearer.clone()),
@@ -212,9 +156,9 @@ impl FindClaimed {
 }
 
 /// What there is of what a token claims.
-struct Found {
-    known: Known,
-    revoked: Option<Revocation>,
+pub(crate) struct Found {
+    pub(crate) known: Known,
+    pub(crate) revoked: Option<Revocation>,
 }
 
 impl Question for FindClaimed {
@@ -262,5 +206,290 @@ impl Change for FindUser {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<User> {
         let service = services::commands::resolve(cx, Some(self.service)).await?;
         users::commands::ensure(cx, &service, &self.identity).await
+    }
+}
+
+impl App {
+    /// The account whose users come in by login: the configured one, or the first.
+    pub async fn login_account(&self) -> Outcome<Account> {
+        let configured = &self.config.login.account;
+        let sid = match (&self.dev, configured.is_empty()) {
+            (_, false) => {
+                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
+            }
+            (Some(dev), true) => Some(dev.account),
+            (None, true) => None,
+        };
+        let account = match sid {
+            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
+            None => self.ask(&self.nobody(), FindFirstAccount).await?,
+        };
+        let account =
+            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
+        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
+    }
+
+    /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
+    /// nobody's, and then becomes its own.
+    pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
+        let prepared = self.ask(caller, Prepare(order.clone())).await?;
+        if let Some(login) = login {
+            let owner = match prepared.owner {
+                Some(owner) => owner,
+                None => {
+                    let claim = Claim {
+                        service: prepared.service,
+                        identity: order.identity.clone(),
+                        source: login.source.clone(),
+                        subject: login.subject.clone(),
+                    };
+                    self.perform(caller, claim).await?
+                }
+            };
+            if (&owner.source, &owner.subject) != (&login.source, &login.subject) {
+                return Err(Refusal::Taken.into());
+            }
+        }
+        let (key, secret) = self.signing_key(caller).await?;
+        let now = self.clock.now(caller.account);
+        let mut ids = Ids::from_seed(ids::fresh_seed());
+        let mut mint = Mint::new(caller.account_sid.to_string(), key.to_string(), &secret)
+            .identity(order.identity.as_str())
+            .ttl(order.ttl_seconds)
+            .jti_suffix(ids.hex(8));
+        let home = &self.config.tokens.region;
+        if home != "us1" {
+            mint = mint.region(home.as_str());
+        }
+        for grant in grants(order, prepared.service, prepared.role) {
+            mint = mint.grant(grant);
+        }
+        let minted = mint.sign(now.seconds()).map_err(|cause| wrong_order(&cause))?;
+        let chance = u64::from_str_radix(&ids.hex(7), 16).unwrap_or_default();
+        Ok(Issued {
+            token: minted.token,
+            jti: minted.jti,
+            identity: order.identity.clone(),
+            service: prepared.service,
+            key,
+            now,
+            expires: Timestamp::from_seconds(minted.expires_at),
+            refresh: Timestamp::from_seconds(now.seconds() + refresh_after(order.ttl_seconds, chance)),
+        })
+    }
+
+    /// The key that signs: the configured one, or one of the server's own, made when it is first needed and
+    /// again when it has been deleted, which ends every token that it signed.
+    async fn signing_key(&self, caller: &Caller) -> Outcome<(Sid<KeyKind>, Secret)> {
+        let configured = &self.config.login.key;
+        let unusable =
+            || Error::Broken(format!("the key {configured} (login.key) cannot sign for the account of logins"));
+        let sid = match configured.is_empty() {
+            false => Some(Sid::parse(configured).map_err(|_| unusable())?),
+            true => self.ask(caller, FindSigner).await?,
+        };
+        if let Some(sid) = sid
+            && let Some(secret) = self.secret_of(caller, sid).await?
+        {
+            return Ok((sid, secret));
+        }
+        if !configured.is_empty() {
+            return Err(unusable());
+        }
+        // The key is the server's, whoever's request it is made for.
+        let system = Caller::system(caller.account, caller.account_sid);
+        let sid = self.perform(&system, MakeSigner { gone: sid, sealer: Arc::clone(&self.sealer) }).await?;
+        let secret =
+            self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
+        tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
+        Ok((sid, secret))
+    }
+
+    /// The secret of a key that may sign for the caller's account.
+    async fn secret_of(&self, caller: &Caller, sid: Sid<KeyKind>) -> Outcome<Option<Secret>> {
+        let Some(stored) = self.find_credentials(Credentials::Key(sid)).await? else { return Ok(None) };
+        let may_sign = stored.key.as_ref().is_some_and(|key| key.kind != Kind::Restricted);
+        if stored.account.number != caller.account || !may_sign || !stored.is_active() {
+            return Ok(None);
+        }
+        let secret = stored.open(&self.sealer)?.pop();
+        Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)))
+    }
+}
+
+fn grants(order: &Order, service: Sid<ServiceKind>, role: Option<Sid<RoleKind>>) -> Vec<tertulia_token::Grant> {
+    let mut chat = ChatGrant::new(service.to_string());
+    chat.deployment_role_sid = role.map(|role| role.to_string());
+    chat.push_credential_sid.clone_from(&order.grants.push_credential);
+    let mut grants = vec![chat.into()];
+    if let Some(service) = &order.grants.sync_service {
+        grants.push(SyncGrant { service_sid: Some(service.clone()), endpoint_id: None }.into());
+    }
+    if let Some(room) = &order.grants.video_room {
+        grants.push(VideoGrant { room: Some(room.clone()).filter(|room| !room.is_empty()) }.into());
+    }
+    let voice = VoiceGrant {
+        incoming: order.grants.voice_incoming,
+        outgoing_application_sid: order.grants.voice_application.clone(),
+        ..VoiceGrant::default()
+    };
+    if voice != VoiceGrant::default() {
+        grants.push(voice.into());
+    }
+    grants
+}
+
+/// What cannot be signed is the caller's fault where the caller chose it.
+fn wrong_order(cause: &MintError) -> Error {
+    match cause {
+        MintError::Secret(_) => Error::Broken(cause.to_string()),
+        _ => Error::parameter(cause.to_string()),
+    }
+}
+
+struct FindFirstAccount;
+
+impl Question for FindFirstAccount {
+    type Out = Option<Account>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
+        accounts::queries::first(cx.tx).await
+    }
+}
+
+/// What a token is about to name.
+struct Prepared {
+    service: Sid<ServiceKind>,
+    role: Option<Sid<RoleKind>>,
+    owner: Option<Owner>,
+}
+
+struct Prepare(Order);
+
+impl Question for Prepare {
+    type Out = Prepared;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Prepared> {
+        let Order { service, role, identity, .. } = &self.0;
+        let named = service.as_deref().map(Sid::parse).transpose();
+        let named = named.map_err(|cause| Error::parameter(format!("ServiceSid is {cause}")))?;
+        let service = services::commands::resolve(cx, named).await?.sid;
+        let account = cx.caller.account;
+        let role = match role {
+            None => None,
+            Some(role) => {
+                let found = match Sid::parse(role) {
+                    Ok(sid) => roles::queries::find(cx.tx, account, sid).await?,
+                    Err(_) => roles::queries::find_named(cx.tx, account, service, roles::Scope::Service, role).await?,
+                };
+                let found = found.filter(|role| role.service == service && role.scope == roles::Scope::Service);
+                Some(found.ok_or(Refusal::NoRole)?.sid)
+            }
+        };
+        let owner = queries::owner(cx.tx, account, service, identity).await?;
+        Ok(Prepared { service, role, owner })
+    }
+}
+
+/// Makes a login the owner of an identity, unless it has one; gives the owner.
+#[derive(Clone)]
+struct Claim {
+    service: Sid<ServiceKind>,
+    identity: String,
+    source: String,
+    subject: String,
+}
+
+impl Change for Claim {
+    type Out = Owner;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Owner> {
+        let Self { service, identity, source, subject } = self.clone();
+        let account = cx.caller.account;
+        let owner = Owner { service, identity, source, subject, created: cx.now };
+        queries::claim(cx.tx, account, &owner).await?;
+        let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;
+        stored.ok_or_else(|| Error::Broken("an identity was claimed and has no owner".to_owned()))
+    }
+}
+
+struct FindSigner;
+
+impl Question for FindSigner {
+    type Out = Option<Sid<KeyKind>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        queries::signer(cx.tx, cx.caller.account).await
+    }
+}
+
+/// Makes a key that signs, unless somebody else just did.
+#[derive(Clone)]
+struct MakeSigner {
+    /// The key that was there before, and cannot sign any more.
+    gone: Option<Sid<KeyKind>>,
+    sealer: Arc<Sealer>,
+}
+
+impl Change for MakeSigner {
+    type Out = Sid<KeyKind>;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Sid<KeyKind>> {
+        let account = cx.caller.account;
+        // The lock keeps two requests from making a key each.
+        accounts::queries::get_locked(cx.tx, account).await?;
+        if let Some(sid) = queries::signer(cx.tx, account).await?.filter(|sid| Some(*sid) != self.gone) {
+            return Ok(sid);
+        }
+        let create = CreateKey {
+            sid: None,
+            secret: None,
+            kind: Kind::Standard,
+            friendly_name: "Token endpoint".to_owned(),
+            policy: None,
+            sealer: Arc::clone(&self.sealer),
+        };
+        let (key, _) = create.apply(cx).await?;
+        queries::set_signer(cx.tx, account, key.sid, cx.now).await?;
+        Ok(key.sid)
+    }
+}
+
+/// Lists owners of a chat service.
+#[derive(Clone, Debug)]
+pub struct ListOwners {
+    /// The service; the account's default if there is none.
+    pub service: Option<Sid<ServiceKind>>,
+    /// Which of them.
+    pub page: PageRequest,
+}
+
+impl Question for ListOwners {
+    type Out = Vec<Owner>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Owner>> {
+        keys::may_manage(&cx.caller.who)?;
+        let service = services::commands::resolve(cx, self.service).await?.sid;
+        queries::list(cx.tx, cx.caller.account, service, self.page.text_span()?).await
+    }
+}
+
+/// Takes the owner of an identity away: the next login that comes to it owns it.
+#[derive(Clone, Debug)]
+pub struct ReleaseIdentity {
+    /// The service; the account's default if there is none.
+    pub service: Option<Sid<ServiceKind>>,
+    /// The identity.
+    pub identity: String,
+}
+
+impl Change for ReleaseIdentity {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        keys::may_manage(&cx.caller.who)?;
+        let service = services::commands::resolve(cx, self.service).await?.sid;
+        let was = queries::release(cx.tx, cx.caller.account, service, &self.identity).await?;
+        if was { Ok(()) } else { Err(Refusal::NoOwner.into()) }
     }
 }

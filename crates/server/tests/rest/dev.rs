@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tertulia_client::{Client, Conversation, Disconnected, Error, NewConversation};
-use tertulia_server::router::{Mounted, mounted};
+use tertulia_server::router::mounted;
 
 use crate::support::{World, on_both_engines, on_sqlite, sid};
 
@@ -88,9 +88,9 @@ fn nonsense_is_refused_with_what_would_do(world: &World) {
 #[test]
 fn outside_dev_mode_there_is_neither_clock_nor_fault() {
     let world = World::without_dev_mode(|_| {});
-    let levers = ["/tertulia/v1/Clock", "/tertulia/v1/Faults"];
-    let is_lever = |mounted: &Mounted| levers.iter().any(|lever| mounted.pattern().starts_with(lever));
-    for mounted in mounted().filter(is_lever) {
+    let of_dev = ["/tertulia/v1/Clock", "/tertulia/v1/Faults"];
+    let own = mounted().filter(|mounted| of_dev.iter().any(|path| mounted.pattern().starts_with(path)));
+    for mounted in own {
         let path = mounted.pattern().replace("{Id}", "1");
         let answer = match mounted.route.method.name() {
             "POST" => world.tenant.post(&path, &[("Kind", "stop"), ("Freeze", "true")]),

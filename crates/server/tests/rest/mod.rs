@@ -17,3 +17,7 @@ mod races;
 mod together;
 mod dev;
 mod audit;
+mod tokens;
+mod login;
+#[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
+mod axum_app;

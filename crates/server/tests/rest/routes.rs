@@ -29,6 +29,7 @@ struct Things {
     fault: String,
     revocation: String,
     audit: String,
+    api_token: String,
 }
 
 impl Things {
@@ -49,6 +50,10 @@ impl Things {
             fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
             audit: sid(&owner.get("/tertulia/v1/Audit").is(200)["audit"][0]),
             revocation: sid(&owner.post("/tertulia/v1/Revocations", &[("Jti", "y")]).is(201)),
+            api_token: owner.post("/tertulia/v1/ApiTokens", &[("Subject", "x")]).is(201)["id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
             conversation,
         }
     }
@@ -61,7 +66,10 @@ impl Things {
             .replace("{AccountSid}", &self.account)
             .replace("{ConversationSid}", &self.conversation)
             .replace("{UserSid}", &self.user)
-            .replace("{Id}", &self.fault);
+            .replace("{Id}", &self.fault)
+            .replace("{ApiTokenId}", &self.api_token)
+            // Nobody owns it: no login has come yet.
+            .replace("{Identity}", "ana");
         if let Some(at) = path.find("{Sid}") {
             let collection = path[..at].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let thing = match collection {
@@ -92,13 +100,14 @@ impl Things {
 fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
     match mounted.route.operation {
         "CreateConversationMessage" => &[("Body", "x")],
-        "CreateConversationParticipant" | "CreateUser" => &[("Identity", "bruno")],
+        "CreateConversationParticipant" | "CreateUser" | "CreateToken" => &[("Identity", "bruno")],
         "CreateRole" => &[("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")],
         "UpdateRole" => &[("Permission", "createConversation")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
         "IntrospectToken" | "ExplainToken" => &[("Token", "x")],
         "CreateRevocation" => &[("Jti", "x")],
+        "CreateApiToken" => &[("Subject", "x")],
         "CreateService" | "CreateMainAccount" => &[("FriendlyName", "x")],
         // The account of every world.
         "CreateNewKey" => &[("AccountSid", "AC00000000000000000000000000000de0")],
@@ -240,6 +249,8 @@ fn a_standard_key_comes_in_everywhere_but_at_accounts_and_keys(world: &World) {
             Surface::V2010 | Surface::Manage => 401,
             // They tell of keys and of all that happened to them.
             Surface::Own if matches!(mounted.route.operation, "ListAudit" | "FetchAudit" | "FetchKeyEvidence") => 401,
+            // Who comes in by which login.
+            Surface::Own if matches!(mounted.route.operation, "ListApiToken" | "ListOwner") => 401,
             Surface::Operator => 404,
             Surface::V1 | Surface::Service | Surface::Own | Surface::Sdk => 200,
         };

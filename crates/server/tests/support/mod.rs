@@ -107,7 +107,12 @@ impl World {
 
     /// `None` when this machine has no PostgreSQL.
     pub(crate) fn postgres(test: &str) -> Option<Self> {
-        Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, |_| {}))
+        Self::postgres_with(test, |_| {})
+    }
+
+    /// As above, with another configuration than the default one.
+    pub(crate) fn postgres_with(test: &str, set: impl FnOnce(&mut Config)) -> Option<Self> {
+        Some(Self::on(Engine::Postgres { url: testkit::fresh_database(test)? }, set))
     }
 
     /// Two nodes on one PostgreSQL database, each with a clock of its own; `None` when there is none.

@@ -332,7 +332,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 fn refusal(status: u16, code: u32) -> Reply {
     let message = "A fault that was asked for (tertulia fault list)";
     if status < 300 {
-        return Reply { status, body: Vec::new() };
+        return Reply { status, body: Vec::new(), retry_after: None };
     }
     Reply::new(status, &ErrorBody { code, message: message.to_owned(), more_info: more_info(code), status })
 }

@@ -1,0 +1,99 @@
+//! Transactions of API tokens.
+
+use serde_json::{Map, Value};
+use tertulia_protocol::Timestamp;
+
+use super::{ApiToken, PREFIX, Refusal, hash, queries};
+use crate::keys::may_manage;
+use crate::platform::page::OLDEST;
+use crate::platform::{Change, Cx, Outcome, PageRequest, Question, text};
+
+/// Makes a token. The token is in the answer, and nowhere else ever again.
+#[derive(Clone, Debug)]
+pub struct CreateApiToken {
+    /// Who comes with it.
+    pub subject: String,
+    /// What the policy may know: a JSON object.
+    pub facts: String,
+    /// What it is for.
+    pub friendly_name: String,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+}
+
+impl Change for CreateApiToken {
+    type Out = (ApiToken, String);
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        may_manage(&cx.caller.who)?;
+        let texts = [("Subject", &self.subject), ("Facts", &self.facts), ("FriendlyName", &self.friendly_name)];
+        for (name, value) in texts {
+            text::storable(name, value)?;
+        }
+        if !(1..=256).contains(&self.subject.chars().count()) {
+            return Err(Refusal::Subject.into());
+        }
+        if self.friendly_name.chars().count() > 64 {
+            return Err(Refusal::Name.into());
+        }
+        if self.facts.len() > 4096 || serde_json::from_str::<Map<String, Value>>(&self.facts).is_err() {
+            return Err(Refusal::Facts.into());
+        }
+        if self.expires.is_some_and(|expires| expires <= cx.now) {
+            return Err(Refusal::Expired.into());
+        }
+        let id = cx.ids.hex(8);
+        let token = format!("{PREFIX}{id}_{}", cx.ids.secret());
+        let row = ApiToken {
+            account: cx.caller.account,
+            id,
+            hash: hash(&token),
+            subject: self.subject.clone(),
+            facts: self.facts.clone(),
+            friendly_name: self.friendly_name.clone(),
+            expires: self.expires,
+            created: cx.now,
+        };
+        queries::insert(cx.tx, &row).await?;
+        Ok((row, token))
+    }
+}
+
+/// The token with an id, for whoever brings it.
+#[derive(Clone, Debug)]
+pub struct FindApiToken(pub String);
+
+impl Question for FindApiToken {
+    type Out = Option<ApiToken>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<ApiToken>> {
+        queries::find(cx.tx, cx.caller.account, &self.0).await
+    }
+}
+
+/// Lists the account's tokens.
+#[derive(Clone, Debug)]
+pub struct ListApiTokens(pub PageRequest);
+
+impl Question for ListApiTokens {
+    type Out = Vec<ApiToken>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<ApiToken>> {
+        may_manage(&cx.caller.who)?;
+        queries::list(cx.tx, cx.caller.account, self.0.created_span(OLDEST)?).await
+    }
+}
+
+/// Deletes a token: nobody logs in with it any more. Access Tokens that it led to live on until they expire.
+#[derive(Clone, Debug)]
+pub struct DeleteApiToken(pub String);
+
+impl Change for DeleteApiToken {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        may_manage(&cx.caller.who)?;
+        let was = queries::delete(cx.tx, cx.caller.account, &self.0).await?;
+        if was { Ok(()) } else { Err(Refusal::NotFound.into()) }
+    }
+}

@@ -1,0 +1,117 @@
+//! The app's own session: the caller's cookie or header is shown to a URL of the app, which says who it is.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, header};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tertulia_protocol::Timestamp;
+
+use super::Login;
+use super::config::{AppConfig, Forwarded};
+use super::fetch::{self, Bounds};
+use super::policy::lookup;
+use super::sources::{Asked, Found};
+
+/// Answers that are remembered at most; then the memory begins anew.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// An app, and whom it knew of late.
+pub(super) struct AppSource {
+    config: AppConfig,
+    /// By the hash of what was shown; the credential itself is not kept.
+    remembered: Mutex<HashMap<[u8; 32], (Timestamp, Found)>>,
+}
+
+impl AppSource {
+    pub(super) fn new(config: AppConfig) -> Self {
+        Self { config, remembered: Mutex::default() }
+    }
+
+    /// Who a request is. One that brings nothing to show is a stranger without the app being asked.
+    pub(super) async fn find(&self, asked: &Asked<'_>, now: Timestamp) -> Found {
+        let mut shown = HeaderMap::new();
+        let mut hash = Sha256::new();
+        for forwarded in &self.config.forward {
+            let name = match forwarded {
+                Forwarded::Cookie => header::COOKIE,
+                Forwarded::Authorization => header::AUTHORIZATION,
+            };
+            for value in asked.headers.get_all(&name) {
+                hash.update([u8::from(*forwarded == Forwarded::Cookie)]);
+                hash.update((value.len() as u64).to_be_bytes());
+                hash.update(value.as_bytes());
+                shown.append(name.clone(), value.clone());
+            }
+        }
+        if shown.is_empty() {
+            return Found::Stranger;
+        }
+        let hash: [u8; 32] = hash.finalize().into();
+        if let Some(found) = self.recall(&hash, now) {
+            return found;
+        }
+        let found = self.ask(shown).await;
+        // A stranger is not remembered: who logs in just now may keep the same cookie.
+        if let Found::Login(_) = found {
+            self.remember(hash, now, &found);
+        }
+        found
+    }
+
+    async fn ask(&self, shown: HeaderMap) -> Found {
+        let bounds =
+            Bounds { time: Duration::from_millis(self.config.timeout_ms.into()), bytes: self.config.answer_bytes_max };
+        match fetch::get(&self.config.url, shown, bounds).await {
+            Ok(answer) => match answer.status {
+                200 => self.read(&answer.body),
+                401 | 403 => Found::Stranger,
+                // Many apps send who is not logged in to a page; that page is not for us.
+                300..=399 => {
+                    tracing::warn!(
+                        target: "tokens", source = self.config.name, status = answer.status,
+                        "the app answered with a redirect, which counts as not logged in; 401 would be clearer"
+                    );
+                    Found::Stranger
+                }
+                status => Found::Unavailable(format!("the app answered {status}")),
+            },
+            Err(cause) => Found::Unavailable(cause.to_string()),
+        }
+    }
+
+    fn read(&self, body: &[u8]) -> Found {
+        let Ok(facts) = serde_json::from_slice::<Value>(body) else {
+            return Found::Unavailable("the app's answer is not JSON".to_owned());
+        };
+        let subject = match lookup(&facts, &self.config.subject) {
+            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => {
+                let name = &self.config.subject;
+                return Found::Unavailable(format!("the app's answer has no text or number \"{name}\""));
+            }
+        };
+        Found::Login(Login { source: self.config.name.clone(), subject, facts })
+    }
+
+    fn recall(&self, hash: &[u8; 32], now: Timestamp) -> Option<Found> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, found) = remembered.get(hash)?;
+        let age = now.micros() - since.micros();
+        (0..i64::from(self.config.cache_seconds) * 1_000_000).contains(&age).then(|| found.clone())
+    }
+
+    fn remember(&self, hash: [u8; 32], now: Timestamp, found: &Found) {
+        if self.config.cache_seconds == 0 {
+            return;
+        }
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(hash, (now, found.clone()));
+    }
+}

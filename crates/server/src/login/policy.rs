@@ -1,0 +1,409 @@
+//! The policy: from what a login says of somebody to what they get. No IO; the same function answers
+//! requests, `tertulia policy explain` and `tertulia policy test`.
+//!
+//! Rules are tried in their order; the first one whose conditions all hold decides. Where no rule holds,
+//! nobody comes in. A configuration without rules has one: everybody whom a source knows comes in under
+//! the name that the source gives.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::template::{Template, Unfilled};
+
+/// Somebody whom a source knows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The source's name in the configuration.
+    pub source: String,
+    /// The source's own name for somebody: it never means anybody else.
+    pub subject: String,
+    /// What else the source says: an object.
+    #[serde(default)]
+    pub facts: Value,
+}
+
+impl Login {
+    /// A fact: `source`, `subject`, or a member of the facts. Dots lead inside, unless a member has them in
+    /// its name.
+    pub fn fact(&self, name: &str) -> Option<Value> {
+        match name {
+            "source" => return Some(Value::String(self.source.clone())),
+            "subject" => return Some(Value::String(self.subject.clone())),
+            _ => {}
+        }
+        lookup(&self.facts, name).cloned()
+    }
+
+    /// A fact as text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.fact(name)? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// A member of an object, whose name may lead inside.
+pub(super) fn lookup<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
+    if let Some(value) = object.get(name) {
+        return Some(value);
+    }
+    let (outer, inner) = name.split_once('.')?;
+    lookup(object.get(outer)?, inner)
+}
+
+/// What a condition compares a fact with: one value, or any of several.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Wanted {
+    /// This one.
+    One(Scalar),
+    /// Any of these.
+    Any(Vec<Scalar>),
+}
+
+/// A value of a condition. A text may begin or end with `*`, which stands for anything.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// A flag.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Wanted {
+    /// The texts it compares with.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let wanted = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Any(any) => any,
+        };
+        wanted.iter().filter_map(|scalar| if let Scalar::Text(text) = scalar { Some(text.as_str()) } else { None })
+    }
+
+    fn holds(&self, fact: &Value) -> bool {
+        let wanted = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Any(any) => any,
+        };
+        match fact {
+            Value::Array(facts) => facts.iter().any(|fact| wanted.iter().any(|wanted| wanted.fits(fact))),
+            fact => wanted.iter().any(|wanted| wanted.fits(fact)),
+        }
+    }
+}
+
+impl Scalar {
+    fn fits(&self, fact: &Value) -> bool {
+        match (self, fact) {
+            (Self::Flag(wanted), Value::Bool(fact)) => wanted == fact,
+            (Self::Number(wanted), Value::Number(fact)) => fact.as_i64() == Some(*wanted),
+            (Self::Text(wanted), Value::String(fact)) => match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
+                (Some(""), _) => !fact.is_empty(),
+                (Some(end), _) => fact.ends_with(end),
+                (None, Some(start)) => fact.starts_with(start),
+                (None, None) => wanted == fact,
+            },
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |scalar: &Scalar| match scalar {
+            Scalar::Flag(flag) => flag.to_string(),
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Text(text) => format!("\"{text}\""),
+        };
+        match self {
+            Self::One(scalar) => f.write_str(&one(scalar)),
+            Self::Any(any) => f.write_str(&any.iter().map(one).collect::<Vec<_>>().join(" or ")),
+        }
+    }
+}
+
+/// One rule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Its name, for logs and for examples.
+    pub name: String,
+    /// Facts and what they must be; all of them.
+    #[serde(default)]
+    pub when: BTreeMap<String, Wanted>,
+    /// Refuses whom the rule is about; the text is for the log.
+    #[serde(default)]
+    pub deny: Option<String>,
+    /// The chat service's SID; without one, the account's default service.
+    #[serde(default)]
+    pub service: Option<Template>,
+    /// The identity.
+    #[serde(default = "Template::subject")]
+    pub identity: Template,
+    /// Service role of the connection, by SID or name; without one, the user's own.
+    #[serde(default)]
+    pub role: Option<Template>,
+    /// Lifetime of the token; without one, the configuration's.
+    #[serde(default)]
+    pub ttl_seconds: Option<i64>,
+    /// What the token grants beside chat.
+    #[serde(default)]
+    pub grants: Grants,
+}
+
+/// What a token grants beside chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    /// Push credential for the chat grant (`CR…`).
+    pub push_credential: Option<String>,
+    /// A Sync service (`IS…`).
+    pub sync_service: Option<String>,
+    /// A video room; empty is any room.
+    pub video_room: Option<String>,
+    /// Incoming calls.
+    #[serde(default)]
+    pub voice_incoming: bool,
+    /// The application for outgoing calls (`AP…`).
+    pub voice_application: Option<String>,
+}
+
+/// What somebody gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The rule that decided.
+    pub rule: String,
+    /// The chat service; `None` is the account's default.
+    pub service: Option<String>,
+    /// The identity.
+    pub identity: String,
+    /// Role of the connection, by SID or name.
+    pub role: Option<String>,
+    /// Lifetime of the token.
+    pub ttl_seconds: i64,
+    /// What the token grants beside chat.
+    pub grants: Grants,
+}
+
+/// Why somebody gets nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// No rule is about them.
+    NoRule,
+    /// A rule says so.
+    Rule {
+        /// Which.
+        rule: String,
+        /// In its own words.
+        reason: String,
+    },
+    /// A rule is about them, and cannot be carried out.
+    Unfilled {
+        /// Which.
+        rule: String,
+        /// For what.
+        field: &'static str,
+        /// Why.
+        cause: Unfilled,
+    },
+}
+
+impl Denial {
+    /// The rule that decided, if one did.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::NoRule => None,
+            Self::Rule { rule, .. } | Self::Unfilled { rule, .. } => Some(rule),
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRule => f.write_str("no rule is about this login"),
+            Self::Rule { reason, .. } => f.write_str(reason),
+            Self::Unfilled { field, cause, .. } => write!(f, "{field}: {cause}"),
+        }
+    }
+}
+
+/// Rules with what holds for all of them.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// In the order in which they are tried.
+    pub rules: Vec<Rule>,
+    /// Lifetime of a token when its rule has none.
+    pub ttl_seconds: i64,
+    /// No token lives longer, whatever a rule says.
+    pub ttl_seconds_max: i64,
+}
+
+/// What came of one rule, for people who ask why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rule.
+    pub rule: String,
+    /// The condition that does not hold; `None`: all of them hold, and this rule decides.
+    pub fails: Option<String>,
+}
+
+/// The name of the one rule of a policy without rules.
+pub const DEFAULT_RULE: &str = "default";
+
+impl Policy {
+    /// The rules, or the one rule of a policy without any.
+    fn all(&self) -> Vec<Rule> {
+        if !self.rules.is_empty() {
+            return self.rules.clone();
+        }
+        let default = Rule {
+            name: DEFAULT_RULE.to_owned(),
+            when: BTreeMap::new(),
+            deny: None,
+            service: None,
+            identity: Template::subject(),
+            role: None,
+            ttl_seconds: None,
+            grants: Grants::default(),
+        };
+        vec![default]
+    }
+
+    /// What a login gets.
+    pub fn decide(&self, login: &Login) -> Result<Decision, Denial> {
+        let rules = self.all();
+        let rule = rules.iter().find(|rule| rule.fails(login).is_none()).ok_or(Denial::NoRule)?;
+        if let Some(reason) = &rule.deny {
+            return Err(Denial::Rule { rule: rule.name.clone(), reason: reason.clone() });
+        }
+        let wrap = |field| move |cause| Denial::Unfilled { rule: rule.name.clone(), field, cause };
+        let plain = |field, template: &Option<Template>| {
+            template.as_ref().map(|template| template.plain(login)).transpose().map_err(wrap(field))
+        };
+        Ok(Decision {
+            rule: rule.name.clone(),
+            service: plain("service", &rule.service)?,
+            identity: rule.identity.identity(login).map_err(wrap("identity"))?,
+            role: plain("role", &rule.role)?,
+            ttl_seconds: rule.ttl_seconds.unwrap_or(self.ttl_seconds).min(self.ttl_seconds_max),
+            grants: rule.grants.clone(),
+        })
+    }
+
+    /// How a decision comes about: every rule that was tried.
+    pub fn steps(&self, login: &Login) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for rule in self.all() {
+            let fails = rule.fails(login);
+            let decides = fails.is_none();
+            steps.push(Step { rule: rule.name, fails });
+            if decides {
+                break;
+            }
+        }
+        steps
+    }
+}
+
+impl Rule {
+    /// The first condition that does not hold.
+    fn fails(&self, login: &Login) -> Option<String> {
+        self.when.iter().find_map(|(name, wanted)| match login.fact(name) {
+            None => Some(format!("{name} must be {wanted}, and the login has no such fact")),
+            Some(fact) if !wanted.holds(&fact) => Some(format!("{name} must be {wanted}, and is {fact}")),
+            Some(_) => None,
+        })
+    }
+}
+
+/// What a login should come to, written beside the rules.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Who.
+    pub login: Login,
+    /// What they get; only what is named is compared.
+    #[serde(default)]
+    pub gives: Option<Gives>,
+    /// The rule that refuses them, or "no rule".
+    #[serde(default)]
+    pub refused_by: Option<String>,
+}
+
+/// What an example names of a decision.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gives {
+    /// The rule that decides.
+    pub rule: Option<String>,
+    /// The chat service; empty: the account's default.
+    pub service: Option<String>,
+    /// The identity.
+    pub identity: Option<String>,
+    /// The role; empty: the user's own.
+    pub role: Option<String>,
+    /// Lifetime of the token.
+    pub ttl_seconds: Option<i64>,
+    /// What is granted beside chat.
+    pub grants: Option<Grants>,
+}
+
+/// What an example calls being refused because no rule holds.
+pub const NO_RULE: &str = "no rule";
+
+impl Example {
+    /// Where the policy differs from the example; nothing if it does as it should.
+    pub fn differences(&self, policy: &Policy) -> Vec<String> {
+        match (policy.decide(&self.login), &self.gives, &self.refused_by) {
+            (_, None, None) => vec!["the example says neither `gives` nor `refused_by`".to_owned()],
+            (_, Some(_), Some(_)) => vec!["the example says both `gives` and `refused_by`".to_owned()],
+            (Ok(decision), Some(gives), None) => gives.differences(&decision),
+            (Err(denial), Some(_), None) => {
+                vec![format!("is refused by {}: {denial}", denial.rule().unwrap_or(NO_RULE))]
+            }
+            (Ok(decision), None, Some(_)) => {
+                vec![format!("should be refused, and gets {:?} by rule {}", decision.identity, decision.rule)]
+            }
+            (Err(denial), None, Some(by)) => {
+                let rule = denial.rule().unwrap_or(NO_RULE);
+                if rule == by { Vec::new() } else { vec![format!("should be refused by {by}, and is by {rule}")] }
+            }
+        }
+    }
+}
+
+impl Gives {
+    fn differences(&self, decision: &Decision) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let pairs = [
+            ("rule", self.rule.clone(), decision.rule.clone()),
+            ("service", self.service.clone(), text(&decision.service)),
+            ("identity", self.identity.clone(), decision.identity.clone()),
+            ("role", self.role.clone(), text(&decision.role)),
+            ("ttl_seconds", self.ttl_seconds.map(|ttl| ttl.to_string()), decision.ttl_seconds.to_string()),
+        ];
+        let differs = |(name, wanted, got): (&str, Option<String>, String)| {
+            let wanted = wanted.filter(|wanted| *wanted != got)?;
+            Some(format!("{name} should be {wanted:?}, and is {got:?}"))
+        };
+        let mut differences: Vec<String> = pairs.into_iter().filter_map(differs).collect();
+        if let Some(grants) = self.grants.as_ref().filter(|grants| **grants != decision.grants) {
+            differences.push(format!("grants should be {grants:?}, and are {:?}", decision.grants));
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests;

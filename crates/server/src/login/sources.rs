@@ -1,0 +1,111 @@
+//! The sources of logins, asked in their order who a request is.
+
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+
+use super::app::AppSource;
+use super::config::{ApiTokenConfig, LoginConfig, ProxyConfig, SourceConfig};
+use super::limits::Rate;
+use super::oidc::OidcSource;
+use super::{Login, Policy, api_token, proxy};
+use crate::App;
+
+/// What the sources look at of a request.
+#[derive(Clone, Copy)]
+pub struct Asked<'r> {
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+    /// The other end of the connection, whatever a proxy says.
+    pub peer: IpAddr,
+    /// Whether it is a GET.
+    pub is_get: bool,
+}
+
+/// What a source says of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Somebody.
+    Login(Login),
+    /// Nobody whom this source knows; the next one may.
+    Stranger,
+    /// The credential is this source's, and no good; the text is for the log.
+    Refused(String),
+    /// The source cannot say just now; the text is for the log.
+    Unavailable(String),
+}
+
+/// Every source, the policy, and how often somebody may ask.
+pub struct Sources {
+    list: Vec<(SourceConfig, Source)>,
+    /// What logins get.
+    pub policy: Policy,
+    /// Requests of an address.
+    pub per_caller: Rate<String>,
+    /// Tokens for an identity.
+    pub per_identity: Rate<(String, String)>,
+}
+
+enum Source {
+    Oidc(OidcSource),
+    App(AppSource),
+    Proxy(ProxyConfig),
+    ApiToken(ApiTokenConfig),
+}
+
+impl Sources {
+    /// Of the configuration. Dev mode has no bounds on how often somebody asks.
+    pub fn new(config: &LoginConfig, is_dev: bool) -> Self {
+        let source = |config: &SourceConfig| match config.clone() {
+            SourceConfig::Oidc(config) => Source::Oidc(OidcSource::new(config)),
+            SourceConfig::App(config) => Source::App(AppSource::new(config)),
+            SourceConfig::Proxy(config) => Source::Proxy(config),
+            SourceConfig::ApiToken(config) => Source::ApiToken(config),
+        };
+        let rate = |per_minute: u32| if is_dev { 0 } else { per_minute };
+        Self {
+            list: config.sources.iter().map(|config| (config.clone(), source(config))).collect(),
+            policy: config.policy(),
+            per_caller: Rate::new(rate(config.per_caller_per_minute)),
+            per_identity: Rate::new(rate(config.per_identity_per_minute)),
+        }
+    }
+
+    /// Whether there is none: then there is no token endpoint.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether any source answers `GET`.
+    pub fn allow_get(&self) -> bool {
+        self.list.iter().any(|(config, _)| config.allows_get())
+    }
+
+    /// Headers that proxies set for whom they know.
+    pub fn proxy_headers(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter_map(|(_, source)| match source {
+            Source::Proxy(config) => Some(config.header.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Who a request is, with the name of the source that said so.
+    pub async fn find(&self, app: &App, asked: Asked<'_>) -> (Found, &str) {
+        let now = app.clock.machine();
+        for (config, source) in &self.list {
+            if asked.is_get && !config.allows_get() {
+                continue;
+            }
+            let found = match source {
+                Source::Oidc(source) => source.find(&asked, now).await,
+                Source::App(source) => source.find(&asked, now).await,
+                Source::Proxy(config) => proxy::find(config, &asked),
+                Source::ApiToken(config) => api_token::find(config, app, &asked, now).await,
+            };
+            if found != Found::Stranger {
+                return (found, config.name());
+            }
+        }
+        (Found::Stranger, "")
+    }
+}

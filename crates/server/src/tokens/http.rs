@@ -1,0 +1,390 @@
+//! `/token` for browsers and apps, joined to a login that exists already; minting for backends; and whose an
+//! identity is.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use serde::Serialize;
+use tertulia_protocol::sid::{Key, Service};
+use tertulia_protocol::{Code, Cursor, Sid};
+
+use super::commands::{ListOwners, ReleaseIdentity};
+use super::{BACKEND, Issued, Noted, Order, Owner, Refusal, note};
+use crate::http::peer::{From as Origin, Peer, bundled};
+use crate::http::{Line, chain, refuse};
+use crate::login::policy::Grants;
+use crate::login::sources::{Asked, Found};
+use crate::login::{Denial, Login};
+use crate::platform::{Call, Caller, Error, Ids, Outcome, PageRequest, Reply, Route, Surface, Who, ids};
+use crate::{App, dev, routes};
+
+/// The routes.
+pub const ROUTES: &[Route] = routes![
+    Own Post "/Tokens" CreateToken => create;
+    Own Get "/Owners" ListOwner => list_owners;
+    Own Delete "/Owners/{Identity}" DeleteOwner => release;
+];
+
+/// The longest subject that is taken.
+const SUBJECT_BYTES_MAX: usize = 1024;
+
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    token: &'a str,
+    identity: &'a str,
+    service_sid: Sid<Service>,
+    /// Unix seconds, like the two below: no calendar is needed to count with them.
+    expires_at: i64,
+    refresh_after: i64,
+    server_time: i64,
+}
+
+impl<'a> TokenBody<'a> {
+    fn of(issued: &'a Issued) -> Self {
+        Self {
+            token: &issued.token,
+            identity: &issued.identity,
+            service_sid: issued.service,
+            expires_at: issued.expires.seconds(),
+            refresh_after: issued.refresh.seconds(),
+            server_time: issued.now.seconds(),
+        }
+    }
+}
+
+/// A token for a named identity, for backends: the account's credentials vouch for whoever it is.
+async fn create(call: Call) -> Outcome<Reply> {
+    let form = &call.form;
+    let text = |name: &str| form.owned(name).filter(|text| !text.is_empty());
+    let config = &call.app.config.login;
+    let ttl_seconds = match text("Ttl") {
+        None => config.ttl_seconds.min(config.ttl_seconds_max),
+        Some(text) => {
+            let ttl = text.parse().ok().filter(|ttl| (1..=config.ttl_seconds_max).contains(ttl));
+            ttl.ok_or(Refusal::Ttl { max: config.ttl_seconds_max })?
+        }
+    };
+    let order = Order {
+        service: text("ServiceSid"),
+        identity: form.required("Identity")?.to_owned(),
+        role: text("RoleSid"),
+        ttl_seconds,
+        grants: Grants { push_credential: text("PushCredentialSid"), ..Grants::default() },
+    };
+    let key = match &call.caller.who {
+        Who::Account { key, .. } => *key,
+        Who::User(_) | Who::Operator => None,
+    };
+    let outcome = match within_rate(&call.app, &call.caller, &order, None) {
+        Ok(()) => call.app.mint(&call.caller, &order, None).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    noted_backend(&call.caller, &order, key, &outcome);
+    let issued = outcome?;
+    Ok(Reply::created(&TokenBody::of(&issued)))
+}
+
+fn noted_backend(caller: &Caller, order: &Order, key: Option<Sid<Key>>, outcome: &Outcome<Issued>) {
+    note(&Noted {
+        account: Some(caller.account_sid),
+        source: BACKEND,
+        subject: "",
+        rule: "",
+        identity: &order.identity,
+        key: outcome.as_ref().ok().map(|issued| issued.key).or(key),
+        address: None,
+        outcome: outcome.as_ref().map(|issued| issued.jti.as_str()).map_err(|error| chain(error)),
+    });
+}
+
+/// Counts a token for an identity, each login's apart: nobody uses up what is another's.
+fn within_rate(app: &App, caller: &Caller, order: &Order, login: Option<&Login>) -> Result<(), Refusal> {
+    let service = order.service.as_deref().unwrap_or_default();
+    let (source, subject) = login.map_or((BACKEND, ""), |login| (&login.source, &login.subject));
+    let name = (format!("{} {service} {source} {subject}", caller.account_sid), order.identity.clone());
+    let taken = app.login.per_identity.take(name, app.clock.machine());
+    taken.map_err(|retry_after| Refusal::TooMany { retry_after })
+}
+
+#[derive(Serialize)]
+struct OwnerBody<'a> {
+    identity: &'a str,
+    chat_service_sid: Sid<Service>,
+    source: &'a str,
+    subject: &'a str,
+    date_created: String,
+    url: String,
+}
+
+async fn list_owners(call: Call) -> Outcome<Reply> {
+    let page = PageRequest::read(&call.query, 1000)?;
+    let service = call.query.sid("ServiceSid", Code::ParameterInvalid)?;
+    let rows = call.app.ask(&call.caller, ListOwners { service, page: page.clone() }).await?;
+    let cut = page.cut(rows, |owner| Cursor::new([owner.identity.clone()]));
+    let url = format!("{}/tertulia/v1/Owners", call.origin);
+    let body = |owner: &Owner| {
+        serde_json::to_value(OwnerBody {
+            identity: &owner.identity,
+            chat_service_sid: owner.service,
+            source: &owner.source,
+            subject: &owner.subject,
+            date_created: owner.created.seconds_text(),
+            url: format!(
+                "{url}/{}",
+                percent_encoding::utf8_percent_encode(&owner.identity, percent_encoding::NON_ALPHANUMERIC)
+            ),
+        })
+        .expect("a body has string keys and no failing parts")
+    };
+    let bodies = cut.map(|owner| body(&owner));
+    Ok(page.reply(&bodies, &url, &call.query, "owners", &["ServiceSid"]))
+}
+
+async fn release(call: Call) -> Outcome<Reply> {
+    let service = call.query.sid("ServiceSid", Code::ParameterInvalid)?;
+    let identity = call.param("Identity").to_owned();
+    call.app.perform(&call.caller, ReleaseIdentity { service, identity: identity.clone() }).await?;
+    tracing::info!(target: "tokens", account = call.caller.account_sid.as_str(), identity, "an identity was released");
+    Ok(Reply::no_content())
+}
+
+/// `/token`. In dev mode, who brings an identity and the password gets what dev mode gives.
+pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    let is_for_dev = || query.split('&').any(|pair| pair.starts_with("identity=") || pair.starts_with("password="));
+    if app.login.is_empty() || (app.dev.is_some() && is_for_dev()) {
+        let query = RawQuery(parts.uri.query().map(str::to_owned));
+        return dev::token::answer(State(app), parts.method, query).await;
+    }
+    let began = app.clock.machine();
+    let page = Page::of(&app, &parts);
+    if parts.method == Method::OPTIONS {
+        return page.finish(Response::builder().status(StatusCode::NO_CONTENT), Body::empty());
+    }
+    let mut noted = Noted {
+        account: None,
+        source: "",
+        subject: "",
+        rule: "",
+        identity: "",
+        key: None,
+        address: page.from.as_ref().map(|from| from.address),
+        outcome: Err(String::new()),
+    };
+    let mut told = Told::default();
+    let outcome = mint(&app, &parts, &page, &mut told).await;
+    (noted.source, noted.subject, noted.rule, noted.identity) =
+        (&told.source, &told.subject, &told.rule, &told.identity);
+    noted.account = told.account;
+    noted.key = outcome.as_ref().ok().map(|issued| issued.key);
+    noted.outcome = match &outcome {
+        Ok(issued) => Ok(&issued.jti),
+        Err(error) => Err(if told.reason.is_empty() { chain(error) } else { told.reason.clone() }),
+    };
+    note(&noted);
+    let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
+    let response = page.respond(&outcome, &request_id);
+    Line {
+        operation: "FetchToken",
+        method: parts.method.as_str(),
+        status: response.status().as_u16(),
+        duration_us: app.clock.machine().micros() - began.micros(),
+        account: told.account,
+        request_id: &request_id,
+        source: "rest",
+    }
+    .write();
+    response
+}
+
+/// What is learned on the way, for the log.
+#[derive(Default)]
+struct Told {
+    account: Option<Sid<tertulia_protocol::sid::Account>>,
+    source: String,
+    subject: String,
+    rule: String,
+    identity: String,
+    /// What the caller is not told.
+    reason: String,
+}
+
+async fn mint(app: &Arc<App>, parts: &Parts, page: &Page, told: &mut Told) -> Outcome<Issued> {
+    let is_get = matches!(parts.method, Method::GET | Method::HEAD);
+    if !(parts.method == Method::POST || (is_get && app.login.allow_get())) {
+        return Err(Refusal::Method.into());
+    }
+    let from = page.from.as_ref().ok_or_else(|| Error::Broken("a request without a peer".to_owned()))?;
+    let caller = bundled(from.address).to_string();
+    let taken = app.login.per_caller.take(caller, app.clock.machine());
+    taken.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+    if page.is_foreign() && app.login.goes_by_itself(&parts.headers) {
+        return Err(Refusal::Origin.into());
+    }
+    let asked = Asked { headers: &parts.headers, peer: page.peer, is_get };
+    let (found, source) = app.login.find(app, asked).await;
+    source.clone_into(&mut told.source);
+    let login = match found {
+        Found::Login(login) => login,
+        Found::Stranger => return Err(Refusal::NotLoggedIn.into()),
+        Found::Refused(reason) => {
+            told.reason = reason;
+            return Err(Refusal::NotLoggedIn.into());
+        }
+        Found::Unavailable(reason) => {
+            told.reason = reason;
+            return Err(Refusal::SourceSilent.into());
+        }
+    };
+    told.subject.clone_from(&login.subject);
+    mint_for(app, &login, told).await
+}
+
+async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Issued> {
+    if login.subject.len() > SUBJECT_BYTES_MAX || login.subject.contains('\0') {
+        told.subject.clear();
+        told.reason = format!("the subject has over {SUBJECT_BYTES_MAX} bytes, or a NUL");
+        return Err(Refusal::Denied.into());
+    }
+    let decision = app.login.policy.decide(login).map_err(|denial: Denial| {
+        denial.rule().unwrap_or_default().clone_into(&mut told.rule);
+        told.reason = denial.to_string();
+        Refusal::Denied
+    })?;
+    told.rule.clone_from(&decision.rule);
+    told.identity.clone_from(&decision.identity);
+    let account = app.login_account().await?;
+    told.account = Some(account.sid);
+    let caller = Caller::system(account.number, account.sid);
+    let order = Order {
+        service: decision.service,
+        identity: decision.identity,
+        role: decision.role,
+        ttl_seconds: decision.ttl_seconds,
+        grants: decision.grants,
+    };
+    within_rate(app, &caller, &order, Some(login))?;
+    match app.mint(&caller, &order, Some(login)).await {
+        // The caller chose nothing of it: a service or a role that is not there is the policy's fault.
+        Err(Error::Refused(refusal)) if refusal.code != Code::Conflict => {
+            told.reason = format!("the rule cannot be carried out: {}", Error::Refused(refusal));
+            Err(Refusal::Denied.into())
+        }
+        outcome => outcome,
+    }
+}
+
+/// The page that asks, as far as its browser tells.
+struct Page {
+    peer: std::net::IpAddr,
+    from: Option<Origin>,
+    /// What a browser may be told to let in.
+    allowed: Option<HeaderValue>,
+    /// Whether cookies may come along.
+    with_credentials: bool,
+    /// Whether it is of another origin, and not listed.
+    is_foreign: bool,
+    wants_text: bool,
+}
+
+impl Page {
+    fn of(app: &App, parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<Peer>();
+        let from = peer.map(|peer| Origin::read(&app.config.http, peer, &parts.headers));
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let config = &app.config.login;
+        let own = from.as_ref().map(|from| from.origin.as_str());
+        // No page can write this header. It is right where the origin seen here is not: behind a proxy that ends TLS.
+        let site = text("sec-fetch-site");
+        let (allowed, with_credentials, is_foreign) = match text("origin") {
+            Some(origin)
+                if Some(origin) == own
+                    || site == Some("same-origin")
+                    || config.allows_origin(origin) && origin != "*" =>
+            {
+                (HeaderValue::from_str(origin).ok(), true, false)
+            }
+            Some(_) if config.allows_any_origin() => (Some(HeaderValue::from_static("*")), false, true),
+            Some(_) => (None, false, true),
+            // Browsers leave `Origin` out of some requests, but then say this. Apps that are no page say nothing.
+            None => (None, false, matches!(site, Some("cross-site" | "same-site"))),
+        };
+        let wants_text = text("accept").is_some_and(|accept| accept.contains("text/plain") && !accept.contains("json"));
+        let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
+        Self {
+            peer: peer.map_or(unknown, |peer| peer.address),
+            from,
+            allowed,
+            with_credentials,
+            is_foreign,
+            wants_text,
+        }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
+    fn respond(&self, outcome: &Outcome<Issued>, request_id: &str) -> Response<Body> {
+        let reply = match outcome {
+            Ok(issued) => Reply::ok(&TokenBody::of(issued)),
+            Err(error) => refuse(error, Surface::Own, "/token"),
+        };
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut builder = Response::builder().status(status).header("Twilio-Request-Id", request_id);
+        if let Some(seconds) = reply.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(2)) {
+            builder = builder.header(header::RETRY_AFTER, seconds);
+        }
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED => builder = builder.header(header::ALLOW, "POST"),
+            StatusCode::UNAUTHORIZED => builder = builder.header(header::WWW_AUTHENTICATE, "Bearer"),
+            _ => {}
+        }
+        if !self.wants_text {
+            return self.finish(builder.header(header::CONTENT_TYPE, "application/json"), Body::from(reply.body));
+        }
+        let text = match outcome {
+            Ok(issued) => issued.token.clone(),
+            Err(error) => format!("{}\n", message(error)),
+        };
+        self.finish(builder.header(header::CONTENT_TYPE, "text/plain; charset=utf-8"), Body::from(text))
+    }
+
+    fn finish(&self, mut builder: axum::http::response::Builder, body: Body) -> Response<Body> {
+        if let Some(allowed) = &self.allowed {
+            builder = builder
+                .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed)
+                .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST")
+                .header(header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type")
+                .header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After, Twilio-Request-Id")
+                .header(header::ACCESS_CONTROL_MAX_AGE, "600");
+            if self.with_credentials {
+                builder = builder.header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+            }
+        }
+        builder
+            .header(header::VARY, "Origin, Accept")
+            .header(header::CACHE_CONTROL, "no-store")
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .body(body)
+            .expect("these headers are valid")
+    }
+}
+
+fn message(error: &Error) -> String {
+    match error {
+        Error::Refused(refusal) => refusal.message.clone().unwrap_or_else(|| refusal.code.title().to_owned()),
+        _ => error.code().title().to_owned(),
+    }
+}
+
+impl crate::login::Sources {
+    /// Whether a request brings what a browser sends along by itself: a cookie, or a proxy's word for one.
+    fn goes_by_itself(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(header::COOKIE) || self.proxy_headers().any(|name| headers.contains_key(name))
+    }
+}

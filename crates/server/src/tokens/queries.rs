@@ -1,0 +1,110 @@
+//! SQL of whose an identity is, and of the key that signs for the token endpoint.
+
+use tertulia_protocol::sid::{Key, Service};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_store::{Row, Sql, Tx};
+
+use super::Owner;
+use crate::platform::page::Span;
+use crate::platform::{AccountNumber, Columns, Outcome};
+
+macro_rules! columns {
+    () => {
+        "service_sid, identity, source, subject, created"
+    };
+}
+
+static OWNER: Sql =
+    Sql::new(concat!("SELECT ", columns!(), " FROM owners WHERE account = $1 AND service_sid = $2 AND identity = $3"));
+static LIST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM owners WHERE account = $1 AND service_sid = $2 AND identity > $3 ORDER BY identity LIMIT $4"
+));
+static LIST_BACK: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM owners WHERE account = $1 AND service_sid = $2 AND identity < $3 ORDER BY identity DESC LIMIT $4"
+));
+static CLAIM: Sql = Sql::new(
+    "INSERT INTO owners (account, service_sid, identity, source, subject, created) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+);
+static RELEASE: Sql = Sql::new("DELETE FROM owners WHERE account = $1 AND service_sid = $2 AND identity = $3");
+static PURGE: Sql = Sql::new("DELETE FROM owners WHERE account = $1 AND service_sid = $2");
+static SIGNER: Sql = Sql::new("SELECT key_sid FROM signers WHERE account = $1");
+static SET_SIGNER: Sql = Sql::new(
+    "INSERT INTO signers (account, key_sid, created) VALUES ($1, $2, $3) \
+     ON CONFLICT (account) DO UPDATE SET key_sid = excluded.key_sid, created = excluded.created",
+);
+
+fn read(row: &Row) -> Outcome<Owner> {
+    let mut columns = Columns::of("owners", row);
+    Ok(Owner {
+        service: columns.sid()?,
+        identity: columns.take()?,
+        source: columns.take()?,
+        subject: columns.take()?,
+        created: columns.time()?,
+    })
+}
+
+/// Whose an identity is.
+pub async fn owner(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    identity: &str,
+) -> Outcome<Option<Owner>> {
+    let values = [account.into(), service.as_str().into(), identity.into()];
+    tx.query_opt(&OWNER, &values).await?.as_ref().map(read).transpose()
+}
+
+/// Owners in the order of their identities; the span says which.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    service: Sid<Service>,
+    span: Span<&str>,
+) -> Outcome<Vec<Owner>> {
+    let sql = if span.backwards { &LIST_BACK } else { &LIST };
+    let values = [account.into(), service.as_str().into(), span.key.into(), span.limit.into()];
+    tx.query(sql, &values).await?.iter().map(read).collect()
+}
+
+/// Makes somebody the owner of an identity, unless it has one.
+pub async fn claim(tx: &mut Tx<'_>, account: AccountNumber, owner: &Owner) -> Outcome<()> {
+    let values = [
+        account.into(),
+        owner.service.as_str().into(),
+        owner.identity.as_str().into(),
+        owner.source.as_str().into(),
+        owner.subject.as_str().into(),
+        owner.created.micros().into(),
+    ];
+    tx.execute(&CLAIM, &values).await?;
+    Ok(())
+}
+
+/// Takes the owner of an identity away; whether there was one.
+pub async fn release(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>, identity: &str) -> Outcome<bool> {
+    Ok(tx.execute(&RELEASE, &[account.into(), service.as_str().into(), identity.into()]).await? > 0)
+}
+
+/// Removes every owner of a chat service.
+pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>) -> Outcome<()> {
+    tx.execute(&PURGE, &[account.into(), service.as_str().into()]).await?;
+    Ok(())
+}
+
+/// The key that signs for the token endpoint.
+pub async fn signer(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<Option<Sid<Key>>> {
+    let Some(row) = tx.query_opt(&SIGNER, &[account.into()]).await? else { return Ok(None) };
+    Ok(Some(Columns::of("signers", &row).sid()?))
+}
+
+/// Lets another key sign.
+pub async fn set_signer(tx: &mut Tx<'_>, account: AccountNumber, key: Sid<Key>, now: Timestamp) -> Outcome<()> {
+    tx.execute(&SET_SIGNER, &[account.into(), key.as_str().into(), now.micros().into()]).await?;
+    Ok(())
+}
