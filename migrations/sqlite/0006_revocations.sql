@@ -50,3 +50,6 @@ CREATE TABLE key_evidence (
     latest_expiry INTEGER NOT NULL,          -- of the tokens that were minted here or came in
     PRIMARY KEY (account, key_sid)
 ) STRICT, WITHOUT ROWID;
+
+-- Whom a provider logs out.
+CREATE INDEX owners_by_subject ON owners (account, source, subject);

@@ -12,7 +12,7 @@ use tertulia_store::{Engine, Publish, Settings, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::accounts::commands::Install;
-use crate::audit::{self, RefusedToken, Uses};
+use crate::audit::{self, Uses};
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
@@ -60,8 +60,8 @@ pub struct App {
     pub presence: Arc<Presence>,
     /// What keys were used for since it was last written down.
     pub uses: Uses,
-    /// Refused tokens that are to be noted.
-    pub refused: mpsc::Sender<RefusedToken>,
+    /// Refusals that are to be noted.
+    pub refused: mpsc::Sender<audit::Refused>,
     /// Which revocations were acted upon.
     pub ends: Ends,
     /// When websockets are let in.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
+use tertulia_protocol::{Code, Sid};
 use tertulia_store::seal::{Place, Sealer, Secret};
 
 use super::events::AccountEvent;
@@ -426,5 +426,36 @@ impl Change for Configure {
             account.default_closed_timer.clone_from(timer);
         }
         queries::configure(cx.tx, &account, cx.now).await
+    }
+}
+
+struct FindFirstAccount;
+
+impl Question for FindFirstAccount {
+    type Out = Option<Account>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
+        queries::first(cx.tx).await
+    }
+}
+
+impl App {
+    /// The account whose users come in by login: the configured one, or the first.
+    pub async fn login_account(&self) -> Outcome<Account> {
+        let configured = &self.config.login.account;
+        let sid = match (&self.dev, configured.is_empty()) {
+            (_, false) => {
+                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
+            }
+            (Some(dev), true) => Some(dev.account),
+            (None, true) => None,
+        };
+        let account = match sid {
+            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
+            None => self.ask(&self.nobody(), FindFirstAccount).await?,
+        };
+        let account =
+            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
+        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
     }
 }

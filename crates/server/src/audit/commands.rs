@@ -11,13 +11,14 @@ use tertulia_protocol::{Sid, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::{Draft, Entry, Event, Evidence, Facts, Filter, Refusal, RefusedToken, queries};
+use super::{Draft, Entry, Event, Evidence, Facts, Filter, Refusal, Refused, RefusedToken, queries};
 use crate::App;
 use crate::accounts::commands::{Credentials, FindAccount};
 use crate::keys::commands::GetKey;
 use crate::keys::may_manage;
 use crate::platform::page::NEWEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
+use crate::tokens::{Issued, Noted};
 
 /// Refused tokens that may wait to be noted; more are in the log alone.
 pub const WAITING_MAX: usize = 256;
@@ -134,6 +135,8 @@ pub struct Minted<'a> {
     pub source: &'a str,
     /// The rule that decided.
     pub rule: &'a str,
+    /// The source's own name for somebody.
+    pub subject: &'a str,
     /// Whom it is for.
     pub identity: &'a str,
     /// The chat service.
@@ -148,6 +151,14 @@ pub struct Minted<'a> {
     pub address: Option<IpAddr>,
 }
 
+/// Refusals that were noted in this minute: of an account, at the door or at the endpoint.
+type Counts = HashMap<(AccountNumber, bool), u32>;
+
+/// What a stranger said, as far as it is kept.
+fn bounded(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(256).collect()
+}
+
 impl App {
     /// Notes a token that was minted; returns once that is durable, before the token is handed out.
     pub async fn note_minted(&self, caller: &Caller, minted: &Minted<'_>) -> Outcome<()> {
@@ -159,6 +170,7 @@ impl App {
             service: Some(minted.service),
             key: Some(minted.key),
             jti: text(minted.jti),
+            detail: text(minted.subject).map(|subject| json!({"subject": subject})),
             ..Facts::default()
         };
         let mut draft = Draft::by(caller, Event::TokenMinted, facts);
@@ -168,8 +180,37 @@ impl App {
         self.perform(caller, Note { draft, evidence: Some((minted.key, evidence)) }).await
     }
 
-    /// Has a refused token noted in a quiet moment. Whoever is refused waits for nothing.
-    pub fn note_refused(&self, refused: RefusedToken) {
+    /// Notes a token that was minted, before it is handed out; or has noted in a quiet moment that there is none.
+    pub async fn note_issue(&self, caller: &Caller, noted: &Noted<'_>, outcome: &Outcome<Issued>) -> Outcome<()> {
+        let Noted { source, subject, rule, identity, address, .. } = *noted;
+        match outcome {
+            Ok(Issued { service, key, jti, expires, .. }) => {
+                let (service, key, expires) = (*service, *key, *expires);
+                let minted = Minted { source, rule, subject, identity, service, key, jti, expires, address };
+                self.note_minted(caller, &minted).await
+            }
+            Err(error) => {
+                let text = |text: &str| Some(bounded(text)).filter(|text| !text.is_empty());
+                let reason = noted.outcome.as_ref().err().map(|reason| bounded(reason));
+                let facts = Facts {
+                    source: text(source),
+                    rule: text(rule),
+                    identity: text(identity),
+                    key: noted.key,
+                    code: Some(error.code().number()),
+                    detail: Some(json!({"subject": text(subject), "reason": reason})),
+                    ..Facts::default()
+                };
+                let mut draft = Draft::by(caller, Event::MintRefused, facts);
+                draft.address = address.map(|address| address.to_string()).or(draft.address);
+                self.note_refused(Refused::Mint(caller.clone(), Box::new(draft)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Has a refusal noted in a quiet moment. Whoever is refused waits for nothing.
+    pub fn note_refused(&self, refused: Refused) {
         // A full queue is somebody who tries and tries; the log has every line.
         let _ = self.refused.try_send(refused);
     }
@@ -210,20 +251,34 @@ impl App {
         Ok(account.map(|account| (Caller::system(account.number, account.sid), key)))
     }
 
-    async fn write_refused(&self, refused: &RefusedToken, counts: &mut HashMap<AccountNumber, u32>) -> Outcome<()> {
-        let Some((caller, key)) = self.account_of(&refused.token).await? else { return Ok(()) };
-        let count = counts.entry(caller.account).or_default();
+    async fn write_refused(&self, refused: Refused, counts: &mut Counts) -> Outcome<()> {
+        let (caller, key) = match &refused {
+            Refused::Mint(caller, _) => (caller.clone(), None),
+            Refused::Token(token) => match self.account_of(&token.token).await? {
+                Some(found) => found,
+                None => return Ok(()),
+            },
+        };
+        let count = counts.entry((caller.account, matches!(refused, Refused::Mint(..)))).or_default();
         *count += 1;
         if *count > REFUSALS_PER_MINUTE {
             return Ok(());
         }
-        let explained = self.explain(&caller, &refused.token).await?;
-        let payload = &explained["payload"];
-        let short = |value: &serde_json::Value| {
-            let text = value.as_str().filter(|text| !text.contains('\0'))?;
-            Some(text.chars().take(256).collect::<String>())
-        };
         let is_last = *count == REFUSALS_PER_MINUTE;
+        let mut draft = match refused {
+            Refused::Mint(_, draft) => *draft,
+            Refused::Token(token) => self.draft_refused(&caller, key, &token).await?,
+        };
+        if let (true, Some(detail)) = (is_last, &mut draft.facts.detail) {
+            detail["more_in_this_minute_are_not_noted"] = true.into();
+        }
+        self.perform(&caller, Note { draft, evidence: None }).await
+    }
+
+    async fn draft_refused(&self, caller: &Caller, key: Option<Sid<Key>>, refused: &RefusedToken) -> Outcome<Draft> {
+        let explained = self.explain(caller, &refused.token).await?;
+        let payload = &explained["payload"];
+        let short = |value: &serde_json::Value| value.as_str().filter(|text| !text.contains('\0')).map(bounded);
         let facts = Facts {
             identity: short(&payload["grants"]["identity"]),
             key,
@@ -233,22 +288,16 @@ impl App {
                 "reason": refused.reason.replace('\0', ""),
                 "check": explained["failed_check"],
                 "changes": explained["changes"],
-                "more_in_this_minute_are_not_noted": is_last,
             })),
             ..Facts::default()
         };
-        let draft = Draft {
-            event: Event::TokenRefused,
-            actor: "token".to_owned(),
-            address: Some(refused.address.to_string()),
-            facts,
-        };
-        self.perform(&caller, Note { draft, evidence: None }).await
+        let address = Some(refused.address.to_string());
+        Ok(Draft { event: Event::TokenRefused, actor: "token".to_owned(), address, facts })
     }
 }
 
 /// Writes what waits until the server goes away, and then once more.
-pub(crate) async fn run(app: Arc<App>, mut refused: mpsc::Receiver<RefusedToken>) {
+pub(crate) async fn run(app: Arc<App>, mut refused: mpsc::Receiver<Refused>) {
     let mut turn = tokio::time::interval(WRITE_EVERY);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut draining = app.draining();
@@ -261,7 +310,7 @@ pub(crate) async fn run(app: Arc<App>, mut refused: mpsc::Receiver<RefusedToken>
             _ = turn.tick() => None,
         };
         let done = match token {
-            Some(refused) => app.write_refused(&refused, &mut counts).await,
+            Some(refused) => app.write_refused(refused, &mut counts).await,
             None => {
                 counts.clear();
                 turns += 1;

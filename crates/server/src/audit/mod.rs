@@ -160,6 +160,14 @@ pub struct Filter {
     pub before: Option<Timestamp>,
 }
 
+/// Something that was refused, to be noted in a quiet moment.
+pub enum Refused {
+    /// A token, at the door.
+    Token(RefusedToken),
+    /// Somebody who asked for a token.
+    Mint(Caller, Box<Draft>),
+}
+
 /// A token that was refused, to be looked at in a quiet moment.
 pub struct RefusedToken {
     /// The token; it goes nowhere but into the explanation.

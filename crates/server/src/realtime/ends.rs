@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::mailbox::Mailbox;
 use super::news::decode_ended;
 use crate::App;
-use crate::audit::RefusedToken;
+use crate::audit::{self, RefusedToken};
 use crate::platform::{Caller, Outcome};
 use crate::revocations::commands::{FirstDeaths, Noted, Purge};
 use crate::revocations::{Bearer, Revocation};
@@ -130,7 +130,7 @@ pub(super) fn note_refused(app: &App, token: String, refused: &Refused, address:
         // Nothing that the token is to blame for.
         Refused::Other(_) => return,
     };
-    app.note_refused(RefusedToken { token, code, reason, address });
+    app.note_refused(audit::Refused::Token(RefusedToken { token, code, reason, address }));
 }
 
 /// Takes in news of a revocation.

@@ -8,11 +8,13 @@ use super::events::Revoked;
 use super::{Bearer, NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
 use crate::accounts::commands::Credentials;
 use crate::audit::{Draft, Event, Facts};
+use crate::login::Login;
+use crate::login::policy::every_session;
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question};
 use crate::tokens::Refused;
 use crate::tokens::commands::{FindClaimed, Verified};
-use crate::{App, keys};
+use crate::{App, keys, tokens};
 
 /// Revokes tokens, and ends the connections that they opened.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ impl Change for Revoke {
         let account = cx.caller.account;
         let issued_before = match &self.named {
             Named::Identity(..) | Named::Service(_) => self.issued_before.unwrap_or(cx.now),
+            Named::Session(_) => self.issued_before.unwrap_or(Timestamp::from_micros(i64::MAX)),
             _ => Timestamp::from_micros(i64::MAX),
         };
         match &self.named {
@@ -144,15 +147,69 @@ impl Change for TakeBack {
     }
 }
 
-/// Whether a login session was ended. Whoever mints for sessions asks before.
+/// Whether a login was ended: by its session, or with all that its subject had then. Whoever mints asks.
 #[derive(Clone, Debug)]
-pub struct IsSessionRevoked(pub String);
+pub struct IsLoginEnded {
+    sessions: Vec<String>,
+    issued: Timestamp,
+}
 
-impl Question for IsSessionRevoked {
+impl IsLoginEnded {
+    /// Of this login.
+    pub fn of(login: &Login) -> Self {
+        let sessions = login.session().into_iter().chain([login.every_session()]).collect();
+        Self { sessions, issued: login.issued() }
+    }
+}
+
+impl Question for IsLoginEnded {
     type Out = bool;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<bool> {
-        Ok(queries::of_session(cx.tx, cx.caller.account, &self.0).await?.is_some())
+        for session in &self.sessions {
+            if queries::of_session(cx.tx, cx.caller.account, session, self.issued).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Ends a login session, or all that a source's subject has until now.
+#[derive(Clone, Debug)]
+pub enum EndLogin {
+    /// The session with this name.
+    Session(String),
+    /// Every session of a subject.
+    Subject {
+        /// The source's name.
+        source: String,
+        /// The source's own name for somebody.
+        subject: String,
+        /// Of the logins the ones that were vouched for until then, by the machine's clock.
+        until: Timestamp,
+    },
+}
+
+impl Change for EndLogin {
+    type Out = ();
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+        let (source, subject, until) = match self {
+            Self::Session(session) => {
+                let revoke = Revoke { named: Named::Session(session.clone()), issued_before: None, expires: None };
+                return revoke.apply(cx).await.map(drop);
+            }
+            Self::Subject { source, subject, until } => (source, subject, *until),
+        };
+        // The logins themselves, which ask for tokens, and the tokens.
+        let logins = Named::Session(every_session(source, subject));
+        Revoke { named: logins, issued_before: Some(until), expires: None }.apply(cx).await?;
+        for owner in tokens::queries::owned(cx.tx, cx.caller.account, source, subject).await? {
+            let named = Named::Identity(owner.identity, Some(owner.service));
+            Revoke { named, issued_before: None, expires: None }.apply(cx).await?;
+        }
+        Ok(())
     }
 }
 

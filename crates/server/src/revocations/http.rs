@@ -47,7 +47,7 @@ fn body(call: &Call, entry: &Revocation) -> Body {
         Named::Service(service) => Some(*service),
         _ => None,
     };
-    let has_moment = matches!(entry.named, Named::Identity(..) | Named::Service(_));
+    let has_moment = entry.issued_before.micros() != i64::MAX;
     Body {
         sid: entry.sid,
         kind: entry.named.word(),

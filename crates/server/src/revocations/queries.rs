@@ -51,7 +51,7 @@ static SUSPENDS: Sql = Sql::new(concat!(
 static SESSION: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM revocations WHERE account = $1 AND kind = 'session' AND value = $2 AND refuses = 1 LIMIT 1"
+    " FROM revocations WHERE account = $1 AND kind = 'session' AND value = $2 AND refuses = 1 AND issued_before >= $3 LIMIT 1"
 ));
 static FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM revocations WHERE account = $1 AND sid = $2"));
 static LIST: Sql = Sql::new(concat!(
@@ -138,9 +138,18 @@ pub async fn suspending(tx: &mut Tx<'_>, account: AccountNumber, key: Sid<Key>) 
     tx.query_opt(&SUSPENDS, &[account.into(), key.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
-/// The entry that ends a login session.
-pub async fn of_session(tx: &mut Tx<'_>, account: AccountNumber, session: &str) -> Outcome<Option<Revocation>> {
-    tx.query_opt(&SESSION, &[account.into(), session.into()]).await?.as_ref().map(read).transpose()
+/// The entry that ends a login session that was vouched for then.
+pub async fn of_session(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    session: &str,
+    issued: Timestamp,
+) -> Outcome<Option<Revocation>> {
+    tx.query_opt(&SESSION, &[account.into(), session.into(), issued.micros().into()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// An account's own entry.

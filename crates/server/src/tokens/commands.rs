@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
-use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::seal::Sealer;
 use tertulia_token::{
     AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
@@ -11,7 +11,7 @@ use tertulia_token::{
 };
 
 use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_after};
-use crate::accounts::commands::{Credentials, FindAccount, FindCredentials, StoredCredentials};
+use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
 use crate::audit::Evidence;
 use crate::keys::Kind;
@@ -210,25 +210,6 @@ impl Change for FindUser {
 }
 
 impl App {
-    /// The account whose users come in by login: the configured one, or the first.
-    pub async fn login_account(&self) -> Outcome<Account> {
-        let configured = &self.config.login.account;
-        let sid = match (&self.dev, configured.is_empty()) {
-            (_, false) => {
-                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
-            }
-            (Some(dev), true) => Some(dev.account),
-            (None, true) => None,
-        };
-        let account = match sid {
-            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
-            None => self.ask(&self.nobody(), FindFirstAccount).await?,
-        };
-        let account =
-            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
-        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
-    }
-
     /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
     /// nobody's, and then becomes its own.
     pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
@@ -257,6 +238,10 @@ impl App {
             .identity(order.identity.as_str())
             .ttl(order.ttl_seconds)
             .jti_suffix(ids.hex(8));
+        let session = login.and_then(Login::session);
+        if let Some(session) = &session {
+            mint = mint.session(session.as_str());
+        }
         let home = &self.config.tokens.region;
         if home != "us1" {
             mint = mint.region(home.as_str());
@@ -344,16 +329,6 @@ fn wrong_order(cause: &MintError) -> Error {
     match cause {
         MintError::Secret(_) => Error::Broken(cause.to_string()),
         _ => Error::parameter(cause.to_string()),
-    }
-}
-
-struct FindFirstAccount;
-
-impl Question for FindFirstAccount {
-    type Out = Option<Account>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
-        accounts::queries::first(cx.tx).await
     }
 }
 

@@ -144,6 +144,8 @@ pub enum Refusal {
         /// Seconds until there is room.
         retry_after: i64,
     },
+    /// The login was ended: by its provider, or by a revocation.
+    LoginEnded,
     /// A source of logins does not answer.
     SourceSilent,
     /// There is no source of logins.
@@ -174,6 +176,7 @@ impl From<Refusal> for Error {
                 (Code::Forbidden, text.to_owned())
             }
             Refusal::TooMany { retry_after } => return Self::too_many(retry_after),
+            Refusal::LoginEnded => (Code::NotAuthenticated, "This login has ended".to_owned()),
             Refusal::SourceSilent => (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned()),
             Refusal::NoEndpoint => return Self::not_found(Code::NotFound),
             Refusal::NoOwner => return Self::not_found(Code::NotFound),

@@ -136,6 +136,7 @@ fn a_key_shows_when_it_was_used_and_when_it_is_safe_to_delete(world: &World) {
         let minted = Minted {
             source: "site",
             rule: "everybody",
+            subject: "7",
             identity: "bruno",
             service: world.service.parse().unwrap(),
             key: key.parse().unwrap(),
