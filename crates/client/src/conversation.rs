@@ -93,7 +93,8 @@ impl Conversation {
     ///
     /// A participant hears of the conversation's end, or of being removed, from [`Client::events`] at once;
     /// here it only falls silent, and with the next connection this is [`Error::Gone`], as it is at once for
-    /// whoever reads it without being in it. Whoever comes back opens it anew, from [`Conversation::position`].
+    /// whoever reads it without being in it. Whoever comes back opens it anew, from [`Conversation::position`];
+    /// one that is still open goes on, when [`Client::events`] tell of the return.
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         while !self.is_gone {
             let change = self.subscription.next().await?;

@@ -3,7 +3,8 @@
 use tertulia_store::News;
 
 use crate::Plant;
-use crate::client::Client;
+use crate::client::core::CoreClient;
+use crate::client::{Alarm, Client, Sdk};
 use crate::rows::Command;
 use crate::world::{Event, Place, World};
 
@@ -23,8 +24,12 @@ impl World {
             let user = users[place % users.len()];
             let infos = if self.chance.happens(300) { vec![user, users[0]] } else { Vec::new() };
             let seed = self.chance.between(0, i64::MAX / 2).unsigned_abs();
-            self.clients.push((Client::new(user, infos, seed), None));
-            self.within(1_500_000, Event::Connect(place));
+            let client: Box<dyn Client> = match self.chance.happens(500) {
+                true => Box::new(CoreClient::new(user, infos, seed, self.plant == Some(Plant::NoPositions))),
+                false => Box::new(Sdk::new(user, infos, seed)),
+            };
+            self.clients.push((client, None));
+            self.within(1_500_000, Event::Wake(place, Alarm::Start));
         }
         for node in 0..self.nodes.len() {
             if self.chance.happens(350) {

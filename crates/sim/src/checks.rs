@@ -7,7 +7,7 @@ use tertulia_protocol::sync::{ItemKey, Object, data};
 use tertulia_server::conversations::events::document;
 use tertulia_server::realtime::news::objects_of;
 
-use crate::client::{Client, Fault, index_key};
+use crate::client::{Client, Fault, Held, index_key};
 use crate::rows::Rows;
 use crate::world::{Place, World};
 
@@ -15,11 +15,11 @@ impl World {
     /// Every client holds what the store holds for it, and the hubs stand where the store stands.
     pub fn check(&self) -> Result<(), Fault> {
         for (place, (client, connection)) in self.clients.iter().enumerate() {
-            let wrong = |fault: Fault| format!("client {place} in the end: {fault}");
+            let wrong = |fault: Fault| format!("client {place} ({}) in the end: {fault}", client.name());
             if connection.is_none() || !client.is_settled() {
                 return Err(wrong(format!("not settled, {client:?}")));
             }
-            check_client(client, &self.rows).map_err(wrong)?;
+            check_client(&**client, &self.rows).map_err(wrong)?;
         }
         for node in 0..self.nodes.len() {
             self.check_hub(node).map_err(|fault| format!("node {node} in the end: {fault}"))?;
@@ -38,7 +38,7 @@ impl World {
         }
         let here = self.clients.iter().filter(|(_, on)| on.is_some_and(|on| self.connections[on].node == node));
         // Each connection watches the user's own list, too.
-        let expected: usize = here.map(|(client, _)| client.objects.len() + 1).sum();
+        let expected: usize = here.map(|(client, _)| client.holds().len() + 1).sum();
         match hub.counts().0 {
             watchers if watchers == expected => Ok(()),
             watchers => Err(format!("{watchers} watchers, of which {expected} are wanted")),
@@ -64,28 +64,32 @@ impl World {
     }
 }
 
-fn check_client(client: &Client, rows: &Rows) -> Result<(), Fault> {
-    let rooms = rows.rooms.iter().filter(|room| room.is_for(client.user));
-    let rooms = rooms.filter(|room| !client.unloaded.contains(room.conversation.sid.as_str()));
+fn check_client(client: &dyn Client, rows: &Rows) -> Result<(), Fault> {
+    let (user, holds) = (client.user(), client.holds());
+    let rooms = rows.rooms.iter().filter(|room| room.is_for(user));
+    let rooms = rooms.filter(|room| !client.lacks(room.conversation.sid.as_str()));
     let mut wanted: Vec<Object> = rooms
         .flat_map(|room| {
             let sid = room.conversation.sid;
             [Object::Document(sid), Object::Messages(sid), Object::Roster(sid)]
         })
         .collect();
-    wanted.push(Object::MyConversations(client.user));
+    wanted.push(Object::MyConversations(user));
     let is_info = |sid: &&String| sid.starts_with("MU");
-    wanted.extend(client.objects.keys().filter(is_info).filter_map(|sid| Object::parse(sid)));
+    wanted.extend(holds.keys().filter(is_info).filter_map(|sid| Object::parse(sid)));
     let names: BTreeSet<String> = wanted.iter().map(|object| object.sid()).collect();
-    let open: BTreeSet<String> = client.objects.keys().cloned().collect();
+    let open: BTreeSet<String> = holds.keys().cloned().collect();
     if names != open {
         let differing: Vec<_> = names.symmetric_difference(&open).collect();
         return Err(format!("these are open or wanted, but not both: {differing:?}"));
     }
-    wanted.into_iter().try_for_each(|object| check_object(client, rows, object))
+    wanted.into_iter().try_for_each(|object| match holds.get(&object.sid()) {
+        Some(held) => check_items(held, rows, object).and_then(|()| check_told(held, rows, object)),
+        None => Err(format!("{object} is not open")),
+    })
 }
 
-fn check_object(client: &Client, rows: &Rows, object: Object) -> Result<(), Fault> {
+fn check_items(held: &Held, rows: &Rows, object: Object) -> Result<(), Fault> {
     let mut there: BTreeMap<String, String> = BTreeMap::new();
     if let Object::Document(sid) = object {
         let text = rows.room(sid).map(|room| data(&document(&room.conversation)).get().to_owned());
@@ -98,16 +102,28 @@ fn check_object(client: &Client, rows: &Rows, object: Object) -> Result<(), Faul
         };
         there.insert(key, item.data.get().to_owned());
     }
-    let held = client.objects.get(&object.sid()).into_iter().flat_map(|opened| &opened.items);
-    let held: BTreeMap<String, String> =
-        held.filter_map(|(key, known)| Some((key.clone(), known.data.clone()?))).collect();
-    let differ = |key: &&String| value(held.get(*key)) != value(there.get(*key));
+    let held = &held.items;
+    let differ = |key: &&String| {
+        let (held, there) = (held.get(*key), there.get(*key));
+        held != there && value(held) != value(there)
+    };
     let keys: BTreeSet<&String> = held.keys().chain(there.keys()).filter(differ).collect();
     if keys.is_empty() {
         return Ok(());
     }
     let pairs: Vec<_> = keys.iter().map(|key| (*key, held.get(*key), there.get(*key))).collect();
     Err(format!("{object} differs (key, the client's, the store's): {pairs:?}"))
+}
+
+/// Whoever hears of each message has heard of all that came after it began to listen and are still there.
+fn check_told(held: &Held, rows: &Rows, object: Object) -> Result<(), Fault> {
+    let (Object::Messages(sid), Some((opened_at, told))) = (object, &held.told) else { return Ok(()) };
+    let messages = rows.room(sid).into_iter().flat_map(|room| &room.messages);
+    let mut came = messages.filter(|message| message.removed.is_none() && message.created_pos > *opened_at);
+    match came.find(|message| !told.contains(&message.index)) {
+        Some(message) => Err(format!("{object}: message {} was never told as new", message.index)),
+        None => Ok(()),
+    }
 }
 
 /// Pages write the data's keys in another order than events.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tertulia_protocol::client::{ServerPacket, SyncEntry, SyncPayload};
-use tertulia_protocol::realtime::{TunnelledRequest, http_reply, message_type};
+use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
 use tertulia_protocol::sync::{self, Object, SubscriptionAction, SubscriptionRequest};
 use tertulia_protocol::{Code, Sid};
 use tertulia_server::platform::{Caller, Source, UserRef, Who};
@@ -46,7 +45,7 @@ pub struct Connection {
     stalled_until: i64,
     has_turn: bool,
     /// When the last packets on their way arrive: a websocket keeps the order.
-    arrives: (i64, i64),
+    pub arrives: (i64, i64),
     waker: Waker,
 }
 
@@ -56,14 +55,15 @@ const WIRE_MICROS: i64 = 20_000;
 const TURN_MICROS: i64 = 500;
 
 impl World {
-    /// A client connects to a node that is there, or tries again later.
-    pub fn connect(&mut self, client: Place) {
+    /// A client connects to a node that is there, or finds none.
+    pub fn connect(&mut self, client: Place) -> Result<(), Fault> {
         if self.is_over || self.clients[client].1.is_some() {
-            return;
+            return Ok(());
         }
         let node = self.chance.below(self.nodes.len());
         let Some(node) = [node, 1 - node].into_iter().find(|node| self.nodes[*node].is_alive) else {
-            return self.within(300_000, Event::Connect(client));
+            let told = self.clients[client].0.disconnected(self.now);
+            return self.after(client, told);
         };
         let place = self.connections.len();
         let waker = self.bell(place);
@@ -83,10 +83,13 @@ impl World {
             arrives: (0, 0),
             waker,
         });
-        self.note(|_| format!("client {client}: connects to node {node} as connection {place}"));
+        self.note(|world| {
+            let name = world.clients[client].0.name();
+            format!("client {client} ({name}): connects to node {node} as connection {place}")
+        });
         self.clients[client].1 = Some(place);
-        self.clients[client].0.connected();
-        self.send_out(client);
+        let told = self.clients[client].0.connected(self.now);
+        self.after(client, told)?;
         if !self.is_calm {
             let fate = self.chance.below(10);
             match fate {
@@ -98,23 +101,11 @@ impl World {
                 _ => {}
             }
         }
+        Ok(())
     }
 
-    /// Sends what a client has to say.
-    pub fn send_out(&mut self, client: Place) {
-        let Some(place) = self.clients[client].1 else { return };
-        for packet in std::mem::take(&mut self.clients[client].0.out) {
-            let arrives = self.arrival(self.connections[place].arrives.0);
-            self.connections[place].arrives.0 = arrives;
-            self.later(arrives - self.now, Event::ToServer(place, packet));
-        }
-        if self.clients[client].0.wants_flush {
-            self.clients[client].0.wants_flush = false;
-            self.within(100_000, Event::Flush(client));
-        }
-    }
-
-    fn arrival(&mut self, last: i64) -> i64 {
+    /// When a packet arrives that is sent now, behind the last one.
+    pub fn arrival(&mut self, last: i64) -> i64 {
         let arrives = self.now + self.chance.between(10, WIRE_MICROS);
         arrives.max(last + 1)
     }
@@ -125,40 +116,6 @@ impl World {
             self.connections[place].inbox.push_back(packet);
             self.turn_soon(place);
         }
-    }
-
-    /// A packet is with the client, unless it went elsewhere meanwhile.
-    pub fn to_client(&mut self, place: Place, packet: &Bytes) -> Result<(), Fault> {
-        let client = self.connections[place].client;
-        if self.clients[client].1 != Some(place) {
-            return Ok(());
-        }
-        self.note(|_| format!("client {client}: gets {}", describe(packet)));
-        let told = self.clients[client].0.packet(packet);
-        told.map_err(|fault| format!("client {client} on connection {place}: {fault}"))?;
-        self.judge(client)?;
-        self.send_out(client);
-        Ok(())
-    }
-
-    /// Decides what a client could not, without knowing the store.
-    fn judge(&mut self, client: Place) -> Result<(), Fault> {
-        let user = self.clients[client].0.user;
-        for (sid, index, opened_at) in std::mem::take(&mut self.clients[client].0.unknown) {
-            let messages = self.rows.room(sid).map(|room| &room.messages);
-            let came = messages.and_then(|messages| messages.get(usize::try_from(index).unwrap_or(0)));
-            if came.is_none_or(|message| message.created_pos > opened_at) {
-                return Err(format!("client {client}: message {index} of {sid} was changed, and never told as new"));
-            }
-        }
-        for (sid, end, told) in std::mem::take(&mut self.clients[client].0.suspects) {
-            let rows = self.rows.room(sid).into_iter().flat_map(|room| &room.participants);
-            let mut later = rows.filter(|row| row.user == Some(user) && row.mine_created_pos > end);
-            if later.next().is_none() {
-                return Err(format!("client {client}: {told}, after the right to read it was lost"));
-            }
-        }
-        Ok(())
     }
 
     /// A connection ends; the client learns of it, and comes back.
@@ -181,14 +138,15 @@ impl World {
     }
 
     /// The client knows that its connection is gone.
-    pub fn gone(&mut self, place: Place) {
+    pub fn gone(&mut self, place: Place) -> Result<(), Fault> {
         let client = self.connections[place].client;
-        if self.clients[client].1 == Some(place) {
-            self.note(|_| format!("client {client}: connection {place} is gone"));
-            self.clients[client].1 = None;
-            self.clients[client].0.disconnected();
-            self.within(600_000, Event::Connect(client));
+        if self.clients[client].1 != Some(place) {
+            return Ok(());
         }
+        self.note(|_| format!("client {client}: connection {place} is gone"));
+        self.clients[client].1 = None;
+        let told = self.clients[client].0.disconnected(self.now);
+        self.after(client, told)
     }
 
     /// The reader takes nothing for a while.
@@ -289,7 +247,7 @@ impl World {
     }
 
     fn admission(&self, client: Place) -> Box<Admission> {
-        let sid = self.clients[client].0.user;
+        let sid = self.clients[client].0.user();
         let identity = self.rows.user(sid).map(|user| user.identity.clone()).unwrap_or_default();
         let user = Arc::new(UserRef { service: Sid::from_number(1), sid, identity, role: None });
         let caller = Caller {
@@ -304,7 +262,7 @@ impl World {
 
     fn enter(&mut self, place: Place, wants_typing: bool) {
         let (node, client) = (self.connections[place].node, self.connections[place].client);
-        let user = self.clients[client].0.user;
+        let user = self.clients[client].0.user();
         let bounds = Bounds { packets_max: self.weather.mailbox_max, bytes_max: 1 << 20 };
         self.connections[place].mailbox = Some(Mailbox::new(user, wants_typing, bounds));
         let need = self.nodes[node].hub.open(mine(user));
@@ -315,7 +273,7 @@ impl World {
 
     /// The store is looked at.
     pub fn own_read(&mut self, place: Place, tries: usize) {
-        let user = self.clients[self.connections[place].client].0.user;
+        let user = self.clients[self.connections[place].client].0.user();
         let position = self.rows.position(Object::MyConversations(user));
         self.within(self.weather.read_micros, Event::OwnBack(place, tries, position));
     }
@@ -376,8 +334,8 @@ impl World {
 
     /// A snapshot is taken; it may be old when it is used.
     pub fn snapshot_read(&mut self, place: Place, snapshot: &Snapshot) {
-        let user = self.clients[self.connections[place].client].0.user;
-        let (answers, own) = self.rows.snapshot(user, snapshot);
+        let user = self.clients[self.connections[place].client].0.user();
+        let (answers, own) = self.rows.snapshot(user, snapshot, self.weather.replay_max);
         self.within(self.weather.read_micros, Event::SnapshotBack(place, answers, own));
     }
 
@@ -444,7 +402,7 @@ impl World {
 
     /// A request for an object or its items is answered from the rows.
     pub fn answer(&mut self, place: Place, id: String, path: &str) {
-        let user = self.clients[self.connections[place].client].0.user;
+        let user = self.clients[self.connections[place].client].0.user();
         let mut parts = path.split('/').skip(3);
         let object = parts.next().and_then(Object::parse);
         let (status, body) = match (object, parts.next()) {
@@ -463,24 +421,4 @@ impl World {
             self.turn_soon(place);
         }
     }
-}
-
-/// A packet, for people.
-fn describe(packet: &[u8]) -> String {
-    let (kind, payload) = match ServerPacket::parse(packet) {
-        Ok(ServerPacket::Notification { message_type: kind, payload, .. }) => (kind, payload),
-        Ok(ServerPacket::Reply { id, http_status, .. }) => return format!("a reply to {id}, {http_status:?}"),
-        other => return format!("{other:?}"),
-    };
-    let Ok(told) = serde_json::from_slice::<SyncPayload<'_>>(payload) else { return "?".to_owned() };
-    let way = if kind == message_type::SYNC { "" } else { "live " };
-    let one = |entry: &SyncEntry<'_>| {
-        let item = entry.item_key.as_deref().map(str::to_owned).or(entry.item_index.map(|index| index.to_string()));
-        let position = entry.last_event_id.unwrap_or(entry.id);
-        let status = entry.replay_status.as_deref().unwrap_or_default();
-        let object = Object::parse(&entry.object_sid).map(|object| object.name());
-        format!("{} {} at {position} {status}", object.unwrap_or_default(), item.unwrap_or_default())
-    };
-    let all: Vec<String> = told.events.iter().map(one).collect();
-    format!("{way}{:?} {}", told.event_type, all.join(", "))
 }

@@ -1,20 +1,24 @@
 //! The realtime gateway under simulation: the server's own hub, mailbox, session and procedure of
-//! subscribing, with virtual time, two nodes, and a bus that delays, reorders, repeats and drops.
+//! subscribing and the Rust client's own core, with virtual time, two nodes, and a bus that delays, reorders, repeats and drops.
 //!
 //! Everything that happens in a run follows from its seed. Nodes die between commit and publication,
 //! sockets are cut, readers are slow, snapshots are old when they are used. When all has come to rest,
 //! every client must hold what the store holds for it; on the way it must never be told a thing twice,
 //! out of order, before its subscription stands, or after the right to read was lost.
 //!
-//! The drivers are here ([`connection`], [`node`]), the rules they drive in the server, without a branch
-//! for tests. Faults can be planted into the drivers ([`Plant`]), to see that the checks find them.
-//! Reading order: [`run`], [`world`], [`connection`], [`client`], [`checks`].
+//! Some of the clients are a model of the official SDK, some the Rust client's own core with a reader, and
+//! a user may have both.
+//!
+//! The drivers are here ([`connection`], [`node`], [`client`]), the rules they drive in the server and in the
+//! client's core, without a branch for tests. Faults can be planted into the drivers ([`Plant`]), to see that
+//! the checks find them. Reading order: [`run`], [`world`], [`connection`], [`device`], [`client`], [`checks`].
 
 pub mod app;
 pub mod chance;
 pub mod checks;
 pub mod client;
 pub mod connection;
+pub mod device;
 pub mod node;
 pub mod reads;
 pub mod rows;
@@ -34,11 +38,13 @@ pub enum Plant {
     LiveFirst,
     /// News leave before their commit.
     NewsFirst,
+    /// A core that comes back asks from where it stands, not from the position that it has reached.
+    NoPositions,
 }
 
 impl Plant {
     /// Every plant.
-    pub const ALL: [Self; 3] = [Self::NoComparison, Self::LiveFirst, Self::NewsFirst];
+    pub const ALL: [Self; 4] = [Self::NoComparison, Self::LiveFirst, Self::NewsFirst, Self::NoPositions];
 
     /// Its name on a command line.
     pub const fn name(self) -> &'static str {
@@ -46,6 +52,7 @@ impl Plant {
             Self::NoComparison => "no-comparison",
             Self::LiveFirst => "live-first",
             Self::NewsFirst => "news-first",
+            Self::NoPositions => "no-positions",
         }
     }
 
@@ -75,7 +82,7 @@ pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> Outcome {
     // A panic is a fault like others: it must name its seed.
     let ended = catch_unwind(AssertUnwindSafe(|| to_the_end(&mut world, &mut steps)));
     let fault = ended.unwrap_or_else(|_| Err("it panicked".to_owned())).err();
-    let told = world.clients.iter().map(|(client, _)| client.told).sum();
+    let told = world.clients.iter().map(|(client, _)| client.told()).sum();
     Outcome { fault, steps, told, trace: world.take_trace() }
 }
 

@@ -98,11 +98,17 @@ impl Rows {
         (whole, None)
     }
 
-    /// What [`Snapshot`] asks, for a user.
-    pub fn snapshot(&self, reader: Sid<UserKind>, question: &Snapshot) -> (Vec<Result<Standing, Code>>, i64) {
+    /// What [`Snapshot`] asks, for a user, with so many events of an entry at most.
+    pub fn snapshot(
+        &self,
+        reader: Sid<UserKind>,
+        question: &Snapshot,
+        events_max: usize,
+    ) -> (Vec<Result<Standing, Code>>, i64) {
+        let events_max = question.events_max.min(events_max);
         let answer = |(object, after): &(Option<Object>, Option<i64>)| match object {
             None => Err(Code::MapNotFound),
-            Some(object) => self.standing(Some(reader), *object, *after, question.events_max),
+            Some(object) => self.standing(Some(reader), *object, *after, events_max),
         };
         (question.entries.iter().map(answer).collect(), self.position(Object::MyConversations(reader)))
     }

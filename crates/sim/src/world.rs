@@ -13,7 +13,7 @@ use tertulia_store::{News, StreamId};
 
 use crate::Plant;
 use crate::chance::Chance;
-use crate::client::{Client, Fault};
+use crate::client::{Alarm, Client, Fault};
 use crate::connection::Connection;
 use crate::node::Node;
 use crate::rows::{Command, Rows, at};
@@ -50,8 +50,8 @@ pub enum Event {
     Lapse(Place),
     /// A client connects.
     Connect(Place),
-    /// A client asks for what it wants subscribed.
-    Flush(Place),
+    /// A client wished to be woken.
+    Wake(Place, Alarm),
     /// A connection does one thing.
     Turn(Place),
     /// A packet reaches the server.
@@ -95,6 +95,8 @@ pub struct Weather {
     pub read_micros: i64,
     /// The queue to the hub overflows, which the hub is told.
     pub overflow: usize,
+    /// Events of a list that one snapshot replays at most; who missed more is answered in parts.
+    pub replay_max: usize,
     /// Packets that may wait for a connection.
     pub mailbox_max: usize,
     /// Whether interest spreads with a delay.
@@ -113,6 +115,7 @@ impl Weather {
             publish_micros: pick(chance, &[100, 20_000, 100_000]),
             read_micros: pick(chance, &[2_000, 20_000, 120_000, 600_000]),
             overflow: pick(chance, &[0, 0, 30]) as usize,
+            replay_max: pick(chance, &[3, 8, 2000]) as usize,
             mailbox_max: pick(chance, &[4, 12, 256, 256]) as usize,
             interest: if chance.happens(500) { Interest::Spreads } else { Interest::AtOnce },
         }
@@ -148,7 +151,7 @@ pub struct World {
     /// Every connection that ever was.
     pub connections: Vec<Connection>,
     /// The clients, and the connection of each.
-    pub clients: Vec<(Client, Option<Place>)>,
+    pub clients: Vec<(Box<dyn Client>, Option<Place>)>,
     /// Whether the bus works.
     pub has_bus: bool,
     /// Nothing goes wrong any more.
@@ -173,6 +176,10 @@ struct Slot(usize);
 
 /// Happenings after which a run counts as one that never comes to rest.
 const STEPS_MAX: usize = 200_000;
+
+/// After so long without anything but alarms of clients it is at rest: who waits for half a minute whether
+/// an answer will come is not to be helped by that.
+const QUIET_MICROS: i64 = 10_000_000;
 
 impl World {
     /// The world of a seed.
@@ -248,8 +255,14 @@ impl World {
 
     /// Goes on until nothing more happens.
     pub fn run_to_rest(&mut self) -> Result<usize, Fault> {
-        let mut steps = 0;
-        while let Some(Reverse((time, _, Slot(slot)))) = self.queue.pop() {
+        let (mut steps, mut last) = (0, self.now);
+        while let Some(Reverse((time, _, Slot(slot)))) = self.queue.peek().copied() {
+            if !matches!(self.events[slot], Some(Event::Wake(_, Alarm::Tick | Alarm::Again))) {
+                last = time;
+            } else if time > last + QUIET_MICROS {
+                break;
+            }
+            self.queue.pop();
             self.now = time;
             self.free.push(slot);
             if let Some(event) = self.events[slot].take() {
@@ -293,15 +306,12 @@ impl World {
             Event::Die(node) => self.die(node),
             Event::Rise(node) => self.rise(node),
             Event::Lapse(node) => self.doubt_all(node),
-            Event::Connect(client) => self.connect(client),
-            Event::Flush(client) => {
-                self.clients[client].0.flush();
-                self.send_out(client);
-            }
+            Event::Connect(client) => return self.connect(client),
+            Event::Wake(client, alarm) => return self.wake(client, alarm),
             Event::Turn(connection) => self.turn(connection),
             Event::ToServer(connection, bytes) => self.to_server(connection, bytes),
             Event::ToClient(connection, bytes) => return self.to_client(connection, &bytes),
-            Event::Gone(connection) => self.gone(connection),
+            Event::Gone(connection) => return self.gone(connection),
             Event::Cut(connection) => {
                 self.note(|_| format!("connection {connection}: cut"));
                 self.end(connection);

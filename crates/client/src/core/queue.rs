@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use crate::error::{Disconnected, Refusal};
 use crate::subscription::Change;
 
-/// Changes that may wait, and the bytes of their data.
+/// Items that may wait, and the bytes of their data.
 const CHANGES_MAX: usize = 1024;
 const BYTES_MAX: usize = 1024 * 1024;
 
@@ -38,7 +38,7 @@ pub enum End {
 }
 
 /// The queue of one subscription, between the core that fills it and the owner who takes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue(Mutex<Inner>);
 
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ struct Inner {
     bytes: usize,
     /// Objects that the server has not answered for yet.
     unanswered: usize,
+    /// Items that may wait.
+    room: usize,
     end: Option<End>,
     waker: Option<Waker>,
 }
@@ -54,7 +56,12 @@ struct Inner {
 impl Queue {
     /// An empty queue for this many objects.
     pub fn new(objects: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Inner { unanswered: objects, ..Inner::default() })))
+        Self::bounded(objects, CHANGES_MAX)
+    }
+
+    /// The same, with room for so many changes.
+    pub fn bounded(objects: usize, room: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Inner { unanswered: objects, room, ..Inner::default() })))
     }
 
     /// The next item, or the end behind the last; nothing if there is nothing yet.
@@ -89,7 +96,7 @@ impl Queue {
             return false;
         }
         let bytes = weight(&item);
-        let has_room = inner.items.len() < CHANGES_MAX && (inner.bytes + bytes <= BYTES_MAX || inner.items.is_empty());
+        let has_room = inner.items.len() < inner.room && (inner.bytes + bytes <= BYTES_MAX || inner.items.is_empty());
         if has_room {
             inner.bytes += bytes;
             inner.items.push_back(item);

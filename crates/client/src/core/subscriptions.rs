@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tertulia_protocol::Sid;
 use tertulia_protocol::client::{SyncEntry, SyncEventType, SyncPayload};
-use tertulia_protocol::sync::{ObjectType, SUBSCRIPTION_BATCH_MAX};
+use tertulia_protocol::sync::{Object, ObjectType, SUBSCRIPTION_BATCH_MAX};
 
 use super::calls::REPLY_MAX;
 use super::queue::{End, Item, Queue};
@@ -234,12 +235,33 @@ impl Subscriptions {
                 _ => false,
             };
             if is_wanted {
-                let was = watched.standing;
+                let (was, is_known) = (watched.standing, entry.id <= watched.position);
                 let next = watched.take(payload.event_type, entry, message);
                 self.step(now, &entry.object_sid, was, next);
+                if let (SyncEventType::Added, Some(key), false) = (payload.event_type, &entry.item_key, is_known) {
+                    self.entered(&entry.object_sid, key);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The user's own list says that the user is in a conversation. If that is for a second time, the server
+    /// has ended in silence what was subscribed of it before, and a replay leaves out the removal of whoever
+    /// is back: it is asked for again, from where it stopped.
+    fn entered(&mut self, own: &str, key: &str) {
+        let (Some(Object::MyConversations(_)), Ok(conversation)) = (Object::parse(own), Sid::parse(key)) else {
+            return;
+        };
+        for object in [Object::Document(conversation), Object::Messages(conversation), Object::Roster(conversation)] {
+            let Some(watched) = self.watched.get_mut(&*object.sid()) else { continue };
+            let was = watched.standing;
+            if matches!(was, Standing::Asked(_) | Standing::Live) {
+                watched.standing = Standing::Wanted;
+                self.has_wanted = true;
+                self.settle(was);
+            }
+        }
     }
 
     /// What becomes of an object after an event.
@@ -386,7 +408,9 @@ impl Watched {
     /// The server has said where the object stands: the replay is complete, or a part of it.
     fn stands(&mut self, entry: &SyncEntry<'_>) -> Next {
         let position = self.position.max(entry.last_event_id.unwrap_or(0));
-        if !self.queue.push(Item::At(self.place, position)) {
+        // A reader who is there knows it. Told again at each return, it would take the room of what is new:
+        // more objects than the queue has room for would then never get beyond this.
+        if position > self.position && !self.queue.push(Item::At(self.place, position)) {
             return Next::Is(Standing::Stalled);
         }
         self.position = position;

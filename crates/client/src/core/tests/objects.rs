@@ -1,3 +1,6 @@
+use tertulia_protocol::Sid;
+use tertulia_protocol::sync::Object;
+
 use super::*;
 use crate::subscription::{Change, ChangeKind};
 
@@ -91,6 +94,27 @@ fn what_a_full_queue_leaves_out_comes_once_it_is_empty() {
     stage.core.resume(stage.now, 1);
     let (_, _, wanted) = stage.asked();
     assert_eq!(wanted, [("ES1".to_owned(), last), ("ES2".to_owned(), 0)]);
+}
+
+#[test]
+fn more_objects_than_a_queue_has_room_for_get_ahead_at_each_return() {
+    let mut stage = Stage::live();
+    let sids = ["ES1", "ES2", "ES3"];
+    let queue = Queue::bounded(sids.len(), 1);
+    let watch = |sid: &&str| Watch { sid: (*sid).to_owned(), kind: ObjectType::List, position: 0 };
+    stage.core.subscribe(stage.now, 1, &queue, sids.iter().map(watch).collect());
+    let mut heard = Vec::new();
+    for _ in sids {
+        // All is answered before the reader takes anything.
+        let (id, correlation, _) = stage.asked();
+        sids.iter().for_each(|sid| stage.sync(&established(sid, correlation, 7)));
+        stage.packet(&http_reply(&id, 200, b"{}"));
+        heard.extend(std::iter::from_fn(|| queue.take_now().and_then(Result::ok)));
+        queue.reopen();
+        stage.core.resume(stage.now, 1);
+    }
+    assert_eq!(heard, [Item::At(0, 7), Item::At(1, 7), Item::At(2, 7)]);
+    assert_eq!(stage.effects(), []);
 }
 
 #[test]
@@ -201,4 +225,28 @@ fn an_object_that_is_gone_is_free_for_another_and_stays_the_others() {
     assert_eq!(stage.sent().len(), 1);
     stage.sync(&added("ES1", 1, None));
     assert_eq!(ids(&second), [1]);
+}
+
+#[test]
+fn who_is_back_in_a_conversation_is_told_of_it_again_whatever_was_open_of_it() {
+    let mut stage = Stage::live();
+    let (user, conversation) = (Sid::from_number(1), Sid::from_number(2));
+    let (own, list) = (Object::MyConversations(user).sid(), Object::Messages(conversation).sid());
+    stage.watch(1, &[&own, &list, "ES3"]);
+    let (id, correlation, _) = stage.asked();
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    [&*own, &*list, "ES3"].iter().for_each(|sid| stage.sync(&established(sid, correlation, 4)));
+    let entered = |id: i64, kind: &str| {
+        json!({"event_type": kind,
+            "events": [{"id": id, "map_sid": own, "item_key": conversation.to_string(), "item_data": {}}]})
+    };
+    stage.sync(&entered(5, "map_item_updated"));
+    assert_eq!(stage.effects(), []);
+    stage.sync(&entered(6, "map_item_added"));
+    let (id, correlation, wanted) = stage.asked();
+    assert_eq!(wanted, [(list.clone(), 4)]);
+    stage.packet(&http_reply(&id, 200, b"{}"));
+    stage.sync(&established(&list, correlation, 4));
+    stage.sync(&entered(6, "map_item_added"));
+    assert_eq!(stage.effects(), []);
 }

@@ -5,9 +5,9 @@ use tertulia_protocol::client::{SyncEntry, SyncEventType, SyncPayload};
 use tertulia_protocol::realtime::message_type;
 use tertulia_protocol::sync::Object;
 
-use super::{Client, Fault, Known, Subscription, index_key};
+use super::{Claim, Fault, Known, Sdk, Subscription, index_key};
 
-impl Client {
+impl Sdk {
     pub(super) fn notification(&mut self, kind: &str, payload: &[u8]) -> Result<(), Fault> {
         let payload: SyncPayload<'_> = serde_json::from_slice(payload).map_err(|fault| fault.to_string())?;
         let is_live = kind != message_type::SYNC;
@@ -55,7 +55,8 @@ impl Client {
         if let Object::Document(sid) | Object::Messages(sid) | Object::Roster(sid) = object
             && let Some(end) = self.ended.get(sid.as_str())
         {
-            self.suspects.push((sid, *end, format!("{object} told {event:?} {}", entry.id)));
+            let told = format!("{object} told {event:?} {}", entry.id);
+            self.claims.push(Claim::IsBack { room: sid, end: *end, told });
         }
         let Some(opened) = self.objects.get_mut(&object.sid()) else { return Ok(()) };
         if is_live && opened.subscription != Subscription::Established {
@@ -107,7 +108,9 @@ impl Client {
                 opened.told_last = index;
                 self.told += 1;
             }
-            (Object::Messages(sid), _, Some(index)) if !is_here => self.unknown.push((sid, index, opened.opened_at)),
+            (Object::Messages(sid), _, Some(index)) if !is_here => {
+                self.claims.push(Claim::WasThere { room: sid, index, opened_at: opened.opened_at });
+            }
             (Object::MyConversations(_), ..) => self.enter(&key),
             _ => {}
         }
