@@ -30,9 +30,9 @@ export function library(server, username = server.account, password = server.aut
 }
 
 /// A test with a server and the library for its account.
-export function withServer(title, body) {
+export function withServer(title, body, options = {}) {
   test(title, { timeout: 60_000 }, async () => {
-    const server = await Server.start();
+    const server = await Server.start(options);
     try {
       await body({ server, client: library(server), chat: library(server).conversations.v1 });
     } catch (error) {

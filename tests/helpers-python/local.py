@@ -3,6 +3,7 @@
 Only scheme, host and port of the library's requests change.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -14,7 +15,7 @@ import time
 import unittest
 from urllib.parse import urlsplit, urlunsplit
 
-from twilio.base.exceptions import TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -95,9 +96,16 @@ class LocalTestCase(unittest.TestCase):
         return client
 
     def assertRefused(self, status, code, call, *args, **kwargs):
-        with self.assertRaises(TwilioRestException) as raised:
+        with self.assertRaises(TwilioException) as raised:
             call(*args, **kwargs)
         error = raised.exception
+        if type(error) is TwilioException:
+            # For a page of a list the library hands over the whole answer.
+            words, response = error.args
+            body = json.loads(response.text)
+            expected = ("Unable to fetch page", status, code, status)
+            self.assertEqual((words, response.status_code, body["code"], body["status"]), expected)
+            return error
         self.assertIs(type(error), TwilioRestException)
         self.assertEqual((error.status, error.code), (status, code), error.msg)
         self.assertTrue(error.msg)

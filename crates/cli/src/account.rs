@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Running, Which, fields, text};
+use crate::running::{Running, Which, account_sid, fields, text};
 
 /// Create, list, show, change and close accounts.
 ///
@@ -23,22 +24,31 @@ pub(crate) struct Account {
 #[derive(Subcommand)]
 enum Command {
     /// Create an account, and show its auth token this once.
+    ///
+    /// Whoever runs the server creates accounts of their own, an account's credentials create subaccounts.
+    ///
+    /// Example: tertulia account create shop --credentials-file shop.env
     Create(Create),
     /// List accounts.
     List(List),
     /// Show one account.
     Show(Show),
-    /// Rename, suspend or reopen an account.
+    /// Rename, suspend or reopen an account. For good, it is closed by `tertulia account delete`.
+    ///
+    /// Example: tertulia account update AC… --status suspended
     Update(Update),
     /// Close an account for good: its credentials and tokens are worth nothing from now on. Its data stay.
     Delete(Delete),
     /// Change the auth token without a gap: make a secondary one, use it everywhere, promote it.
+    ///
+    /// Example: tertulia account auth-token secondary && tertulia account auth-token promote
     AuthToken(AuthToken),
 }
 
 #[derive(Args)]
 struct Create {
     /// Its name.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// Write the credentials into this file, for its owner alone, instead of showing them.
     #[arg(long, value_name = "PATH")]
@@ -56,6 +66,7 @@ struct List {
 #[derive(Args)]
 struct Show {
     /// The account's SID.
+    #[arg(value_parser = account_sid)]
     sid: String,
     #[command(flatten)]
     which: Which,
@@ -64,6 +75,7 @@ struct Show {
 #[derive(Args)]
 struct Update {
     /// The account's SID.
+    #[arg(value_parser = account_sid)]
     sid: String,
     /// Its new name.
     #[arg(long)]
@@ -84,6 +96,7 @@ enum Status {
 #[derive(Args)]
 struct Delete {
     /// The account's SID.
+    #[arg(value_parser = account_sid)]
     sid: String,
     /// Yes: closed is final.
     #[arg(long)]
@@ -97,7 +110,7 @@ struct AuthToken {
     /// What to do.
     action: Action,
     /// The account's SID; not needed when there is only one.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
     account: Option<String>,
     /// Write the token into this file, for its owner alone, instead of showing it.
     #[arg(long, value_name = "PATH")]

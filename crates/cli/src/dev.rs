@@ -104,7 +104,7 @@ impl Dev {
     fn announce(&self, server: &Server, operator: String) -> anyhow::Result<()> {
         let app = server.app();
         let dev = app.dev.as_ref().context("dev mode has credentials")?;
-        let facts = Facts::of(host::reachable(server.address()), server.is_secure(), operator, Some(dev));
+        let facts = Facts::of(server, operator, Some(dev));
         if !self.ephemeral {
             facts.keep(&self.data)?;
         }

@@ -13,7 +13,7 @@ use crate::facts::{self, Facts};
 #[derive(Args)]
 pub(crate) struct Env {
     /// The data folder of the server.
-    #[arg(long, default_value = "tertulia-data")]
+    #[arg(long, value_name = "DIR", default_value = "tertulia-data")]
     data: PathBuf,
     /// The form.
     #[arg(short = 'o', long = "output", value_enum, default_value = "shell")]

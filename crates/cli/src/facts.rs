@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use tertulia_server::Server;
 use tertulia_server::dev::DevCredentials;
+
+use crate::host::reachable;
 
 /// The facts; `run.json` in the data folder keeps them while the server runs.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,6 +21,12 @@ pub(crate) struct Facts {
     pub(crate) twilsock_uri: String,
     /// What this command line proves with that it belongs to whoever runs the server.
     pub(crate) operator: String,
+    /// The file of the server's certificate, with TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The file with the keys that seal secrets, if the server has them from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seal_key_file: Option<PathBuf>,
     /// The credentials of dev mode.
     #[serde(flatten)]
     pub(crate) dev: Option<DevFacts>,
@@ -57,10 +65,16 @@ impl DevFacts {
 }
 
 impl Facts {
-    /// Of a server that listens at `address`, with TLS or without.
-    pub(crate) fn of(address: SocketAddr, is_secure: bool, operator: String, dev: Option<&DevCredentials>) -> Self {
-        let s = if is_secure { "s" } else { "" };
+    /// Of a server that listens, for whoever is on this machine.
+    pub(crate) fn of(server: &Server, operator: String, dev: Option<&DevCredentials>) -> Self {
+        let address = reachable(server.address());
+        let s = if server.is_secure() { "s" } else { "" };
+        // Commands run in another folder than the server, perhaps.
+        let whole = |file: &Path| std::path::absolute(file).ok();
+        let app = server.app();
         Self {
+            certificate: whole(Path::new(&app.config.tls.certificate)).filter(|_| server.is_secure()),
+            seal_key_file: app.seal_file.as_deref().and_then(whole),
             url: format!("http{s}://{address}"),
             twilsock_uri: format!("ws{s}://{address}{}", tertulia_server::http::REALTIME_PATH),
             operator,
@@ -118,9 +132,19 @@ impl Facts {
     /// Reads the facts of the server that runs on a data folder.
     pub(crate) fn read(data: &Path) -> anyhow::Result<Self> {
         let file = Self::file(data);
-        let text = fs::read_to_string(&file).with_context(|| {
-            format!("no server runs on {}; start one with `tertulia dev` or `tertulia serve`", data.display())
-        })?;
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => bail!(
+                "no server runs on the data folder {}: --data names another one, `tertulia serve` or `tertulia dev` \
+                 starts a server, and TERTULIA_URL with an account's credentials is for one elsewhere",
+                std::path::absolute(data)?.display()
+            ),
+            Err(cause) => {
+                return Err(cause).with_context(|| {
+                    format!("{} cannot be read, which only the user can who runs the server", file.display())
+                });
+            }
+        };
         serde_json::from_str(&text).with_context(|| format!("{} is damaged; restart the server", file.display()))
     }
 

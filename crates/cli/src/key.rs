@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::running::{Whose, fields, text};
+use crate::running::{Whose, fields, key_sid, text};
 
 mod rotate;
 
@@ -29,6 +29,8 @@ enum Command {
     /// Show one key.
     Show(Show),
     /// Rename a key, or give a Restricted one another policy.
+    ///
+    /// Example: tertulia key update SK… --allow /twilio/conversations/messages/list
     Update(Update),
     Rotate(rotate::Rotate),
     Evidence(rotate::Evidence),
@@ -72,6 +74,7 @@ struct List {
 #[derive(Args)]
 struct Show {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,
@@ -80,6 +83,7 @@ struct Show {
 #[derive(Args)]
 struct Update {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     /// Its new name.
     #[arg(long)]
@@ -108,6 +112,15 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn check(allow: &[String]) -> anyhow::Result<()> {
+    match allow.iter().find(|permission| !permission.starts_with('/')) {
+        Some(wrong) => bail!(
+            "{wrong} is no permission: they look like /twilio/conversations/messages/list, and docs/api.md has them all"
+        ),
+        None => Ok(()),
+    }
+}
+
 fn policy(allow: &[String]) -> (&'static str, String) {
     ("Policy", json!({"allow": allow}).to_string())
 }
@@ -115,8 +128,12 @@ fn policy(allow: &[String]) -> (&'static str, String) {
 impl Create {
     fn run(self) -> anyhow::Result<()> {
         if (self.kind == Kind::Restricted) == self.allow.is_empty() {
-            bail!("--kind restricted and --allow belong together");
+            bail!(
+                "--kind restricted and --allow belong together, such as \
+                 --kind restricted --allow /twilio/conversations/messages/list"
+            );
         }
+        check(&self.allow)?;
         let (server, account) = self.whose.find()?;
         let mut form = vec![("AccountSid", account.clone()), ("FriendlyName", self.name)];
         match self.kind {
@@ -158,6 +175,7 @@ impl Update {
         if form.is_empty() {
             bail!("give --name, --allow or both");
         }
+        check(&self.allow)?;
         let (server, _) = self.whose.find()?;
         let key = server.call("POST", &format!("/v1/Keys/{}", self.sid), &form)?;
         self.whose.which.show(&key, || fields(&key));

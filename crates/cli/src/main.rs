@@ -19,6 +19,7 @@ mod logging;
 mod policy;
 mod revocation;
 mod running;
+mod secure;
 mod seal_keys;
 mod serve;
 mod service;

@@ -10,8 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use tertulia_server::http::{ACCOUNT_HEADER, OPERATOR};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
 
 use crate::facts::{self, Facts, write_whole};
+use crate::secure::{Secure, Trust, is_disbelief};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +26,10 @@ pub(crate) struct Which {
     /// TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET) if set, else tertulia-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A PEM file with the authorities that vouch for a server at an `https` TERTULIA_URL. [default: TERTULIA_CA_FILE,
+    /// else those of the operating system]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The form of the output.
     #[arg(short = 'o', long = "output", value_enum, default_value = "text")]
     pub(crate) output: Output,
@@ -32,7 +39,7 @@ pub(crate) struct Which {
 #[derive(Args)]
 pub(crate) struct Whose {
     /// The account's SID; not needed when there is only one, or for an account's own credentials.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
     account: Option<String>,
     #[command(flatten)]
     pub(crate) which: Which,
@@ -59,11 +66,49 @@ pub(crate) enum Output {
 /// A server with credentials for it.
 pub(crate) struct Running {
     url: String,
-    user: String,
-    secret: String,
+    credentials: Credentials,
     /// Whom the operator acts for.
     account: Option<String>,
     agent: ureq::Agent,
+    /// With TLS: whose certificate is believed.
+    trust: Option<Trust>,
+}
+
+/// What one proves oneself with.
+struct Credentials {
+    user: String,
+    secret: String,
+    /// The `run.json` they came from, if it was not the environment.
+    file: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// Of an account, or else of an API key, by the variables that people already use.
+    fn from_environment() -> Option<Self> {
+        let pairs = [("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"), ("TWILIO_API_KEY", "TWILIO_API_SECRET")];
+        pairs.into_iter().find_map(|(user, secret)| Some(Self { user: set(user)?, secret: set(secret)?, file: None }))
+    }
+
+    /// Where they came from.
+    fn source(&self) -> String {
+        match &self.file {
+            Some(file) => file.display().to_string(),
+            None if self.user.starts_with("AC") => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN".to_owned(),
+            None => "TWILIO_API_KEY and TWILIO_API_SECRET".to_owned(),
+        }
+    }
+
+    /// What to think of when no server answers.
+    fn when_silent(&self) -> String {
+        match &self.file {
+            Some(file) => format!(
+                "{} names it, and stays behind when a server is killed: `tertulia serve` or `tertulia dev` starts it \
+                 again",
+                file.display()
+            ),
+            None => "TERTULIA_URL names it".to_owned(),
+        }
+    }
 }
 
 /// The folder that is meant when none is named.
@@ -72,29 +117,60 @@ const FOLDER: &str = "tertulia-data";
 impl Which {
     /// Finds a dev server, with the credentials of its account.
     pub(crate) fn find(&self) -> anyhow::Result<Running> {
-        let Some(facts) = self.facts()? else { return from_environment() };
+        let Some(facts) = self.facts()? else { return self.by_environment() };
         let Some(dev) = facts.dev else {
             bail!("{} is not in dev mode: only `tertulia dev` has a clock to move and faults to ask for", facts.url)
         };
-        Ok(Running::new(facts.url, dev.account_sid, dev.auth_token))
+        let credentials = self.credentials(&dev.account_sid, dev.auth_token);
+        Running::new(facts.url, credentials, facts.certificate.map(Trust::Exactly))
     }
 
     /// Finds a server, as whoever runs it; by the environment, with an account's credentials.
     pub(crate) fn operator(&self) -> anyhow::Result<Running> {
         match self.facts()? {
-            Some(facts) => Ok(Running::new(facts.url, OPERATOR.to_owned(), facts.operator)),
-            None => from_environment(),
+            Some(facts) => {
+                let credentials = self.credentials(OPERATOR, facts.operator);
+                Running::new(facts.url, credentials, facts.certificate.map(Trust::Exactly))
+            }
+            None => self.by_environment(),
         }
     }
 
-    /// The data folder.
-    pub(crate) fn folder(&self) -> &Path {
+    fn credentials(&self, user: &str, secret: String) -> Credentials {
+        Credentials { user: user.to_owned(), secret, file: Some(Facts::file(self.folder())) }
+    }
+
+    fn by_environment(&self) -> anyhow::Result<Running> {
+        let url = set("TERTULIA_URL").context("TERTULIA_URL is not set")?;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            bail!("TERTULIA_URL is {url}; it has to look like https://chat.example.com");
+        }
+        let credentials = Credentials::from_environment().context(
+            "TERTULIA_URL names a server, but there are no credentials for it: set TWILIO_ACCOUNT_SID and \
+             TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET; on the server's own machine, --data names \
+             its folder instead",
+        )?;
+        let named = self.ca.clone().or_else(|| set("TERTULIA_CA_FILE").map(PathBuf::from));
+        let is_secure = url.starts_with("https://");
+        let trust = is_secure.then(|| Trust::authorities(named.as_deref())).transpose()?;
+        Running::new(url, credentials, trust)
+    }
+
+    /// The file that the server has its seal keys from, if it is not the environment.
+    pub(crate) fn seal_key_file(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(self.facts()?.and_then(|facts| facts.seal_key_file))
+    }
+
+    fn folder(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new(FOLDER))
     }
 
     fn facts(&self) -> anyhow::Result<Option<Facts>> {
-        let by_environment = self.data.is_none() && set("TERTULIA_URL").is_some();
-        if by_environment { Ok(None) } else { Facts::read(self.folder()).map(Some) }
+        if self.data.is_none() && set("TERTULIA_URL").is_some() {
+            Ok(None)
+        } else {
+            Facts::read(self.folder()).map(Some)
+        }
     }
 
     /// Prints what the server answered, or the text for people.
@@ -125,27 +201,25 @@ fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn from_environment() -> anyhow::Result<Running> {
-    let url = set("TERTULIA_URL").context("TERTULIA_URL is not set")?;
-    let account = set("TWILIO_ACCOUNT_SID").zip(set("TWILIO_AUTH_TOKEN"));
-    let key = || set("TWILIO_API_KEY").zip(set("TWILIO_API_SECRET"));
-    let (user, secret) = account.or_else(key).context(
-        "TERTULIA_URL names a server, but there are no credentials for it: set TWILIO_ACCOUNT_SID and \
-         TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
-    )?;
-    Ok(Running::new(url, user, secret))
-}
-
 impl Running {
-    fn new(url: String, user: String, secret: String) -> Self {
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
+    fn new(url: String, credentials: Credentials, trust: Option<Trust>) -> anyhow::Result<Self> {
+        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+        // Credentials go to the server and to nobody in between.
+        let config = config.proxy(None).build();
+        let agent = match &trust {
+            None => config.into(),
+            Some(trust) => {
+                let connector = TcpConnector::default().chain(Secure::new(trust)?);
+                ureq::Agent::with_parts(config, connector, DefaultResolver::default())
+            }
+        };
         let url = url.trim_end_matches('/').to_owned();
-        Self { url, user, secret, account: None, agent: config.into() }
+        Ok(Self { url, credentials, account: None, agent, trust })
     }
 
     /// Whether this is whoever runs the server, and not an account.
     pub(crate) fn is_operator(&self) -> bool {
-        self.user == OPERATOR
+        self.credentials.user == OPERATOR
     }
 
     /// The account that a command is about: the one that is named, or the only one there is. From now on the
@@ -173,13 +247,13 @@ impl Running {
             (404, _) if path.matches('/').count() == 1 => {
                 bail!("{} is not in dev mode: only `tertulia dev` has a clock to move and faults to ask for", self.url)
             }
-            answer => self.good(answer),
+            answer => self.good(path, answer),
         }
     }
 
     /// Calls any operation.
     pub(crate) fn call(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
-        self.good(self.send(method, path, form)?)
+        self.good(path, self.send(method, path, form)?)
     }
 
     /// Every row of a list, page by page.
@@ -196,17 +270,44 @@ impl Running {
         Ok(rows)
     }
 
-    fn good(&self, (status, body): (u16, Value)) -> anyhow::Result<Value> {
+    fn good(&self, path: &str, (status, body): (u16, Value)) -> anyhow::Result<Value> {
         match status {
             200..=299 => Ok(body),
-            401 if body["message"] == "Authenticate" => bail!("{} refuses these credentials", self.url),
+            401 if body["message"] == "Authenticate" => {
+                bail!("{} refuses the credentials in {}", self.url, self.credentials.source())
+            }
+            404 if text(&body, "message").starts_with("The requested resource") => Err(self.missing(path)),
             _ => Err(anyhow!("{}", body["message"].as_str().unwrap_or("the server gave no reason"))),
+        }
+    }
+
+    /// What is not there, and where to look for what is.
+    fn missing(&self, path: &str) -> anyhow::Error {
+        let account = self.account.as_deref().unwrap_or(&self.credentials.user);
+        let (kind, sid) = path.trim_end_matches(".json").rsplit_once('/').unwrap_or_default();
+        match kind.rsplit('/').next().unwrap_or_default() {
+            "Keys" => anyhow!("{account} has no API key {sid}; `tertulia key list` shows those it has"),
+            "Services" => anyhow!("{account} has no chat service {sid}; `tertulia service list` shows those it has"),
+            "Accounts" => anyhow!("there is no account {sid}; `tertulia account list` shows those there are"),
+            "Faults" => anyhow!("there is no fault {sid}; `tertulia fault list` shows those there are"),
+            "AuthTokens" => {
+                anyhow!("{account} has no secondary auth token; `tertulia account auth-token secondary` makes one")
+            }
+            _ => anyhow!("there is no account {account}; `tertulia account list` shows those there are"),
+        }
+    }
+
+    fn unanswered(&self, cause: &ureq::Error) -> anyhow::Error {
+        match &self.trust {
+            Some(trust) if is_disbelief(cause) => anyhow!("{} is not believed: {}", self.url, trust.advice()),
+            _ => anyhow!("{} does not answer ({cause}); {}", self.url, self.credentials.when_silent()),
         }
     }
 
     fn send(&self, method: &str, path: &str, form: &[(&str, String)]) -> anyhow::Result<(u16, Value)> {
         let url = format!("{}{path}", self.url);
-        let credentials = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.secret)));
+        let credentials =
+            format!("Basic {}", STANDARD.encode(format!("{}:{}", self.credentials.user, self.credentials.secret)));
         let account = self.account.as_deref().filter(|_| self.is_operator());
         let headers = [("Authorization", Some(credentials.as_str())), (ACCOUNT_HEADER, account)];
         let headers = headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -219,12 +320,36 @@ impl Running {
             "DELETE" => headers.fold(self.agent.delete(&url), |call, (name, value)| call.header(name, value)).call(),
             _ => headers.fold(self.agent.get(&url), |call, (name, value)| call.header(name, value)).call(),
         };
-        let mut answer = sent.map_err(|cause| {
-            anyhow!("{} does not answer ({cause}); `tertulia dev` starts a server, `tertulia env` names one", self.url)
-        })?;
+        let mut answer = sent.map_err(|cause| self.unanswered(&cause))?;
         let text = answer.body_mut().read_to_string()?;
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };
         Ok((answer.status().as_u16(), body))
+    }
+}
+
+/// Reads an account's SID.
+pub(crate) fn account_sid(text: &str) -> Result<String, String> {
+    sid(text, "AC", "an account's SID")
+}
+
+/// Reads an API key's SID.
+pub(crate) fn key_sid(text: &str) -> Result<String, String> {
+    sid(text, "SK", "an API key's SID")
+}
+
+/// Reads a chat service's SID.
+pub(crate) fn service_sid(text: &str) -> Result<String, String> {
+    sid(text, "IS", "a chat service's SID")
+}
+
+/// Only what looks like a SID becomes a part of a path.
+fn sid(text: &str, prefix: &str, what: &str) -> Result<String, String> {
+    let digits = text.split_at_checked(2).filter(|(two, _)| two.eq_ignore_ascii_case(prefix)).map(|(_, rest)| rest);
+    match digits {
+        Some(digits) if digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(format!("{what} is {prefix} and 32 hexadecimal digits")),
     }
 }
 

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use tertulia_server::platform::ids;
 use tertulia_server::seal::{self, SealKey};
 
 use crate::facts;
 use crate::host::make_folder;
-use crate::running::Which;
+use crate::running::{Running, Which, text};
 
 /// The key file of a data folder.
 pub(crate) const SEAL_FILE: &str = "seal.key";
@@ -40,9 +41,10 @@ pub(crate) fn find(data: &Path, named: Option<&Path>) -> anyhow::Result<Found> {
     };
     if !file.exists() {
         bail!(
-            "there is no seal key in {}: `tertulia seal init` makes one, {FILE_VARIABLE} names another file, \
+            "there is no seal key in {}: `tertulia seal init --data {}` makes one, {FILE_VARIABLE} names another file, \
              {KEY_VARIABLE} holds the key itself; secrets are never stored without one",
-            file.display()
+            file.display(),
+            data.display()
         );
     }
     Ok(Found { keys: seal::read_key_file(&file)?, file: Some(file) })
@@ -65,25 +67,31 @@ enum Command {
     ///
     /// The new key is written above the old one, the running server seals every secret anew, and then the old key is
     /// taken out of the file. If it breaks off, run it again. A server that has its keys from the environment seals
-    /// everything anew with the first of them.
+    /// everything anew with the first of them. Keep a copy of the new key, as of the first one.
+    ///
+    /// Example: tertulia seal rotate --data /var/lib/tertulia
     Rotate(Rotate),
 }
 
 #[derive(Args)]
 struct Init {
     /// The data folder; made if it is not there.
-    #[arg(long, default_value = "tertulia-data")]
+    #[arg(long, value_name = "DIR", default_value = "tertulia-data")]
     data: PathBuf,
-    /// Another place for the key.
+    /// Another place for the key, which `tertulia serve --seal-key-file` names, too.
     #[arg(long, value_name = "FILE")]
     seal_key_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct Rotate {
-    /// The key file, if it is not the one in the data folder.
+    /// The key file. [default: the one that the server has its keys from]
     #[arg(long, value_name = "FILE")]
     seal_key_file: Option<PathBuf>,
+    /// Leave the file as it stands: the server reads it again, and seals everything anew with the first key in it. For
+    /// several nodes, which must all know a new key before one of them seals with it.
+    #[arg(long, conflicts_with = "seal_key_file")]
+    keep_file: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -121,32 +129,48 @@ impl Init {
 impl Rotate {
     fn run(self) -> anyhow::Result<()> {
         let server = self.which.operator()?;
+        if !server.is_operator() {
+            bail!("only whoever runs the server changes the seal key: name its data folder, with --data");
+        }
         // Nothing is written before it is clear that the server is there and lets us in.
         server.call("GET", "/tertulia/v1/Accounts?PageSize=1", &[])?;
-        let rotate = || server.call("POST", "/tertulia/v1/SealRotation", &[]);
-        let file = self.seal_key_file.clone().unwrap_or_else(|| self.which.folder().join(SEAL_FILE));
-        if !file.exists() {
-            let answer = rotate()?;
-            self.which.show(&answer, || format!("{} secrets were sealed anew\n", answer["resealed_count"]));
-            return Ok(());
+        let known = self.which.seal_key_file()?;
+        match self.seal_key_file.clone().or(known).filter(|_| !self.keep_file) {
+            Some(file) => self.replace(&server, &file),
+            None => {
+                let answer = rotate(&server)?;
+                self.which.show(&answer, || {
+                    let (count, id) = (&answer["resealed_count"], text(&answer, "seal_key_id"));
+                    format!("{count} secrets were sealed anew with the key {id}, the first that the server has\n")
+                });
+                Ok(())
+            }
         }
-        let before = seal::read_key_file(&file)?;
+    }
+
+    /// Puts a new key in the place of those in the file.
+    fn replace(&self, server: &Running, file: &Path) -> anyhow::Result<()> {
+        let before = seal::read_key_file(file)?;
         let new = fresh();
         let both: Vec<SealKey> = std::iter::once(new.clone()).chain(before.iter().cloned()).collect();
-        seal::replace_key_file(&file, &both)?;
+        seal::replace_key_file(file, &both)?;
         let both_stay = || format!("{} holds the old key and the new one; run this again", file.display());
-        let answer = rotate().with_context(both_stay)?;
+        let answer = rotate(server).with_context(both_stay)?;
         if answer["seal_key_id"] != new.id().to_string() {
-            seal::replace_key_file(&file, &before)?;
+            seal::replace_key_file(file, &before)?;
             bail!("the server does not have its keys from {}; nothing was changed", file.display());
         }
-        // What was sealed with the old key while the keys changed has long been committed by now.
-        rotate().with_context(both_stay)?;
-        seal::replace_key_file(&file, std::slice::from_ref(&new))?;
+        seal::replace_key_file(file, std::slice::from_ref(&new))?;
         self.which.show(&answer, || {
             let count = &answer["resealed_count"];
             format!("{count} secrets were sealed anew; {} holds the key {} alone\n", file.display(), new.id())
         });
         Ok(())
     }
+}
+
+/// Has the server read its keys again and seal everything anew with the first; it answers when no change that
+/// began with another key is under way any more.
+fn rotate(server: &Running) -> anyhow::Result<Value> {
+    server.call("POST", "/tertulia/v1/SealRotation", &[])
 }

@@ -26,7 +26,7 @@ use crate::{logging, seal_keys};
 #[derive(Args)]
 pub(crate) struct Serve {
     /// The folder for the database and the key; made if it is not there.
-    #[arg(long, default_value = "tertulia-data")]
+    #[arg(long, value_name = "DIR", default_value = "tertulia-data")]
     data: PathBuf,
     #[command(flatten)]
     listen: Listen,
@@ -66,7 +66,7 @@ impl Serve {
     }
 
     async fn announce(&self, server: &Server, operator: String) -> anyhow::Result<()> {
-        let facts = Facts::of(host::reachable(server.address()), server.is_secure(), operator, None);
+        let facts = Facts::of(server, operator, None);
         self.first_account(server.app()).await?;
         facts.keep(&self.data)?;
         facts::print(&format!("Tertulia serves at {}. Data are kept in {}\n", facts.url, self.data.display()));
@@ -81,7 +81,6 @@ impl Serve {
         }
         let mut ids = Ids::from_seed(ids::fresh_seed());
         let (account, key, service, token, secret) = (ids.sid(), ids.sid(), ids.sid(), ids.hex(16), ids.secret());
-        let sealer = || Arc::clone(&app.sealer);
         let first = CreateFirst {
             account: CreateAccount {
                 sid: Some(account),
@@ -89,7 +88,7 @@ impl Serve {
                 parent: None,
                 friendly_name: "First account".to_owned(),
                 auth_token: token.clone(),
-                sealer: sealer(),
+                ring: app.sealer.ring(),
             },
             key: CreateKey {
                 sid: Some(key),
@@ -97,7 +96,7 @@ impl Serve {
                 kind: Kind::Standard,
                 friendly_name: "First key".to_owned(),
                 policy: None,
-                sealer: sealer(),
+                ring: app.sealer.ring(),
             },
         };
         let pairs = [

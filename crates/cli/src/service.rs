@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Whose, fields, text};
+use crate::running::{Whose, fields, service_sid, text};
 
 /// Create, list, show and delete chat services.
 #[derive(Args)]
@@ -18,6 +19,8 @@ pub(crate) struct Service {
 #[derive(Subcommand)]
 enum Command {
     /// Create a chat service with its four roles.
+    ///
+    /// Example: tertulia service create support
     Create(Create),
     /// List chat services.
     List(List),
@@ -30,6 +33,7 @@ enum Command {
 #[derive(Args)]
 struct Create {
     /// Its name.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
     whose: Whose,
@@ -44,6 +48,7 @@ struct List {
 #[derive(Args)]
 struct Show {
     /// The chat service's SID.
+    #[arg(value_parser = service_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,

@@ -2,6 +2,8 @@
 
 mod chat;
 mod dev;
+mod operate;
 mod policy;
+mod secrets;
 mod serve;
 mod token;

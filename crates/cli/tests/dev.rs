@@ -398,7 +398,7 @@ fn the_clock_and_faults_of_a_running_server_obey_the_command_line() {
     assert_eq!(get_with(server.value("REST"), "/v1/Services", DOCUMENTED).0, 418);
     assert!(asked(data, &["fault", "list"]).unwrap().contains("answer           struck 1, over"));
     assert!(asked(data, &["fault", "add", "explode"]).unwrap_err().contains("there are refuse-upgrade"));
-    assert!(asked(data, &["fault", "delete", "7"]).unwrap_err().contains("not found"));
+    assert!(asked(data, &["fault", "delete", "7"]).unwrap_err().contains("no fault 7"));
     asked(data, &["fault", "delete", "1"]).unwrap();
     assert_eq!(asked(data, &["fault", "list"]).unwrap(), "there are no faults\n");
 

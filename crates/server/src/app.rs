@@ -41,7 +41,7 @@ pub struct App {
     /// Every setting.
     pub config: Config,
     /// Seals and opens secret columns.
-    pub sealer: Arc<Sealer>,
+    pub sealer: Sealer,
     /// The file that the keys that seal were read from, to be read again when they change.
     pub seal_file: Option<PathBuf>,
     /// What whoever runs the server proves that with.
@@ -144,7 +144,7 @@ impl App {
             clock: options.clock,
             login: Sources::new(&config.login, options.dev.is_some()),
             limits: Arc::new(config.limits.clone()),
-            sealer: Arc::new(Sealer::new(&options.seal_keys)),
+            sealer: Sealer::new(&options.seal_keys),
             seal_file: options.seal_file,
             operator: options.operator,
             installation: String::new(),

@@ -3,7 +3,7 @@
 //! To change the key, a new one is put above the old ones, everything is sealed anew with it, and then the old
 //! ones go. All the while the old ones still open what they sealed. Nothing here shows a key or a secret.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tertulia_protocol::Code;
@@ -21,6 +21,9 @@ pub const ROUTES: &[Route] = routes![
 /// Every sealed column there is.
 pub const COLUMNS: [&SealedColumn; 3] =
     [&accounts::queries::AUTH_TOKENS, &accounts::queries::SECONDARY_AUTH_TOKENS, &keys::queries::SECRETS];
+
+/// How often it is looked whether changes from before a new key have come to their end.
+const SETTLE_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Serialize)]
 struct Rotation {
@@ -47,7 +50,7 @@ impl App {
     /// Whether the keys open what is stored: a server that cannot read its secrets must not start.
     pub(crate) async fn try_seal_keys(&self) -> Outcome<Result<(), SealError>> {
         for column in COLUMNS {
-            let question = TryKeys { column, sealer: Arc::clone(&self.sealer) };
+            let question = TryKeys { column, ring: self.sealer.ring() };
             if let Err(cause) = self.ask(&self.nobody(), question).await? {
                 return Ok(Err(cause));
             }
@@ -55,19 +58,24 @@ impl App {
         Ok(Ok(()))
     }
 
-    /// Seals everything anew that another key than the present one has sealed, batch by batch, until a whole
-    /// round finds nothing: what was being written when the key changed is found by the next one.
+    /// Seals everything anew that another key than the present one has sealed, batch by batch. It is done when
+    /// nobody holds keys from before any more and a whole round after that finds nothing: a change that was on its
+    /// way when the key changed may come in with the old one long after the rounds have passed its row.
     pub(crate) async fn reseal(&self) -> Outcome<u64> {
         let mut all = 0;
         loop {
+            let settled = self.sealer.is_settled();
             let mut round = 0;
             for column in COLUMNS {
                 round += self.reseal_column(column).await?;
             }
-            if round == 0 {
+            if round == 0 && settled {
                 return Ok(all);
             }
             all += round;
+            if !settled {
+                tokio::time::sleep(SETTLE_EVERY).await;
+            }
         }
     }
 
@@ -75,7 +83,8 @@ impl App {
         let mut count = 0;
         let mut next = Some((AccountNumber(i64::MIN), String::new()));
         while let Some(behind) = next {
-            let step = Reseal { column, behind, sealer: Arc::clone(&self.sealer) };
+            // Taken for each step: whoever changes the key meanwhile would otherwise wait for this, and this for that.
+            let step = Reseal { column, behind, ring: self.sealer.ring() };
             let done = self.perform(&self.nobody(), step).await?;
             count += done.count;
             next = done.next;

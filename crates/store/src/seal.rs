@@ -9,7 +9,7 @@
 mod key_file;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -41,12 +41,22 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Seals with the first key, and opens with every key it has. Keys may come while it is in use.
+/// The keys of a server, which may change while they are in use.
+///
+/// Nothing seals but a [`KeyRing`]: a change takes one when it is made, and holds it until its commit. So it is
+/// known when the last value that an old key has sealed is in the database ([`Sealer::is_settled`]), and only
+/// then may that key be given up.
 pub struct Sealer {
     keys: RwLock<Arc<Keys>>,
+    /// Those from before, which somebody may still hold.
+    before: Mutex<Vec<Weak<Keys>>>,
 }
 
 type Keys = Vec<(KeyId, Aes256Gcm)>;
+
+/// Keys as they were at one moment. The first one seals, all of them open.
+#[derive(Clone)]
+pub struct KeyRing(Arc<Keys>);
 
 impl Sealer {
     /// The first key seals; the others only open what was sealed before the key was changed.
@@ -56,32 +66,55 @@ impl Sealer {
     #[must_use]
     pub fn new(keys: &[SealKey]) -> Self {
         assert!(!keys.is_empty(), "sealing needs a key");
-        Self { keys: RwLock::new(Arc::new(keys.iter().map(ready).collect())) }
+        Self { keys: RwLock::new(Arc::new(keys.iter().map(ready).collect())), before: Mutex::default() }
     }
 
     /// From now on the first of these keys seals. Keys that were there before still open what they sealed.
     pub fn take_up(&self, keys: &[SealKey]) {
-        let before = self.keys();
+        let mut present = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let mut now: Keys = keys.iter().map(ready).collect();
-        now.extend(before.iter().filter(|(id, _)| !keys.iter().any(|key| key.id() == *id)).cloned());
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
+        now.extend(present.iter().filter(|(id, _)| !keys.iter().any(|key| key.id() == *id)).cloned());
+        let before = std::mem::replace(&mut *present, Arc::new(now));
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&before));
+    }
+
+    /// Whether nobody holds keys from before the last [`take_up`](Self::take_up) any more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.retain(|keys| keys.strong_count() > 0);
+        before.is_empty()
+    }
+
+    /// The present keys, to be held until what they seal is committed.
+    #[must_use]
+    pub fn ring(&self) -> KeyRing {
+        KeyRing(Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Opens with the present keys.
+    pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret, SealError> {
+        self.ring().open(place, sealed)
     }
 
     /// The key that seals.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        self.keys()[0].0
+        self.ring().id()
     }
+}
 
-    fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+impl KeyRing {
+    /// The key that seals.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.0[0].0
     }
 
     /// Seals `plain` for its place. The nonce must be drawn at random for every call.
     #[must_use]
     pub fn seal(&self, place: &Place<'_>, plain: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        let keys = self.keys();
-        let (id, cipher) = &keys[0];
+        let (id, cipher) = &self.0[0];
         let mut out = Vec::with_capacity(HEAD_LEN + NONCE_LEN + plain.len() + TAG_LEN);
         out.push(VERSION);
         out.extend_from_slice(&id.0);
@@ -103,8 +136,7 @@ impl Sealer {
             return Err(broken());
         }
         let id = key_id_of(head);
-        let keys = self.keys();
-        let found = keys.iter().find(|(known, _)| *known == id);
+        let found = self.0.iter().find(|(known, _)| *known == id);
         let (_, cipher) = found.ok_or_else(|| SealError::UnknownKey {
             place: place.to_string(),
             sealed_with: id,
@@ -123,7 +155,7 @@ impl Sealer {
     }
 
     fn key_ids(&self) -> String {
-        let ids: Vec<String> = self.keys().iter().map(|(id, _)| id.to_string()).collect();
+        let ids: Vec<String> = self.0.iter().map(|(id, _)| id.to_string()).collect();
         ids.join(", ")
     }
 }
@@ -134,7 +166,13 @@ fn ready(key: &SealKey) -> (KeyId, Aes256Gcm) {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealer({})", self.key_ids())
+        write!(f, "Sealer({})", self.ring().key_ids())
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing({})", self.key_ids())
     }
 }
 

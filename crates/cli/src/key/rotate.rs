@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::facts::{self, write_whole};
-use crate::running::{Running, Whose, text};
+use crate::running::{Running, Whose, key_sid, text};
 
 /// Create another Standard key, wait until the old one is done with, and delete it.
 ///
@@ -20,6 +20,7 @@ use crate::running::{Running, Whose, text};
 #[derive(Args)]
 pub(super) struct Rotate {
     /// The SID of the key that is to go.
+    #[arg(value_parser = key_sid)]
     sid: String,
     /// Write the new key and its secret into this file, for its owner alone, instead of showing them.
     #[arg(long, value_name = "PATH")]
@@ -41,6 +42,7 @@ pub(super) struct Rotate {
 #[derive(Args)]
 pub(super) struct Evidence {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     #[command(flatten)]
     whose: Whose,
@@ -50,6 +52,7 @@ pub(super) struct Evidence {
 #[derive(Args)]
 pub(super) struct Delete {
     /// The key's SID.
+    #[arg(value_parser = key_sid)]
     sid: String,
     /// Even if tokens of it live.
     #[arg(long)]

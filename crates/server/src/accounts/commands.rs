@@ -1,10 +1,8 @@
 //! Transactions of accounts: being born, and proving who one is.
 
-use std::sync::Arc;
-
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
 use tertulia_protocol::{Code, Sid};
-use tertulia_store::seal::{Place, Sealer, Secret};
+use tertulia_store::seal::{KeyRing, Place, Sealer, Secret};
 
 use super::events::AccountEvent;
 use super::queries::{self, NewAccount};
@@ -42,7 +40,7 @@ pub struct CreateAccount {
     /// Its auth token, 32 hex digits.
     pub auth_token: String,
     /// What seals the auth token.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 impl Change for CreateAccount {
@@ -56,11 +54,14 @@ impl Change for CreateAccount {
             if parent.parent.is_some() {
                 return Err(Refusal::IsSubaccount.into());
             }
+            if queries::count_subaccounts_locked(cx.tx, parent.number).await? >= cx.limits.subaccounts_max {
+                return Err(Refusal::TooMany.into());
+            }
         }
         let sid = self.sid.unwrap_or_else(|| cx.ids.sid());
         let service = self.service.unwrap_or_else(|| cx.ids.sid());
         let nonce = cx.ids.nonce();
-        let auth_token = self.sealer.seal(&auth_token_place(&sid), self.auth_token.as_bytes(), nonce);
+        let auth_token = self.ring.seal(&auth_token_place(&sid), self.auth_token.as_bytes(), nonce);
         let new = NewAccount {
             sid,
             parent: self.parent,
@@ -212,7 +213,7 @@ impl Change for UpdateAccount {
 #[derive(Clone)]
 pub struct CreateSecondary {
     /// What seals it.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 impl Change for CreateSecondary {
@@ -224,7 +225,7 @@ impl Change for CreateSecondary {
         let (primary, _) = queries::auth_tokens(cx.tx, account.number).await?;
         let (token, nonce) = (cx.ids.hex(16), cx.ids.nonce());
         let place = secondary_auth_token_place(&account.sid);
-        let sealed = self.sealer.seal(&place, token.as_bytes(), nonce);
+        let sealed = self.ring.seal(&place, token.as_bytes(), nonce);
         cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
         queries::set_auth_tokens(cx.tx, account.number, primary, Some(sealed), cx.now).await?;
         Ok((queries::get(cx.tx, account.number).await?, token))
@@ -252,7 +253,7 @@ impl Change for DeleteSecondary {
 #[derive(Clone)]
 pub struct PromoteSecondary {
     /// What opens and seals it.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 impl Change for PromoteSecondary {
@@ -263,9 +264,9 @@ impl Change for PromoteSecondary {
         let account = queries::get_locked(cx.tx, cx.caller.account).await?;
         let (_, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
         let secondary = secondary.ok_or(Refusal::NoSecondary)?;
-        let opened = open(&self.sealer, &secondary_auth_token_place(&account.sid), &secondary)?;
+        let opened = open(&self.ring, &secondary_auth_token_place(&account.sid), &secondary)?;
         // A sealed value opens in its own column only, so it is sealed anew for the other one.
-        let primary = self.sealer.seal(&auth_token_place(&account.sid), opened.expose(), cx.ids.nonce());
+        let primary = self.ring.seal(&auth_token_place(&account.sid), opened.expose(), cx.ids.nonce());
         cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
         queries::set_auth_tokens(cx.tx, account.number, primary, None, cx.now).await?;
         let token = opened.expose_str().unwrap_or_default().to_owned();
@@ -274,8 +275,8 @@ impl Change for PromoteSecondary {
 }
 
 /// Opens a sealed value; a failure says where it stands.
-pub fn open(sealer: &Sealer, place: &Place<'_>, sealed: &[u8]) -> Outcome<Secret> {
-    sealer.open(place, sealed).map_err(|cause| Error::Broken(cause.to_string()))
+pub fn open(ring: &KeyRing, place: &Place<'_>, sealed: &[u8]) -> Outcome<Secret> {
+    ring.open(place, sealed).map_err(|cause| Error::Broken(cause.to_string()))
 }
 
 impl App {
@@ -344,7 +345,8 @@ impl StoredCredentials {
             Some(key) => vec![keys::secret_place(&key.sid)],
             None => vec![auth_token_place(&self.account.sid), secondary_auth_token_place(&self.account.sid)],
         };
-        places.iter().zip(&self.secrets).map(|(place, sealed)| open(sealer, place, sealed)).collect()
+        let ring = sealer.ring();
+        places.iter().zip(&self.secrets).map(|(place, sealed)| open(&ring, place, sealed)).collect()
     }
 
     /// Whether the account may be used.

@@ -1,7 +1,5 @@
 //! REST routes of accounts and their auth tokens; and, for whoever runs the server, of all accounts.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use tertulia_protocol::rest::{AccountBody, PromotedTokenBody, SecondaryTokenBody};
 use tertulia_protocol::sid::{Account as AccountKind, Service};
@@ -42,9 +40,9 @@ async fn create(call: Call) -> Outcome<Reply> {
 /// A new account, and its auth token.
 async fn new_account(call: &Call, parent: Option<AccountNumber>, name: String) -> Outcome<(Account, String)> {
     let auth_token = Ids::from_seed(ids::fresh_seed()).hex(16);
-    let sealer = Arc::clone(&call.app.sealer);
+    let ring = call.app.sealer.ring();
     let token = auth_token.clone();
-    let change = CreateAccount { sid: None, service: None, parent, friendly_name: name, auth_token, sealer };
+    let change = CreateAccount { sid: None, service: None, parent, friendly_name: name, auth_token, ring };
     Ok((call.app.perform(&call.caller, change).await?, token))
 }
 
@@ -90,7 +88,7 @@ fn changes(call: &Call) -> Outcome<UpdateAccount> {
 }
 
 fn opened(call: &Call, (account, sealed): &WithToken) -> Outcome<String> {
-    let token = open(&call.app.sealer, &auth_token_place(&account.sid), sealed)?;
+    let token = open(&call.app.sealer.ring(), &auth_token_place(&account.sid), sealed)?;
     Ok(token.expose_str().unwrap_or_default().to_owned())
 }
 
@@ -121,7 +119,7 @@ fn default_name(now: Timestamp) -> String {
 }
 
 async fn promote(call: Call) -> Outcome<Reply> {
-    let change = PromoteSecondary { sealer: Arc::clone(&call.app.sealer) };
+    let change = PromoteSecondary { ring: call.app.sealer.ring() };
     let (account, auth_token) = call.app.perform(&call.caller, change).await?;
     Ok(Reply::ok(&PromotedTokenBody {
         account_sid: account.sid,
@@ -133,7 +131,7 @@ async fn promote(call: Call) -> Outcome<Reply> {
 }
 
 async fn create_secondary(call: Call) -> Outcome<Reply> {
-    let change = CreateSecondary { sealer: Arc::clone(&call.app.sealer) };
+    let change = CreateSecondary { ring: call.app.sealer.ring() };
     let (account, secondary_auth_token) = call.app.perform(&call.caller, change).await?;
     Ok(Reply::created(&SecondaryTokenBody {
         account_sid: account.sid,

@@ -136,6 +136,8 @@ pub enum Refusal {
     Closed,
     /// A subaccount has no subaccounts.
     IsSubaccount,
+    /// The account has as many subaccounts as it may.
+    TooMany,
     /// There is no secondary auth token.
     NoSecondary,
     /// The operator has to say for which account.
@@ -154,6 +156,10 @@ impl From<Refusal> for Error {
             ),
             Refusal::Closed => Self::parameter("A closed account stays closed"),
             Refusal::IsSubaccount => Self::refused(Code::AccessDenied, "A subaccount cannot have subaccounts"),
+            Refusal::TooMany => Self::refused(
+                Code::Conflict,
+                "The account has as many subaccounts as limits.subaccounts_max allows; close one that is not used",
+            ),
             Refusal::Unnamed => Self::parameter("Say for which account, in the header Tertulia-Account"),
         }
     }

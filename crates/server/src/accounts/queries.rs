@@ -68,6 +68,7 @@ sealed_column! {
 }
 
 static AUTH_TOKEN: Sql = Sql::new("SELECT auth_token, secondary_auth_token FROM accounts WHERE account = $1");
+static COUNT_SUBACCOUNTS: Sql = Sql::new("SELECT COUNT(*) FROM accounts WHERE parent = $1 AND status <> $2");
 static NEXT_NUMBER: Sql = Sql::new("SELECT COALESCE(MAX(account), 0) + 1 FROM accounts");
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO accounts (account, sid, parent, friendly_name, status, auth_token, default_service_sid, created, updated) ",
@@ -196,6 +197,13 @@ pub async fn is_empty_locked(tx: &mut Tx<'_>) -> Outcome<bool> {
 /// The subaccounts of an account.
 pub async fn subaccounts(tx: &mut Tx<'_>, owner: AccountNumber) -> Outcome<Vec<AccountNumber>> {
     tx.query(&SUBACCOUNTS, &[owner.into()]).await?.iter().map(|row| Ok(AccountNumber(row.get(0)?))).collect()
+}
+
+/// How many subaccounts an account has that are not closed. Whoever asks holds the installation until the commit,
+/// so that no other one comes into being meanwhile.
+pub async fn count_subaccounts_locked(tx: &mut Tx<'_>, parent: AccountNumber) -> Outcome<i64> {
+    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    Ok(tx.query_one(&COUNT_SUBACCOUNTS, &[parent.into(), Status::Closed.word().into()]).await?.get(0)?)
 }
 
 /// A new account's row.

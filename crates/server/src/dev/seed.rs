@@ -1,7 +1,5 @@
 //! What dev mode finds in its folder, or puts there.
 
-use std::sync::Arc;
-
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Service as ServiceKind};
 use tertulia_token::{ChatGrant, Mint, MintError, Secret};
@@ -96,7 +94,7 @@ pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
                 parent: None,
                 friendly_name: "Tertulia dev".to_owned(),
                 auth_token: credentials.auth_token.clone(),
-                sealer: Arc::clone(&app.sealer),
+                ring: app.sealer.ring(),
             };
             app.perform(&nobody, create).await?
         }
@@ -110,7 +108,7 @@ pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
             kind: Kind::Standard,
             friendly_name: "dev".to_owned(),
             policy: None,
-            sealer: Arc::clone(&app.sealer),
+            ring: app.sealer.ring(),
         };
         app.perform(&caller, create).await?;
     }

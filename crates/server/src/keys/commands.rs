@@ -1,13 +1,12 @@
 //! Transactions of API keys.
 
-use std::sync::Arc;
-
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::Key as KeyKind;
-use tertulia_store::seal::Sealer;
+use tertulia_store::seal::KeyRing;
 
 use super::events::KeyEvent;
 use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
+use crate::accounts;
 use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
@@ -32,7 +31,7 @@ pub struct CreateKey {
     /// What a Restricted key may do.
     pub policy: Option<Policy>,
     /// What seals the secret.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 impl Change for CreateKey {
@@ -49,9 +48,14 @@ impl Change for CreateKey {
 pub async fn create(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey) -> Outcome<(Key, String)> {
     check_name(&new.friendly_name)?;
     check_policy(new.kind, new.policy.as_ref())?;
+    // The lock keeps others from counting the same keys.
+    accounts::queries::get_locked(cx.tx, account).await?;
+    if queries::count(cx.tx, account).await? >= cx.limits.keys_max {
+        return Err(Refusal::TooMany.into());
+    }
     let sid = new.sid.unwrap_or_else(|| cx.ids.sid());
     let secret = new.secret.clone().unwrap_or_else(|| cx.ids.secret());
-    let sealed = new.sealer.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
+    let sealed = new.ring.seal(&secret_place(&sid), secret.as_bytes(), cx.ids.nonce());
     let row = queries::NewKey {
         account,
         sid,

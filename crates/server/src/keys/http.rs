@@ -1,8 +1,6 @@
 //! REST routes of keys: the 2010 API has them under two names with the same behaviour, and the newer form
 //! knows Restricted keys too.
 
-use std::sync::Arc;
-
 use tertulia_protocol::Code;
 use tertulia_protocol::rest::{KeyBody, KeyRow, ManagedKeyBody};
 
@@ -57,7 +55,7 @@ fn new_key(call: &Call, kind: Kind, policy: Option<Policy>) -> CreateKey {
         kind,
         friendly_name: call.form.owned("FriendlyName").unwrap_or_default(),
         policy,
-        sealer: Arc::clone(&call.app.sealer),
+        ring: call.app.sealer.ring(),
     }
 }
 

@@ -173,6 +173,8 @@ pub enum Refusal {
     NotAllowed,
     /// The Restricted key's policy does not list this permission.
     NotPermitted(String),
+    /// The account has as many keys as it may.
+    TooMany,
     /// The name has more than 64 characters.
     NameTooLong,
     /// Not a kind that can be asked for.
@@ -198,6 +200,10 @@ impl From<Refusal> for Error {
             Refusal::NotPermitted(permission) => Self::refused(
                 Code::NotAuthenticated,
                 format!("The policy of this Restricted API key does not allow {permission}"),
+            ),
+            Refusal::TooMany => Self::refused(
+                Code::Conflict,
+                "The account has as many API keys as limits.keys_max allows; delete one that is not used",
             ),
             Refusal::NameTooLong => Self::parameter("FriendlyName of an API key has at most 64 characters"),
             Refusal::KindUnknown => Self::parameter("KeyType can be restricted; without it, the key is a Standard one"),

@@ -43,6 +43,7 @@ static UPDATE: Sql = Sql::new(concat!(
     "UPDATE keys SET friendly_name = $3, policy = $4, updated = $5 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
+static COUNT: Sql = Sql::new("SELECT COUNT(*) FROM keys WHERE account = $1");
 static DELETE: Sql = Sql::new("DELETE FROM keys WHERE account = $1 AND sid = $2");
 
 sealed_column! {
@@ -96,6 +97,11 @@ pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, span: Span<Created<'_
         )
         .await?;
     rows.iter().map(read).collect()
+}
+
+/// How many keys an account has.
+pub async fn count(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<i64> {
+    Ok(tx.query_one(&COUNT, &[account.into()]).await?.get(0)?)
 }
 
 /// A new key's row.

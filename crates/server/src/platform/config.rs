@@ -1,6 +1,7 @@
 //! Configuration: `config.default.toml` is built in and is the defaults; a file, the environment and
 //! flags override it; an unknown key is refused by name.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -87,14 +88,20 @@ pub enum EngineName {
     Postgres,
 }
 
-/// Where data is kept.
-#[derive(Clone, Debug, Deserialize)]
+/// Where data is kept. The address may hold a password, so `Debug` does not show it.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// Which engine.
     pub engine: EngineName,
     /// For PostgreSQL.
     pub url: String,
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreConfig").field("engine", &self.engine).finish_non_exhaustive()
+    }
 }
 
 /// How Access Tokens are checked.
@@ -155,6 +162,10 @@ pub struct Limits {
     pub non_chat_participants_max: i64,
     /// Conversations of one user.
     pub conversations_per_user_max: i64,
+    /// Subaccounts of one account that are not closed.
+    pub subaccounts_max: i64,
+    /// API keys of one account.
+    pub keys_max: i64,
 }
 
 /// Logging.
@@ -381,6 +392,13 @@ mod tests {
         assert_eq!(rate(&[]), 0);
         assert_eq!(rate(&[("TERTULIA__HTTP__UPGRADES_PER_SECOND", "7")]), 7);
         assert_eq!(Config::defaults().http.upgrades_per_second, 500);
+    }
+
+    #[test]
+    fn the_address_of_the_database_is_not_shown() {
+        let url = ("TERTULIA__STORE__URL", "postgres://ana:a-password@db/chat");
+        let shown = format!("{:?}", load("", &[url]).unwrap());
+        assert!(shown.contains("StoreConfig") && !shown.contains("a-password"), "{shown}");
     }
 
     #[test]

@@ -3,10 +3,8 @@
 //! A noun says in its `queries.rs` which of its columns are sealed ([`sealed_column`](crate::sealed_column));
 //! [`crate::sealing`] lists them all. Nothing here knows a table.
 
-use std::sync::Arc;
-
 use tertulia_store::Sql;
-use tertulia_store::seal::{Place, SealError, Sealer};
+use tertulia_store::seal::{KeyRing, Place, SealError};
 
 use super::{AccountNumber, Change, Cx, Error, Outcome, Question};
 
@@ -68,7 +66,7 @@ pub struct TryKeys {
     /// The column.
     pub column: &'static SealedColumn,
     /// The keys.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 impl Question for TryKeys {
@@ -80,7 +78,7 @@ impl Question for TryKeys {
             let values = [sid.as_str().into(), key.into()];
             let Some(row) = cx.tx.query_opt(&self.column.value, &values).await? else { continue };
             let sealed: Vec<u8> = row.get(0)?;
-            if let Err(cause) = self.sealer.open(&self.column.place(&sid), &sealed) {
+            if let Err(cause) = self.ring.open(&self.column.place(&sid), &sealed) {
                 return Ok(Err(cause));
             }
         }
@@ -96,7 +94,7 @@ pub struct Reseal {
     /// The row behind which it begins.
     pub behind: (AccountNumber, String),
     /// The keys.
-    pub sealer: Arc<Sealer>,
+    pub ring: KeyRing,
 }
 
 /// What a step of sealing anew has done.
@@ -112,15 +110,15 @@ impl Change for Reseal {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Resealed> {
         let (account, sid) = &self.behind;
-        let key = self.sealer.id();
+        let key = self.ring.id();
         let values = [(*account).into(), sid.as_str().into(), key.bytes().to_vec().into(), BATCH.into()];
         let rows = cx.tx.query(&self.column.old, &values).await?;
         let mut done = Resealed { count: 0, next: None };
         for row in &rows {
             let (account, sid, old): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let place = self.column.place(&sid);
-            let plain = self.sealer.open(&place, &old).map_err(|cause| Error::Broken(cause.to_string()))?;
-            let new = self.sealer.seal(&place, plain.expose(), cx.ids.nonce());
+            let plain = self.ring.open(&place, &old).map_err(|cause| Error::Broken(cause.to_string()))?;
+            let new = self.ring.seal(&place, plain.expose(), cx.ids.nonce());
             // Whoever changed it meanwhile has sealed it with the new key.
             let values = [account.into(), sid.as_str().into(), old.into(), new.into()];
             done.count += cx.tx.execute(&self.column.replace, &values).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
 use tertulia_protocol::{Sid, Timestamp};
-use tertulia_store::seal::Sealer;
+use tertulia_store::seal::KeyRing;
 use tertulia_token::{
     AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
     Secret, SyncGrant, VideoGrant, VoiceGrant,
@@ -283,7 +283,7 @@ impl App {
         }
         // The key is the server's, whoever's request it is made for.
         let system = Caller::system(caller.account, caller.account_sid);
-        let sid = self.perform(&system, MakeSigner { gone: sid, sealer: Arc::clone(&self.sealer) }).await?;
+        let sid = self.perform(&system, MakeSigner { gone: sid, ring: self.sealer.ring() }).await?;
         let secret =
             self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
         tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
@@ -403,7 +403,7 @@ impl Question for FindSigner {
 struct MakeSigner {
     /// The key that was there before, and cannot sign any more.
     gone: Option<Sid<KeyKind>>,
-    sealer: Arc<Sealer>,
+    ring: KeyRing,
 }
 
 impl Change for MakeSigner {
@@ -422,7 +422,7 @@ impl Change for MakeSigner {
             kind: Kind::Standard,
             friendly_name: "Token endpoint".to_owned(),
             policy: None,
-            sealer: Arc::clone(&self.sealer),
+            ring: self.ring.clone(),
         };
         let (key, _) = create.apply(cx).await?;
         queries::set_signer(cx.tx, account, key.sid, cx.now).await?;

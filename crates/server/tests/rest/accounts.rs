@@ -227,3 +227,21 @@ fn the_operator_says_for_which_account(world: &World) {
     let tenant = world.tenant.with("Tertulia-Account", &world.account);
     assert_eq!(tenant.get("/v1/Conversations").is(200)["conversations"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn an_account_has_a_bounded_number_of_subaccounts() {
+    let world = &World::sqlite_with(|config| config.limits.subaccounts_max = 2);
+    let create = || world.owner.post(&format!("{ACCOUNTS}.json"), &[]);
+    let first = create().is(201);
+    create().is(201);
+    let message = create().refuses(409, 20409);
+    assert!(message.contains("limits.subaccounts_max"), "{message}");
+    // A suspended one still counts, a closed one no more.
+    world.owner.post(&path(&first), &[("Status", "suspended")]).is(200);
+    create().refuses(409, 20409);
+    world.owner.post(&path(&first), &[("Status", "closed")]).is(200);
+    create().is(201);
+    create().refuses(409, 20409);
+    // Main accounts are whoever runs the server's own.
+    world.operator.post("/tertulia/v1/Accounts", &[("FriendlyName", "shop")]).is(201);
+}

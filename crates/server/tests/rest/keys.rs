@@ -1,10 +1,23 @@
 //! /2010-04-01/Accounts/{AccountSid}/Keys.json and SigningKeys.json.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use tertulia_protocol::Sid;
+use tertulia_server::keys::Kind;
+use tertulia_server::keys::commands::CreateKey;
+use tertulia_server::platform::sealed::TryKeys;
+use tertulia_server::platform::{AccountNumber, Caller};
+use tertulia_server::seal::{SealKey, Sealer};
+use tertulia_server::sealing::COLUMNS;
 
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 
-on_both_engines! { a_key_lives_and_dies, a_restricted_key_does_what_its_policy_says }
+on_both_engines! {
+    a_key_lives_and_dies,
+    a_restricted_key_does_what_its_policy_says,
+    what_is_sealed_late_with_an_old_key_is_sealed_anew,
+}
 on_sqlite! {
     the_newer_form_has_the_documented_shape,
     a_restricted_key_signs_no_tokens,
@@ -194,4 +207,54 @@ fn names_have_limits(world: &World) {
     create(&"é".repeat(64)).is(201);
     create(&"é".repeat(65)).refuses(400, 20001);
     create("a\0").refuses(400, 20001);
+}
+
+#[test]
+fn an_account_has_a_bounded_number_of_keys() {
+    let world = &World::sqlite_with(|config| config.limits.keys_max = 3);
+    let keys = format!("/2010-04-01/Accounts/{}/Keys", world.account);
+    let create = || world.owner.post(&format!("{keys}.json"), &[]);
+    // One is there from the beginning; both forms and both names count the same keys.
+    let first = sid(&create().is(201));
+    world.owner.post("/v1/Keys", &[("AccountSid", &world.account)]).is(201);
+    let message = create().refuses(409, 20409);
+    assert!(message.contains("limits.keys_max"), "{message}");
+    world.owner.post("/v1/Keys", &[("AccountSid", &world.account)]).refuses(409, 20409);
+    world.owner.post(&keys.replace("/Keys", "/SigningKeys.json"), &[]).refuses(409, 20409);
+    // Another account's are its own.
+    world.tenant.post(&format!("/2010-04-01/Accounts/AC{:032x}/Keys.json", 0x7e_4a47), &[]).is(201);
+    world.owner.delete(&format!("{keys}/{first}.json")).is(204);
+    create().is(201);
+    create().refuses(409, 20409);
+}
+
+/// A change that began before the key changed comes in late, sealed with the old key: nothing may be given up
+/// before that is found.
+fn what_is_sealed_late_with_an_old_key_is_sealed_anew(world: &World) {
+    let app = Arc::clone(world.app());
+    let late = CreateKey {
+        sid: None,
+        secret: None,
+        kind: Kind::Standard,
+        friendly_name: "late".to_owned(),
+        policy: None,
+        ring: app.sealer.ring(),
+    };
+    let new = SealKey::new([8; 32]);
+    app.sealer.take_up(&[new.clone(), SealKey::new([7; 32])]);
+    let operator = world.operator.clone();
+    let rotation = std::thread::spawn(move || operator.post("/tertulia/v1/SealRotation", &[]).is(200));
+    let (key, secret) = world.play(async {
+        let account = Sid::parse(&world.account).expect("a SID");
+        app.perform(&Caller::system(AccountNumber(1), account), late).await.expect("a key")
+    });
+    rotation.join().expect("the rotation comes to its end");
+    world.play(async {
+        for column in COLUMNS {
+            let ring = Sealer::new(std::slice::from_ref(&new)).ring();
+            let tried = app.ask(&app.nobody(), TryKeys { column, ring }).await.expect("an answer");
+            tried.expect("the new key alone opens everything");
+        }
+    });
+    world.with_credentials(key.sid.as_str(), &secret).get("/v1/Services").is(200);
 }

@@ -162,7 +162,7 @@ impl World {
             parent: None,
             friendly_name: "Tenant".to_owned(),
             auth_token: tenant_token.to_owned(),
-            sealer: Arc::clone(&app.sealer),
+            ring: app.sealer.ring(),
         };
         let tenant = app.perform(&app.nobody(), tenant).await.expect("a second account");
         let server = Server::start(app).await.expect("a free port");

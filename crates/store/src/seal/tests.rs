@@ -7,8 +7,8 @@ fn key(bits: u8) -> SealKey {
     SealKey::new([bits; 32])
 }
 
-fn sealer(keys: &[u8]) -> Sealer {
-    Sealer::new(&keys.iter().map(|bits| key(*bits)).collect::<Vec<_>>())
+fn sealer(keys: &[u8]) -> KeyRing {
+    Sealer::new(&keys.iter().map(|bits| key(*bits)).collect::<Vec<_>>()).ring()
 }
 
 #[test]
@@ -71,10 +71,29 @@ fn after_a_change_of_keys_the_old_one_still_opens() {
 }
 
 #[test]
+fn an_old_key_is_needed_until_nobody_holds_it() {
+    let sealer = Sealer::new(&[key(1)]);
+    assert!(sealer.is_settled());
+    let held = sealer.ring();
+    sealer.take_up(&[key(2), key(1)]);
+    assert_eq!((held.id(), sealer.id()), (key(1).id(), key(2).id()));
+    let again = held.clone();
+    drop(held);
+    assert!(!sealer.is_settled());
+    sealer.take_up(&[key(3), key(2)]);
+    // What is sealed this late still opens.
+    let late = again.seal(&PLACE, b"secret", NONCE);
+    drop(again);
+    assert!(sealer.is_settled());
+    assert_eq!(sealer.open(&PLACE, &late).unwrap().expose(), b"secret");
+    assert!(sealer.ring().is_old(&late));
+}
+
+#[test]
 fn nothing_secret_shows() {
     let sealed = sealer(&[1]).seal(&PLACE, b"secret", NONCE);
     let secret = sealer(&[1]).open(&PLACE, &sealed).unwrap();
-    let shown = format!("{secret:?} {:?} {:?}", key(1), sealer(&[1]));
+    let shown = format!("{secret:?} {:?} {:?} {:?}", key(1), sealer(&[1]), Sealer::new(&[key(1)]));
     assert!(!shown.contains("secret") && !shown.contains("0101"), "{shown}");
 }
 
