@@ -284,12 +284,19 @@ impl Running {
     /// What is not there, and where to look for what is.
     fn missing(&self, path: &str) -> anyhow::Error {
         let account = self.account.as_deref().unwrap_or(&self.credentials.user);
-        let (kind, sid) = path.trim_end_matches(".json").rsplit_once('/').unwrap_or_default();
+        let (kind, sid) =
+            path.trim_end_matches(".json").trim_end_matches("/Evidence").rsplit_once('/').unwrap_or_default();
         match kind.rsplit('/').next().unwrap_or_default() {
+            "Revocations" => {
+                anyhow!("{account} has no revocation {sid}; `tertulia revocation list` shows what is in force")
+            }
             "Keys" => anyhow!("{account} has no API key {sid}; `tertulia key list` shows those it has"),
             "Services" => anyhow!("{account} has no chat service {sid}; `tertulia service list` shows those it has"),
             "Accounts" => anyhow!("there is no account {sid}; `tertulia account list` shows those there are"),
             "Faults" => anyhow!("there is no fault {sid}; `tertulia fault list` shows those there are"),
+            "Tokens" => {
+                anyhow!("{account} has no such entry; `tertulia audit list --event token.refused` shows those it has")
+            }
             "AuthTokens" => {
                 anyhow!("{account} has no secondary auth token; `tertulia account auth-token secondary` makes one")
             }

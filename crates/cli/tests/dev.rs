@@ -469,6 +469,7 @@ fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
     let refused = asked(data, &["key", "delete", &new]).unwrap_err();
     assert!(refused.contains("--force") && refused.contains("safe to delete at"), "{refused}");
     asked(data, &["key", "delete", &new, "--force"]).unwrap();
-    assert!(asked(data, &["key", "evidence", &new]).unwrap_err().contains("not found"));
+    assert!(asked(data, &["key", "evidence", &new]).unwrap_err().contains("no API key"));
+    assert!(asked(data, &["revocation", "delete", &made[..34]]).unwrap_err().contains("tertulia revocation list"));
     server.end(15);
 }
