@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 
 import conversations from '@twilio/conversations';
+import { OAuth2Server } from 'oauth2-mock-server';
 
 import { Person } from '../support/person.mjs';
 import { Server, within } from '../support/server.mjs';
@@ -93,3 +94,26 @@ export async function plainServer(answer) {
     },
   };
 }
+
+/// An identity provider, a real one on loopback.
+export async function withProvider(later, more = '') {
+  const provider = new OAuth2Server();
+  await provider.issuer.keys.generate('RS256', { kid: 'first' });
+  await provider.start(0, '127.0.0.1');
+  later(() => provider.listening && provider.stop());
+  const issuer = provider.issuer.url;
+  const config = example('oidc.toml').replace('https://login.example.com', issuer).replace('audience = ["chat"]', `audience = ["chat"]\n${more}`);
+  /// A token of the provider for staff, with these changes.
+  const token = async (claims = {}, { kid, header = {} } = {}) => {
+    const change = (header_, payload) => {
+      Object.assign(header_, header);
+      Object.assign(payload, { sub: '7', aud: 'chat', email: 'Ana@Example.com', email_verified: true, groups: ['staff'] }, claims);
+      for (const name of Object.keys(payload)) if (payload[name] === undefined) delete payload[name];
+    };
+    return provider.issuer.buildToken({ kid, scopesOrTransform: change, expiresIn: 3600 });
+  };
+  return { provider, config, token };
+}
+
+/// A JWT as it is shown.
+export const bearer = (token) => ({ authorization: `Bearer ${token}` });

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::key::Whose;
+use crate::running::Whose;
 
 /// Make, list and delete API tokens, with which devices and scripts log in at the token endpoint.
 #[derive(Args)]

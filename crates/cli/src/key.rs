@@ -7,10 +7,11 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::facts;
-use crate::running::{Running, Which, account_sid, fields, key_sid, text};
+use crate::running::{Whose, fields, key_sid, text};
 
-/// Create, list, show, change and delete API keys.
+mod rotate;
+
+/// Create, list, show, change, rotate and delete API keys.
 #[derive(Args)]
 pub(crate) struct Key {
     #[command(subcommand)]
@@ -31,27 +32,9 @@ enum Command {
     ///
     /// Example: tertulia key update SK… --allow /twilio/conversations/messages/list
     Update(Update),
-    /// Delete a key, at once and with every token it signed. Create its successor first.
-    Delete(Show),
-}
-
-/// Which server, and which account there.
-#[derive(Args)]
-pub(crate) struct Whose {
-    /// The account's SID; not needed when there is only one, or for an account's own credentials.
-    #[arg(long, value_name = "SID", value_parser = account_sid)]
-    account: Option<String>,
-    #[command(flatten)]
-    pub(crate) which: Which,
-}
-
-impl Whose {
-    /// The server, and the account.
-    pub(crate) fn find(&self) -> anyhow::Result<(Running, String)> {
-        let mut server = self.which.operator()?;
-        let account = server.choose_account(self.account.as_deref())?;
-        Ok((server, account))
-    }
+    Rotate(rotate::Rotate),
+    Evidence(rotate::Evidence),
+    Delete(rotate::Delete),
 }
 
 #[derive(Args)]
@@ -122,11 +105,9 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
             show.whose.which.show(&key, || fields(&key));
         }
         Command::Update(update) => update.run()?,
-        Command::Delete(delete) => {
-            let (server, account) = delete.whose.find()?;
-            server.call("DELETE", &format!("/2010-04-01/Accounts/{account}/Keys/{}.json", delete.sid), &[])?;
-            facts::print(&format!("{} is deleted\n", delete.sid));
-        }
+        Command::Rotate(rotate) => rotate::rotate(&rotate)?,
+        Command::Evidence(evidence) => rotate::evidence(&evidence)?,
+        Command::Delete(delete) => rotate::delete(&delete)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod account;
 mod api_token;
+mod audit;
 mod chat;
 mod clock;
 mod dev;
@@ -16,6 +17,7 @@ mod host;
 mod key;
 mod logging;
 mod policy;
+mod revocation;
 mod running;
 mod secure;
 mod seal_keys;
@@ -47,6 +49,8 @@ enum Command {
     Seal(seal_keys::Seal),
     Clock(clock::Clock),
     Fault(fault::Fault),
+    Revocation(revocation::Revocation),
+    Audit(audit::Audit),
     /// Print the whole configuration with its defaults, ready to be saved and changed.
     Config,
 }
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         Command::Chat(command) => chat::run(*command),
         Command::Clock(command) => clock::run(&command),
         Command::Fault(command) => fault::run(command),
+        Command::Revocation(command) => revocation::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Config => {
             facts::print(tertulia_server::platform::config::DEFAULTS);
             Ok(ExitCode::SUCCESS)

@@ -35,6 +35,25 @@ pub(crate) struct Which {
     pub(crate) output: Output,
 }
 
+/// Which server, and which account there.
+#[derive(Args)]
+pub(crate) struct Whose {
+    /// The account's SID; not needed when there is only one, or for an account's own credentials.
+    #[arg(long, value_name = "SID", value_parser = account_sid)]
+    account: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+impl Whose {
+    /// The server, and the account.
+    pub(crate) fn find(&self) -> anyhow::Result<(Running, String)> {
+        let mut server = self.which.operator()?;
+        let account = server.choose_account(self.account.as_deref())?;
+        Ok((server, account))
+    }
+}
+
 /// The form of the output.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -265,12 +284,19 @@ impl Running {
     /// What is not there, and where to look for what is.
     fn missing(&self, path: &str) -> anyhow::Error {
         let account = self.account.as_deref().unwrap_or(&self.credentials.user);
-        let (kind, sid) = path.trim_end_matches(".json").rsplit_once('/').unwrap_or_default();
+        let (kind, sid) =
+            path.trim_end_matches(".json").trim_end_matches("/Evidence").rsplit_once('/').unwrap_or_default();
         match kind.rsplit('/').next().unwrap_or_default() {
+            "Revocations" => {
+                anyhow!("{account} has no revocation {sid}; `tertulia revocation list` shows what is in force")
+            }
             "Keys" => anyhow!("{account} has no API key {sid}; `tertulia key list` shows those it has"),
             "Services" => anyhow!("{account} has no chat service {sid}; `tertulia service list` shows those it has"),
             "Accounts" => anyhow!("there is no account {sid}; `tertulia account list` shows those there are"),
             "Faults" => anyhow!("there is no fault {sid}; `tertulia fault list` shows those there are"),
+            "Tokens" => {
+                anyhow!("{account} has no such entry; `tertulia audit list --event token.refused` shows those it has")
+            }
             "AuthTokens" => {
                 anyhow!("{account} has no secondary auth token; `tertulia account auth-token secondary` makes one")
             }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::facts;
-use crate::running::{Running, Which, account_sid, fields, service_sid, text};
+use crate::running::{Whose, fields, service_sid, text};
 
 /// Create, list, show and delete chat services.
 #[derive(Args)]
@@ -23,29 +23,11 @@ enum Command {
     /// Example: tertulia service create support
     Create(Create),
     /// List chat services.
-    List(Whose),
+    List(List),
     /// Show one chat service.
     Show(Show),
     /// Delete a chat service with everything in it. The account's default one stays.
     Delete(Show),
-}
-
-/// Which server, and which account there.
-#[derive(Args)]
-struct Whose {
-    /// The account's SID, for whoever runs the server; not needed when there is only one.
-    #[arg(long, value_name = "SID", value_parser = account_sid)]
-    account: Option<String>,
-    #[command(flatten)]
-    which: Which,
-}
-
-impl Whose {
-    fn find(&self) -> anyhow::Result<Running> {
-        let mut server = self.which.operator()?;
-        server.choose_account(self.account.as_deref())?;
-        Ok(server)
-    }
 }
 
 #[derive(Args)]
@@ -53,6 +35,12 @@ struct Create {
     /// Its name.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+#[derive(Args)]
+struct List {
     #[command(flatten)]
     whose: Whose,
 }
@@ -69,11 +57,12 @@ struct Show {
 pub(crate) fn run(command: Service) -> anyhow::Result<ExitCode> {
     match command.command {
         Command::Create(create) => {
-            let made = create.whose.find()?.call("POST", "/v1/Services", &[("FriendlyName", create.name)])?;
+            let made = create.whose.find()?.0.call("POST", "/v1/Services", &[("FriendlyName", create.name)])?;
             create.whose.which.show(&made, || fields(&made));
         }
-        Command::List(whose) => {
-            let services = whose.find()?.list("/v1/Services", "services")?;
+        Command::List(List { whose }) => {
+            let (server, _) = whose.find()?;
+            let services = server.list("/v1/Services", "services")?;
             let line = |service: &Value| {
                 let (sid, created) = (text(service, "sid"), text(service, "date_created"));
                 format!("{sid}  {created}  {}\n", text(service, "friendly_name"))
@@ -81,11 +70,11 @@ pub(crate) fn run(command: Service) -> anyhow::Result<ExitCode> {
             whose.which.show(&json!({"services": services}), || services.iter().map(line).collect());
         }
         Command::Show(show) => {
-            let service = show.whose.find()?.call("GET", &format!("/v1/Services/{}", show.sid), &[])?;
+            let service = show.whose.find()?.0.call("GET", &format!("/v1/Services/{}", show.sid), &[])?;
             show.whose.which.show(&service, || fields(&service));
         }
         Command::Delete(delete) => {
-            delete.whose.find()?.call("DELETE", &format!("/v1/Services/{}", delete.sid), &[])?;
+            delete.whose.find()?.0.call("DELETE", &format!("/v1/Services/{}", delete.sid), &[])?;
             facts::print(&format!("{} is deleted\n", delete.sid));
         }
     }

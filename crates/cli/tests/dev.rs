@@ -430,3 +430,46 @@ fn post(url: &str, path: &str, form: &str) -> Option<u16> {
     let _ = stream.read_to_string(&mut answer);
     answer.get(9..12)?.parse().ok()
 }
+
+#[test]
+fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
+    let folder = temp_dir();
+    let data = folder.path();
+    let server = Running::start(&["dev", "--data", data.to_str().unwrap(), "--port", "0"]);
+    let made = asked(data, &["revocation", "create", "--identity", "ana"]).unwrap();
+    assert!(made.starts_with("RV") && made.contains("identity ana"), "{made}");
+    assert_eq!(asked(data, &["revocation", "list"]).unwrap(), made);
+    asked(data, &["revocation", "delete", &made[..34]]).unwrap();
+    assert_eq!(asked(data, &["revocation", "list"]).unwrap(), "nothing is revoked\n");
+    assert!(asked(data, &["revocation", "create"]).unwrap_err().contains("Name one thing"));
+
+    let listed = asked(data, &["audit", "list", "--identity", "ana"]).unwrap();
+    assert!(listed.contains("revocation.deleted") && listed.contains("revocation.created"), "{listed}");
+    assert_eq!(asked(data, &["audit", "export", "--event", "revocation.created"]).unwrap().lines().count(), 1);
+
+    let key = server.value("API key SID").to_owned();
+    let token = data.join("token");
+    std::fs::write(&token, server.value("alice")).unwrap();
+    let token = ["--token-file", token.to_str().unwrap()];
+    assert!(asked(data, &[&["audit", "explain"], &token[..]].concat()).unwrap().contains("It is valid"));
+    assert!(asked(data, &[&["audit", "introspect"], &token[..]].concat()).unwrap().contains(&key));
+    let file = data.join("new.env");
+    let rotated = ["key", "rotate", &key, "--longest", "0", "--credentials-file", file.to_str().unwrap()];
+    assert!(asked(data, &rotated).unwrap().ends_with(&format!("{key} is deleted\n")));
+    let new = sourced(&file).remove("TWILIO_API_KEY").unwrap();
+    assert!(asked(data, &["key", "evidence", &new]).unwrap().contains("last token came in   never"));
+    // Without waiting, the old one stays; and no live token goes without --force.
+    assert!(asked(data, &["key", "rotate", &new, "--no-wait"]).unwrap().contains("tertulia key delete"));
+    let (account, service) = (server.value("Account SID"), server.value("Chat service"));
+    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
+    let minted = mint.args(["--chat-service-sid", service]).envs(sourced(&file)).output().unwrap();
+    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+    let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", server.value("Realtime")]);
+    assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+    let refused = asked(data, &["key", "delete", &new]).unwrap_err();
+    assert!(refused.contains("--force") && refused.contains("safe to delete at"), "{refused}");
+    asked(data, &["key", "delete", &new, "--force"]).unwrap();
+    assert!(asked(data, &["key", "evidence", &new]).unwrap_err().contains("no API key"));
+    assert!(asked(data, &["revocation", "delete", &made[..34]]).unwrap_err().contains("tertulia revocation list"));
+    server.end(15);
+}

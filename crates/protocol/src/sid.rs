@@ -61,6 +61,10 @@ kinds! {
     Address = "IG", "address configuration";
     /// A messaging service, which Tertulia only stores the SID of.
     MessagingService = "MG", "messaging service";
+    /// A revocation: what ends tokens before their time.
+    Revocation = "RV", "revocation";
+    /// An entry of the audit log.
+    Audit = "AU", "audit entry";
     /// A content template.
     ContentTemplate = "HX", "content template";
 }

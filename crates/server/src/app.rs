@@ -9,9 +9,10 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealError, SealKey, Sealer, Secret};
 use tertulia_store::{Engine, Publish, Settings, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::accounts::commands::Install;
+use crate::audit::{self, Uses};
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
@@ -19,6 +20,7 @@ use crate::http::peer::{Place, Places};
 use crate::login::Sources;
 use crate::migrations::MIGRATIONS;
 use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
+use crate::realtime::ends::{self, Ends};
 use crate::realtime::gate::Gate;
 use crate::realtime::hub::{Hub, Post, Whose};
 use crate::realtime::mailbox::{Mailbox, Mailroom};
@@ -56,6 +58,12 @@ pub struct App {
     pub login: Sources,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// What keys were used for since it was last written down.
+    pub uses: Uses,
+    /// Refusals that are to be noted.
+    pub refused: mpsc::Sender<audit::Refused>,
+    /// Which revocations were acted upon.
+    pub ends: Ends,
     /// When websockets are let in.
     pub gate: Gate,
     /// What waits for slow readers.
@@ -120,6 +128,7 @@ impl App {
             }
         };
         let (bus, feed) = bus::local();
+        let (refused, to_note) = mpsc::channel(audit::commands::WAITING_MAX);
         let faults = options.dev.as_ref().map(|_| Arc::new(Faults::default()));
         let bus: Arc<dyn Publish> = match &faults {
             Some(faults) => FaultyBus::new(bus, Arc::clone(faults)),
@@ -129,6 +138,9 @@ impl App {
         let mut app = Self {
             store,
             presence: Presence::new(options.clock.clone()),
+            uses: Uses::default(),
+            refused,
+            ends: Ends::default(),
             clock: options.clock,
             login: Sources::new(&config.login, options.dev.is_some()),
             limits: Arc::new(config.limits.clone()),
@@ -163,6 +175,8 @@ impl App {
         tokio::spawn(Self::purge_all(Arc::clone(&app)));
         tokio::spawn(timers::run(Arc::clone(&app)));
         tokio::spawn(presence::run(Arc::clone(&app)));
+        tokio::spawn(ends::run(Arc::clone(&app)));
+        tokio::spawn(audit::commands::run(Arc::clone(&app), to_note));
         Ok(app)
     }
 

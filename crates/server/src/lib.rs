@@ -18,6 +18,8 @@ pub mod participants;
 pub mod messages;
 pub mod tokens;
 pub mod api_tokens;
+pub mod revocations;
+pub mod audit;
 
 pub mod login;
 pub mod realtime;

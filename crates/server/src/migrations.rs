@@ -20,4 +20,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_presences.sql", "presences"),
     migration!(4, "0004_keys.sql", "keys"),
     migration!(5, "0005_logins.sql", "logins"),
+    migration!(6, "0006_revocations.sql", "revocations"),
 ];

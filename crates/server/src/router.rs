@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
 use crate::{
-    accounts, api_tokens, conversations, dev, keys, messages, participants, realtime, roles, sealing, services, tokens,
-    users,
+    accounts, api_tokens, audit, conversations, dev, keys, messages, participants, realtime, revocations, roles,
+    sealing, services, tokens, users,
 };
 
 /// Where operations of Tertulia's own are.
@@ -19,7 +19,7 @@ pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 18] = [
+    let nouns: [&[Route]; 20] = [
         accounts::http::ROUTES,
         keys::http::ROUTES,
         services::http::ROUTES,
@@ -35,6 +35,8 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         tokens::http::ROUTES,
         api_tokens::http::ROUTES,
         realtime::http::ROUTES,
+        revocations::http::ROUTES,
+        audit::http::ROUTES,
         sealing::ROUTES,
         dev::clock::ROUTES,
         dev::faults::http::ROUTES,

@@ -17,6 +17,7 @@ use tertulia_server::realtime::mailbox::{Bounds, Mailbox, Overflow};
 use tertulia_server::realtime::news::{mine, part_of, stream_of};
 use tertulia_server::realtime::objects::{Snapshot, Standing};
 use tertulia_server::realtime::session::{Effect, Input, Session};
+use tertulia_server::revocations::Bearer;
 use tertulia_server::tokens::Admission;
 use tertulia_store::StreamId;
 
@@ -256,8 +257,21 @@ impl World {
             source: Source::Sdk,
             who: Who::User(Arc::clone(&user)),
             hooks: true,
+            address: None,
         };
-        Box::new(Admission { caller, user, expires: at(i64::MAX / 4), dies: at(i64::MAX / 4) })
+        let (expires, dies) = (at(i64::MAX / 4), at(i64::MAX / 4));
+        // Nothing is revoked here.
+        let bearer = Arc::new(Bearer {
+            account: ACCOUNT,
+            service: user.service,
+            identity: user.identity.as_str().into(),
+            key: Sid::from_number(1),
+            jti: None,
+            session: None,
+            issued: at(0),
+            expires,
+        });
+        Box::new(Admission { caller, user, expires, dies, bearer, ended_count: 0 })
     }
 
     fn enter(&mut self, place: Place, wants_typing: bool) {

@@ -60,6 +60,12 @@ impl Store {
         }
     }
 
+    /// Whether other nodes may use the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(&*self.engine, Opened::Postgres(_))
+    }
+
     /// How many writes are waiting or running: for a gauge, and for deciding about load early.
     #[must_use]
     pub fn writes_waiting(&self) -> usize {

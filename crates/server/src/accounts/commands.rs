@@ -1,18 +1,20 @@
 //! Transactions of accounts: being born, and proving who one is.
 
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
+use tertulia_protocol::{Code, Sid};
 use tertulia_store::seal::{KeyRing, Place, Sealer, Secret};
 
 use super::events::AccountEvent;
 use super::queries::{self, NewAccount};
 use super::{Account, Hand, Refusal, Status, hand, may_become};
+use crate::audit::{Draft, Event};
 use crate::conversations::check_timers;
 use crate::keys::commands::CreateKey;
 use crate::keys::{self, Key, may_manage};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question, Who, text};
-use crate::{App, roles, services};
+use crate::revocations::commands::end_connections;
+use crate::{App, revocations, roles, services};
 
 /// Where an account's auth token is sealed for.
 pub fn auth_token_place(sid: &Sid<AccountKind>) -> Place<'_> {
@@ -71,6 +73,7 @@ impl Change for CreateAccount {
         let roles = roles::commands::insert_defaults(cx, account.number, service).await?;
         let name = "Default Conversations Service";
         services::queries::insert(cx.tx, account.number, service, name, roles, cx.now).await?;
+        cx.audit_in(account.number, Draft::on(cx.caller, Event::AccountCreated, sid.as_str()));
         cx.emit(&AccountEvent::Created { after: Box::new(account.clone()) });
         Ok(account)
     }
@@ -191,6 +194,16 @@ impl Change for UpdateAccount {
             return Ok((account, token));
         }
         let after = queries::update(cx.tx, &account, cx.now).await?;
+        let mut draft = Draft::on(cx.caller, Event::AccountUpdated, account.sid.as_str());
+        draft.facts.detail = Some(serde_json::json!({"before": before.status.word(), "after": after.status.word()}));
+        cx.audit_in(account.number, draft);
+        if before.status == Status::Active && after.status != Status::Active {
+            // A subaccount follows its parent.
+            end_connections(cx, account.number, None).await?;
+            for subaccount in queries::subaccounts(cx.tx, account.number).await? {
+                end_connections(cx, subaccount, None).await?;
+            }
+        }
         cx.emit(&AccountEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok((after, token))
     }
@@ -213,6 +226,7 @@ impl Change for CreateSecondary {
         let (token, nonce) = (cx.ids.hex(16), cx.ids.nonce());
         let place = secondary_auth_token_place(&account.sid);
         let sealed = self.ring.seal(&place, token.as_bytes(), nonce);
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
         queries::set_auth_tokens(cx.tx, account.number, primary, Some(sealed), cx.now).await?;
         Ok((queries::get(cx.tx, account.number).await?, token))
     }
@@ -230,6 +244,7 @@ impl Change for DeleteSecondary {
         let account = queries::get_locked(cx.tx, cx.caller.account).await?;
         let (primary, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
         secondary.ok_or(Refusal::NoSecondary)?;
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
         queries::set_auth_tokens(cx.tx, account.number, primary, None, cx.now).await
     }
 }
@@ -252,6 +267,7 @@ impl Change for PromoteSecondary {
         let opened = open(&self.ring, &secondary_auth_token_place(&account.sid), &secondary)?;
         // A sealed value opens in its own column only, so it is sealed anew for the other one.
         let primary = self.ring.seal(&auth_token_place(&account.sid), opened.expose(), cx.ids.nonce());
+        cx.audit(Draft::on(cx.caller, Event::AuthTokenChanged, account.sid.as_str()));
         queries::set_auth_tokens(cx.tx, account.number, primary, None, cx.now).await?;
         let token = opened.expose_str().unwrap_or_default().to_owned();
         Ok((queries::get(cx.tx, account.number).await?, token))
@@ -292,6 +308,8 @@ pub struct StoredCredentials {
     pub account: Account,
     /// The API key, if it is one.
     pub key: Option<Key>,
+    /// Whether the key is suspended.
+    pub is_suspended: bool,
     /// Sealed secrets, any of which may match: the key's, or the primary auth token before the secondary.
     pub secrets: Vec<Vec<u8>>,
 }
@@ -308,12 +326,13 @@ impl Question for FindCredentials {
                 let Some(account) = queries::find(cx.tx, sid).await? else { return Ok(None) };
                 let (primary, secondary) = queries::auth_tokens(cx.tx, account.number).await?;
                 let secrets = std::iter::once(primary).chain(secondary).collect();
-                Ok(Some(StoredCredentials { account, key: None, secrets }))
+                Ok(Some(StoredCredentials { account, key: None, is_suspended: false, secrets }))
             }
             Credentials::Key(sid) => {
                 let Some((key, secret)) = keys::queries::find_anywhere(cx.tx, sid).await? else { return Ok(None) };
                 let account = queries::get(cx.tx, key.account).await?;
-                Ok(Some(StoredCredentials { account, key: Some(key), secrets: vec![secret] }))
+                let is_suspended = revocations::queries::suspending(cx.tx, key.account, sid).await?.is_some();
+                Ok(Some(StoredCredentials { account, key: Some(key), is_suspended, secrets: vec![secret] }))
             }
         }
     }
@@ -409,5 +428,36 @@ impl Change for Configure {
             account.default_closed_timer.clone_from(timer);
         }
         queries::configure(cx.tx, &account, cx.now).await
+    }
+}
+
+struct FindFirstAccount;
+
+impl Question for FindFirstAccount {
+    type Out = Option<Account>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
+        queries::first(cx.tx).await
+    }
+}
+
+impl App {
+    /// The account whose users come in by login: the configured one, or the first.
+    pub async fn login_account(&self) -> Outcome<Account> {
+        let configured = &self.config.login.account;
+        let sid = match (&self.dev, configured.is_empty()) {
+            (_, false) => {
+                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
+            }
+            (Some(dev), true) => Some(dev.account),
+            (None, true) => None,
+        };
+        let account = match sid {
+            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
+            None => self.ask(&self.nobody(), FindFirstAccount).await?,
+        };
+        let account =
+            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
+        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
     }
 }

@@ -80,6 +80,7 @@ static CONFIGURE: Sql = Sql::new(concat!(
     "default_closed_timer = $5, updated = $6 WHERE account = $1 RETURNING ",
     columns!()
 ));
+static SUBACCOUNTS: Sql = Sql::new("SELECT account FROM accounts WHERE parent = $1");
 static INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
 static INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
 
@@ -191,6 +192,11 @@ pub async fn is_empty(tx: &mut Tx<'_>) -> Outcome<bool> {
 pub async fn is_empty_locked(tx: &mut Tx<'_>) -> Outcome<bool> {
     tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
     is_empty(tx).await
+}
+
+/// The subaccounts of an account.
+pub async fn subaccounts(tx: &mut Tx<'_>, owner: AccountNumber) -> Outcome<Vec<AccountNumber>> {
+    tx.query(&SUBACCOUNTS, &[owner.into()]).await?.iter().map(|row| Ok(AccountNumber(row.get(0)?))).collect()
 }
 
 /// How many subaccounts an account has that are not closed. Whoever asks holds the installation until the commit,

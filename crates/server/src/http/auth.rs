@@ -37,7 +37,7 @@ pub(super) async fn authenticate(app: &App, header: Option<&[u8]>, hooks: bool) 
     for expected in stored.open(&app.sealer)? {
         matches |= expected.expose().ct_eq(secret.as_bytes());
     }
-    if !bool::from(matches) {
+    if !bool::from(matches) || stored.is_suspended {
         return Err(refused());
     }
     if !stored.is_active() {
@@ -50,6 +50,7 @@ pub(super) async fn authenticate(app: &App, header: Option<&[u8]>, hooks: bool) 
         source: Source::Rest,
         who: Who::Account { key: stored.key.map(|key| key.sid), power },
         hooks,
+        address: None,
     })
 }
 

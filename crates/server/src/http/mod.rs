@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::routing::{any, get};
 
 use crate::App;
-use crate::{pages, realtime, tokens};
+use crate::{login, pages, realtime, tokens};
 
 pub use answer::{chain, refuse};
 pub use auth::OPERATOR;
@@ -35,6 +35,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route(REALTIME_PATH, any(realtime::upgrade::upgrade))
         .route("/token", any(tokens::http::answer))
+        .route("/token/logout", any(login::logout::answer))
         .route("/", get(pages::index))
         .route("/demo", get(pages::demo))
         .route("/demo/", get(pages::demo))

@@ -16,6 +16,7 @@ use super::answer::refuse;
 use super::auth::authenticate;
 use super::log::Line;
 use super::peer::{From, Peer};
+use crate::audit::Evidence;
 use crate::platform::{AccountNumber, Call, Caller, Error, Form, Ids, Method, Outcome, Reply, Surface, Who, ids};
 use crate::router::{self, Found, Mounted};
 use crate::{App, accounts, keys};
@@ -74,6 +75,11 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     };
     noted.operation = Some(mounted.operation());
     let caller = authenticate(app, header_bytes(&parts.headers, "authorization"), hooks(&parts.headers)).await?;
+    let caller = Caller { address: Some(from.address), ..caller };
+    if let Who::Account { key: Some(key), .. } = &caller.who {
+        let now = app.clock.now(caller.account).micros();
+        app.uses.note(caller.account, *key, Evidence { last_called: now, ..Evidence::default() });
+    }
     keys::may(&caller.who, mounted.route.surface, mounted.route.permission().as_deref())?;
     let caller = for_account(app, caller, &mounted, &params, &parts.headers).await?;
     noted.account = (caller.account != AccountNumber(0)).then_some(caller.account_sid);

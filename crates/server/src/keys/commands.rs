@@ -7,8 +7,10 @@ use tertulia_store::seal::KeyRing;
 use super::events::KeyEvent;
 use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
 use crate::accounts;
+use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
+use crate::revocations::commands::end_connections;
 
 fn check_name(name: &str) -> Outcome<()> {
     text::storable("FriendlyName", name)?;
@@ -63,6 +65,7 @@ pub async fn create(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey
         secret: sealed,
     };
     let key = queries::insert(cx.tx, row, cx.now).await?;
+    cx.audit_in(account, Draft::on(cx.caller, Event::KeyCreated, sid.as_str()));
     cx.emit(&KeyEvent::Created { after: Box::new(key.clone()) });
     Ok((key, secret))
 }
@@ -132,6 +135,7 @@ impl Change for UpdateKey {
             return Ok(key);
         }
         let after = queries::update(cx.tx, &key, cx.now).await?.ok_or(Refusal::NotFound)?;
+        cx.audit(Draft::on(cx.caller, Event::KeyUpdated, key.sid.as_str()));
         cx.emit(&KeyEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok(after)
     }
@@ -148,6 +152,9 @@ impl Change for DeleteKey {
         may_manage(&cx.caller.who)?;
         let key = queries::find_locked(cx.tx, cx.caller.account, self.0).await?.ok_or(Refusal::NotFound)?;
         queries::delete(cx.tx, &key).await?;
+        audit::queries::forget(cx.tx, key.account, key.sid).await?;
+        cx.audit(Draft::on(cx.caller, Event::KeyDeleted, key.sid.as_str()));
+        end_connections(cx, key.account, Some(key.sid)).await?;
         cx.emit(&KeyEvent::Deleted { before: Box::new(key) });
         Ok(())
     }

@@ -84,6 +84,9 @@ pub struct OidcConfig {
     pub issuer: String,
     /// What `aud` must have one of.
     pub audience: Vec<String>,
+    /// The same of its logout tokens, which are for the client that logged in; empty: as `audience`.
+    #[serde(default)]
+    pub logout_audience: Vec<String>,
     /// Algorithms that are taken.
     #[serde(default = "algorithms")]
     pub algorithms: Vec<Algorithm>,

@@ -15,6 +15,8 @@ pub mod oidc;
 pub mod api_token;
 pub mod proxy;
 
+pub mod logout;
+
 pub mod fetch;
 pub mod limits;
 

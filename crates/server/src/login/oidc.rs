@@ -4,7 +4,8 @@
 //! Algorithms are pinned by the configuration, and none of them is symmetric: a public key never becomes
 //! a secret. Keys that the token itself brings or names (`jwk`, `jku`, `x5u`) are not looked at.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri, header};
@@ -21,6 +22,7 @@ use super::config::OidcConfig;
 use super::fetch::{self, Bounds};
 use super::policy::lookup;
 use super::sources::{Asked, Found};
+use crate::revocations::NAME_BYTES_MAX;
 
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -30,6 +32,10 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 const REREAD_SECONDS: i64 = 10;
 /// Seconds that keys count at most when the provider does not answer.
 const STALE_SECONDS_MAX: i64 = 86_400;
+/// Logout tokens that are remembered; a provider that sends more within their lifetimes may send one twice.
+const TAKEN_MAX: usize = 100_000;
+/// What a logout token is known by.
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Algorithms that can be pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -65,6 +71,43 @@ pub(super) struct OidcSource {
     keys: Mutex<Keys>,
     /// One reading at a time; the others wait for what it brings.
     reading: Semaphore,
+    /// Logout tokens that were acted upon, each with its end.
+    taken: Mutex<HashMap<String, i64>>,
+}
+
+/// A logout that a provider tells of.
+pub struct Logout {
+    /// The provider's name of the login session.
+    pub sid: Option<String>,
+    /// The subject, all of whose sessions end when none is named.
+    pub subject: Option<String>,
+    jti: String,
+    expires: i64,
+}
+
+impl Logout {
+    /// By OpenID Connect Back-Channel Logout 1.0, section 2.6, after what holds for every token.
+    fn read(claims: &Value, config: &OidcConfig) -> Result<Self, &'static str> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if !claims["events"][LOGOUT_EVENT].is_object() {
+            return Err("the token is no logout token: its events name no such logout");
+        }
+        if claims.get("nonce").is_some() {
+            return Err("a logout token has no nonce");
+        }
+        if !claims["iat"].is_number() {
+            return Err("the logout token does not say when it was issued (iat)");
+        }
+        let jti = text("jti").filter(|jti| jti.len() <= NAME_BYTES_MAX).ok_or("the logout token has no usable jti")?;
+        let (sid, subject) = (text("sid"), text("sub").filter(|_| config.subject == "sub"));
+        if sid.is_none() && subject.is_none() {
+            return Err(
+                "the logout token names neither a session (sid) nor, by the claim that this source goes by, anybody",
+            );
+        }
+        let expires = claims["exp"].as_i64().unwrap_or(i64::MAX);
+        Ok(Self { sid: sid.map(str::to_owned), subject: subject.map(str::to_owned), jti: jti.to_owned(), expires })
+    }
 }
 
 #[derive(Clone, Default)]
@@ -106,7 +149,7 @@ impl ProviderKey {
 
 impl OidcSource {
     pub(super) fn new(config: OidcConfig) -> Self {
-        Self { config, keys: Mutex::default(), reading: Semaphore::new(1) }
+        Self { config, keys: Mutex::default(), reading: Semaphore::new(1), taken: Mutex::default() }
     }
 
     /// Who a request is, by its bearer token. One of another issuer is somebody else's.
@@ -114,18 +157,49 @@ impl OidcSource {
         let Some(token) = bearer(asked.headers).filter(|token| token.len() <= TOKEN_BYTES_MAX) else {
             return Found::Stranger;
         };
-        // Not believed before the signature is checked; it only says whose keys to check it with.
-        let issuer = insecure_decode_claims::<Value>(token).ok().and_then(|claims| claims.get("iss").cloned());
-        if issuer.as_ref().and_then(Value::as_str) != Some(self.config.issuer.as_str()) {
+        if issuer_of(token).as_deref() != Some(self.config.issuer.as_str()) {
             return Found::Stranger;
         }
-        match self.check(token, now).await {
+        match self.check(token, &self.config.audience, now).await {
             Ok(claims) => self.login(claims),
             Err(found) => found,
         }
     }
 
-    async fn check(&self, token: &str, now: Timestamp) -> Result<Value, Found> {
+    /// What a logout token says, once it is proved to be one of this provider's that has not come before.
+    pub(super) async fn logout(&self, token: &str, now: Timestamp) -> Result<Logout, Found> {
+        if token.len() > TOKEN_BYTES_MAX || issuer_of(token).as_deref() != Some(self.config.issuer.as_str()) {
+            return Err(Found::Stranger);
+        }
+        let own = &self.config.logout_audience;
+        let audience = if own.is_empty() { &self.config.audience } else { own };
+        let claims = self.check(token, audience, now).await?;
+        let logout = Logout::read(&claims, &self.config).map_err(|cause| Found::Refused(cause.to_owned()))?;
+        if self.taken().get(&logout.jti).is_some_and(|until| *until > now.seconds()) {
+            return Err(Found::Refused("the logout token has been taken already".to_owned()));
+        }
+        Ok(logout)
+    }
+
+    /// Remembers a logout token that was acted upon, until it has expired.
+    pub(super) fn taken_logout(&self, logout: &Logout, now: Timestamp) {
+        let mut taken = self.taken();
+        taken.retain(|_, until| *until > now.seconds());
+        if taken.len() < TAKEN_MAX {
+            taken.insert(logout.jti.clone(), logout.expires + i64::from(self.config.leeway_seconds));
+        }
+    }
+
+    /// The source's name.
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn check(&self, token: &str, audience: &[String], now: Timestamp) -> Result<Value, Found> {
         let refused = |cause: &str| Found::Refused(cause.to_owned());
         let header = decode_header(token).map_err(|cause| Found::Refused(format!("the token's header: {cause}")))?;
         let algorithm = self.config.algorithms.iter().copied().find(|pinned| pinned.pinned() == header.alg);
@@ -136,7 +210,7 @@ impl OidcSource {
             keys = self.keys(now, true).await?;
         }
         let mut validation = Validation::new(algorithm.pinned());
-        validation.set_audience(&self.config.audience);
+        validation.set_audience(audience);
         validation.set_issuer(&[&self.config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // By the clock that was passed in, below.
@@ -262,6 +336,12 @@ impl OidcSource {
         }
         serde_json::from_slice(&answer.body).map_err(|_| format!("{url} did not answer with JSON"))
     }
+}
+
+/// Not believed before the signature is checked; it only says whose keys to check it with.
+fn issuer_of(token: &str) -> Option<String> {
+    let claims = insecure_decode_claims::<Value>(token).ok()?;
+    claims.get("iss")?.as_str().map(str::to_owned)
 }
 
 /// The bearer token of a request, unless it has several.

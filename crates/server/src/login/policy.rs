@@ -10,8 +10,15 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tertulia_protocol::Timestamp;
 
 use super::template::{Template, Unfilled};
+use crate::revocations::NAME_BYTES_MAX;
+
+/// The name of all login sessions of a source's subject together.
+pub fn every_session(source: &str, subject: &str) -> String {
+    format!("{source}::{subject}")
+}
 
 /// Somebody whom a source knows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,6 +34,23 @@ pub struct Login {
 }
 
 impl Login {
+    /// The name of the login session, where the source says which it is: a fact `sid`. Its tokens carry it, and can
+    /// be revoked by it.
+    pub fn session(&self) -> Option<String> {
+        let session = format!("{}:{}", self.source, self.facts.get("sid")?.as_str()?);
+        (session.len() <= NAME_BYTES_MAX).then_some(session)
+    }
+
+    /// The name of all login sessions of the subject together.
+    pub fn every_session(&self) -> String {
+        every_session(&self.source, &self.subject)
+    }
+
+    /// When the source vouched for it, as far as it says so: a fact `iat`.
+    pub fn issued(&self) -> Timestamp {
+        Timestamp::from_seconds(self.facts.get("iat").and_then(Value::as_i64).unwrap_or_default())
+    }
+
     /// A fact: `source`, `subject`, or a member of the facts. Dots lead inside, unless a member has them in
     /// its name.
     pub fn fact(&self, name: &str) -> Option<Value> {

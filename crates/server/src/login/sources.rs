@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
+use tertulia_protocol::Timestamp;
 
 use super::app::AppSource;
 use super::config::{ApiTokenConfig, LoginConfig, ProxyConfig, SourceConfig};
 use super::limits::Rate;
-use super::oidc::OidcSource;
+use super::oidc::{Logout, OidcSource};
 use super::{Login, Policy, api_token, proxy};
 use crate::App;
 
@@ -87,6 +88,35 @@ impl Sources {
             Source::Proxy(config) => Some(config.header.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether any source is a provider, which can tell of logouts.
+    pub fn has_provider(&self) -> bool {
+        self.providers().next().is_some()
+    }
+
+    fn providers(&self) -> impl Iterator<Item = &OidcSource> {
+        self.list.iter().filter_map(|(_, source)| match source {
+            Source::Oidc(source) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// What a logout token says, with the name of the source whose it is.
+    pub async fn logout(&self, token: &str, now: Timestamp) -> Result<(Logout, &str), Found> {
+        for provider in self.providers() {
+            match provider.logout(token, now).await {
+                Err(Found::Stranger) => {}
+                outcome => return outcome.map(|logout| (logout, provider.name())),
+            }
+        }
+        Err(Found::Stranger)
+    }
+
+    /// Remembers a logout that was carried out: its token does not count again.
+    pub fn taken_logout(&self, source: &str, logout: &Logout, now: Timestamp) {
+        let provider = self.providers().find(|provider| provider.name() == source);
+        provider.into_iter().for_each(|provider| provider.taken_logout(logout, now));
     }
 
     /// Who a request is, with the name of the source that said so.

@@ -1,5 +1,6 @@
 //! Who asks, and from where.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tertulia_protocol::Sid;
@@ -81,13 +82,15 @@ pub struct Caller {
     pub who: Who,
     /// `X-Twilio-Webhook-Enabled`; always set for SDK calls.
     pub hooks: bool,
+    /// The address that it comes from, where there is one.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
     /// The server itself, acting for an account.
     pub fn system(account: AccountNumber, account_sid: Sid<Account>) -> Self {
         let who = Who::Account { key: None, power: Power::Everything };
-        Self { account, account_sid, source: Source::System, who, hooks: false }
+        Self { account, account_sid, source: Source::System, who, hooks: false, address: None }
     }
 
     /// The user, when it is one.

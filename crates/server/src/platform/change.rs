@@ -11,8 +11,9 @@ use tertulia_protocol::Timestamp;
 use tertulia_store::{Command, News, Tx};
 
 use super::ids::Seed;
-use super::{Caller, Error, Ids, Limits, Outcome};
+use super::{AccountNumber, Caller, Error, Ids, Limits, Outcome};
 use crate::App;
+use crate::audit::{self, Draft};
 
 /// What a change or a question runs in.
 pub struct Cx<'a, 'c> {
@@ -26,11 +27,32 @@ pub struct Cx<'a, 'c> {
     pub caller: &'a Caller,
     /// What is allowed at most.
     pub limits: &'a Limits,
+    /// What is to be noted in the audit log.
+    audited: Vec<(AccountNumber, Draft)>,
 }
 
 impl Cx<'_, '_> {
+    /// Has something noted in the audit log, in this transaction.
+    pub fn audit(&mut self, draft: Draft) {
+        self.audited.push((self.caller.account, draft));
+    }
+
+    /// The same, in the log of another account than the caller's.
+    pub fn audit_in(&mut self, account: AccountNumber, draft: Draft) {
+        self.audited.push((account, draft));
+    }
+
+    /// Writes what was to be noted, once the change is done.
+    async fn write_audit(&mut self) -> Outcome<()> {
+        for (account, draft) in std::mem::take(&mut self.audited) {
+            let sid = self.ids.sid();
+            audit::queries::insert(self.tx, account, sid, &draft, self.now).await?;
+        }
+        Ok(())
+    }
+
     /// Tells of a domain event. The only place where an event turns into news for subscribers (and,
-    /// later, into outbox and audit rows). News leave after the commit, and only then.
+    /// later, into outbox rows). News leave after the commit, and only then.
     pub fn emit(&mut self, event: &impl DomainEvent) {
         for news in event.news(self.now) {
             self.tx.announce(news);
@@ -69,7 +91,14 @@ struct Frame {
 
 impl Frame {
     fn cx<'a, 'c>(&'a self, tx: &'a mut Tx<'c>) -> Cx<'a, 'c> {
-        Cx { tx, now: self.now, ids: Ids::from_seed(self.seed), caller: &self.caller, limits: &self.limits }
+        Cx {
+            tx,
+            now: self.now,
+            ids: Ids::from_seed(self.seed),
+            caller: &self.caller,
+            limits: &self.limits,
+            audited: Vec::new(),
+        }
     }
 }
 
@@ -83,7 +112,10 @@ impl<C: Change> Command for Performed<C> {
     type Refusal = Error;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Outcome<C::Out> {
-        self.change.apply(&mut self.frame.cx(tx)).await
+        let mut cx = self.frame.cx(tx);
+        let out = self.change.apply(&mut cx).await?;
+        cx.write_audit().await?;
+        Ok(out)
     }
 }
 

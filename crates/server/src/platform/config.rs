@@ -27,6 +27,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Who comes in, and what they may do.
     pub login: LoginConfig,
+    /// The audit log.
+    pub audit: Audit,
     /// Websockets.
     pub realtime: Realtime,
     /// What is allowed at most.
@@ -112,6 +114,14 @@ pub struct Tokens {
     pub leeway_seconds: i64,
     /// Seconds between `exp` and a token's death.
     pub grace_seconds: i64,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Days that an entry is kept.
+    pub retention_days: i64,
 }
 
 /// Websockets.
@@ -257,6 +267,10 @@ impl Config {
             if !(0..=300).contains(&value) {
                 return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
             }
+        }
+        if !(1..=36_500).contains(&self.audit.retention_days) {
+            let days = self.audit.retention_days;
+            return Err(ConfigError(format!("audit.retention_days is {days}; it must be between 1 and 36500")));
         }
         let realtime = &self.realtime;
         if !(0..=300).contains(&realtime.offline_after_seconds) {

@@ -12,7 +12,9 @@ use tertulia_store::{News, Publish, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::ends;
 use super::hub::Need;
+use super::news::kind;
 use super::objects::ReplayStream;
 use crate::App;
 use crate::http::refuse;
@@ -60,11 +62,19 @@ impl Publish for LocalBus {
 pub async fn feed(app: Arc<App>, mut feed: LocalFeed) {
     while let Some(batch) = feed.queue.recv().await {
         for news in &batch {
+            if news.stream.kind == kind::ENDED {
+                ends::heard(&app, &news.events);
+                continue;
+            }
             let need = app.hub().news(news);
             follow(&app, need);
         }
         let uncertain = std::mem::take(&mut *feed.uncertain.lock().unwrap_or_else(PoisonError::into_inner));
         for stream in uncertain {
+            if stream.kind == kind::ENDED {
+                app.ends.look();
+                continue;
+            }
             let need = app.hub().doubt(stream);
             follow(&app, need);
         }

@@ -9,58 +9,27 @@
 //! Reading order: [`Hub::open`] and [`Hub::attach`], [`Hub::news`], [`Hub::fill`].
 
 mod need;
+mod post;
+#[cfg(test)]
+mod tests;
+mod whose;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation, User};
+use tertulia_protocol::sid::User;
 use tertulia_store::{News, StreamId};
 
 pub use need::{Interest, Need};
+pub use post::Post;
+pub use whose::Whose;
 
+use super::ends::{Ended, Holder};
 use super::news::{Part, Replayed, Told, decode, kind, mine};
 use crate::platform::AccountNumber;
-
-/// Something for one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Post {
-    /// An event of an object it subscribed to.
-    Packet {
-        /// The stream, so that a subscription that has ended since is not served.
-        stream: StreamId,
-        /// The object in it.
-        part: Part,
-        /// The packet, ready to send.
-        packet: Bytes,
-    },
-    /// The user's own list moved on, and perhaps a conversation is no longer the user's to read.
-    Own {
-        /// The position it moved to.
-        upto: i64,
-        /// The conversation that ended for the user.
-        ended: Option<Sid<Conversation>>,
-    },
-    /// Somebody is typing.
-    Typing(Bytes),
-    /// An answer to a subscription request: replayed events and `subscription_established` or another.
-    Answer(Bytes),
-    /// From here on the events of this object go out.
-    Subscribed {
-        /// Its stream.
-        stream: StreamId,
-        /// The object in it.
-        part: Part,
-        /// The position of the user's own list at which the right to read was found.
-        own: i64,
-    },
-    /// What the user may read may have changed, or the user is gone.
-    Rights,
-    /// The clock was moved: what is due by it may be due now.
-    Tick,
-    /// The connection is to be cut, without a word.
-    Cut,
-}
+use crate::revocations::{Bearer, Revocation};
 
 /// A mailbox, as the hub sees it: posting never waits.
 pub trait Mail: Clone {
@@ -70,6 +39,8 @@ pub trait Mail: Clone {
     fn same(&self, other: &Self) -> bool;
     /// Whether its owner wants to hear that this user is typing.
     fn hears_typing_of(&self, user: Sid<User>) -> bool;
+    /// Whose connection it is, and by which token, once that is known.
+    fn holder(&self) -> Option<Arc<Holder>>;
 }
 
 /// What a watcher watches for.
@@ -135,6 +106,7 @@ pub enum Attached {
 #[derive(Debug)]
 pub struct Hub<M> {
     topics: HashMap<StreamId, Topic<M>>,
+    ended: Ended,
     interest: Interest,
 }
 
@@ -147,7 +119,7 @@ impl<M> Default for Hub<M> {
 impl<M> Hub<M> {
     /// A hub that nobody watches anything on.
     pub fn new(interest: Interest) -> Self {
-        Self { topics: HashMap::new(), interest }
+        Self { topics: HashMap::new(), ended: Ended::default(), interest }
     }
 }
 
@@ -355,6 +327,38 @@ impl<M: Mail> Hub<M> {
         }
     }
 
+    /// Ends every connection that a revocation names; gives how many there were. Known ones are skipped. Each
+    /// connection has a watcher of its own on its user's list.
+    pub fn end(&mut self, entry: &Revocation) -> usize {
+        if !self.ended.add(entry) {
+            return 0;
+        }
+        let own = self.own_of(entry.account);
+        let named = own.filter(|mail| mail.holder().is_some_and(|holder| entry.names(&holder.bearer)));
+        named.inspect(|mail| mail.post(Post::Revoked)).count()
+    }
+
+    /// How many revocations have come by. An admission remembers it, to be looked at again once the connection
+    /// is in the hub: [`Hub::has_ended`].
+    pub fn ended_count(&self) -> u64 {
+        self.ended.count()
+    }
+
+    /// Whether a revocation that came by after that count names the bearer, or may do so.
+    pub fn has_ended(&self, bearer: &Bearer, since: u64) -> bool {
+        self.ended.names(bearer, since)
+    }
+
+    /// Whose connections of an account are on this node.
+    pub fn holders(&self, account: AccountNumber) -> Vec<Arc<Holder>> {
+        self.own_of(account).filter_map(Mail::holder).collect()
+    }
+
+    fn own_of(&self, account: AccountNumber) -> impl Iterator<Item = &M> {
+        let topics = self.topics.values().filter(move |topic| topic.account == Some(account));
+        topics.flat_map(|topic| &topic.watchers).filter(|watcher| watcher.watch == Watch::Own).map(|own| &own.mail)
+    }
+
     /// Streams that somebody watches; a sweep compares their positions with the store.
     pub fn streams(&self) -> Vec<StreamId> {
         self.topics.iter().filter(|(_, topic)| !topic.watchers.is_empty()).map(|(stream, _)| *stream).collect()
@@ -471,9 +475,3 @@ impl<M: Mail> Watcher<M> {
         self.at = piece.upto;
     }
 }
-
-mod whose;
-#[cfg(test)]
-mod tests;
-
-pub use whose::Whose;

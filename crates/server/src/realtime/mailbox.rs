@@ -17,6 +17,7 @@ use tertulia_protocol::sid::User;
 use tertulia_store::StreamId;
 
 use super::attachments::{Attachments, Packed};
+use super::ends::Holder;
 use super::hub::{Mail, Post, Watch};
 use super::news::Part;
 
@@ -52,6 +53,7 @@ struct Inner {
     taken: usize,
     is_given_up: bool,
     own_position: i64,
+    holder: Option<Arc<Holder>>,
     /// How often rights may have changed.
     rights_count: u64,
     /// Streams of conversations whose documents are watched by the right of a role.
@@ -102,7 +104,7 @@ impl Held {
             Self::Other(post) => match &**post {
                 Post::Typing(packet) | Post::Packet { packet, .. } => (1, packet.len()),
                 Post::Own { .. } | Post::Rights => (1, 0),
-                Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut => (0, 0),
+                Post::Answer(_) | Post::Subscribed { .. } | Post::Tick | Post::Cut | Post::Revoked => (0, 0),
             },
         }
     }
@@ -222,6 +224,11 @@ impl Mailbox {
         self.lock().own_position
     }
 
+    /// Notes whose connection it is, and by which token.
+    pub fn held_by(&self, holder: Arc<Holder>) {
+        self.lock().holder = Some(holder);
+    }
+
     /// How often what the user may read may have changed: a right of a role that was read in a snapshot from
     /// before may be out of date.
     pub fn rights_count(&self) -> u64 {
@@ -328,6 +335,10 @@ impl Mail for Arc<Mailbox> {
 
     fn hears_typing_of(&self, user: Sid<User>) -> bool {
         self.wants_typing && self.user != user
+    }
+
+    fn holder(&self) -> Option<Arc<Holder>> {
+        self.lock().holder.clone()
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod attachments;
 pub mod bus;
+pub mod ends;
 pub mod establish;
 pub mod gate;
 pub mod hub;

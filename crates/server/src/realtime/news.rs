@@ -1,12 +1,14 @@
 //! Streams, and how Sync events travel as news: encoded once, opaque to the store and to every bus.
 
 use bytes::Bytes;
-use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation, Service, User};
 use tertulia_protocol::sync::{Event, ItemKey, Object, ObjectChange};
+use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{News, StreamId};
 
 use super::objects::Standing;
+use crate::platform::AccountNumber;
+use crate::revocations::{Named, Revocation};
 
 /// The kinds of streams; a stream is what has one counter of positions.
 pub mod kind {
@@ -21,6 +23,9 @@ pub mod kind {
     /// What the roles of a chat service allow. It has no positions and no objects: every piece of news says
     /// "look again", and so does every doubt.
     pub const RIGHTS: u8 = 5;
+    /// Revocations of an account. It has no positions and no objects: every node reads every piece of it, and
+    /// lost ones are found in the store.
+    pub const ENDED: u8 = 6;
 }
 
 /// The stream of a conversation's messages and document.
@@ -181,6 +186,39 @@ pub fn ended(event: &Event) -> Option<Sid<Conversation>> {
     }
 }
 
+/// News that connections are to end: for every node's hub, and for no client.
+pub fn revoked(entry: &Revocation) -> News {
+    let stream = StreamId { kind: kind::ENDED, key: u128::from(entry.account.0.unsigned_abs()) };
+    let events = serde_json::json!([
+        entry.account.0,
+        entry.sid,
+        entry.named.word(),
+        entry.named.value(),
+        entry.named.service(),
+        entry.issued_before.micros(),
+        entry.refuses,
+        entry.created.micros(),
+        entry.expires.map(|at| at.micros()),
+    ]);
+    News { stream, after: 0, upto: 1, events: events.to_string().into() }
+}
+
+/// Reads [`revoked`]. `None` when the bytes are no news of ours.
+pub fn decode_ended(events: &Bytes) -> Option<Revocation> {
+    type Fields = (i64, String, String, String, String, i64, bool, i64, Option<i64>);
+    let (account, sid, word, value, service, issued_before, refuses, created, expires): Fields =
+        serde_json::from_slice(events).ok()?;
+    Some(Revocation {
+        account: AccountNumber(account),
+        sid: Sid::parse(&sid).ok()?,
+        named: Named::parse(&word, value, &service)?,
+        issued_before: Timestamp::from_micros(issued_before),
+        refuses,
+        created: Timestamp::from_micros(created),
+        expires: expires.map(Timestamp::from_micros),
+    })
+}
+
 /// An id for a packet; clients return it in their acknowledgement, which nobody needs.
 fn packet_id(stream: StreamId, event: &Event) -> String {
     format!("TM{}{:x}{:016x}{:x}", stream.kind, part_of(event.object) as u8, stream.key as u64, event.id)
@@ -212,7 +250,6 @@ pub fn decode(events: &Bytes) -> Option<Vec<Told>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tertulia_protocol::Timestamp;
     use tertulia_protocol::sync::data;
 
     #[test]
@@ -229,6 +266,24 @@ mod tests {
         assert_eq!(told.iter().map(|told| told.position).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(told.iter().map(|told| told.ended).collect::<Vec<_>>(), [None, Some(conversation)]);
         assert!(told[1].packet.ends_with(b"]}"));
+    }
+
+    #[test]
+    fn a_revocation_travels_whole() {
+        let at = Timestamp::from_seconds(5);
+        for named in [
+            Named::Token("SK0-1-x".to_owned()),
+            Named::Identity("a\"b".to_owned(), Some(Sid::from_number(1))),
+            Named::Identity("a".to_owned(), None),
+            Named::Key(Sid::from_number(2)),
+            Named::Account,
+        ] {
+            let (account, sid) = (AccountNumber(3), Sid::from_number(4));
+            let entry =
+                Revocation { account, sid, named, issued_before: at, refuses: true, created: at, expires: None };
+            assert_eq!(decode_ended(&revoked(&entry).events), Some(entry));
+        }
+        assert_eq!(decode_ended(&Bytes::from_static(b"[1,2]")), None);
     }
 
     #[test]

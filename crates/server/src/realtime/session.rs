@@ -88,6 +88,8 @@ pub enum CloseReason {
     Refused,
     /// The token is dead.
     Expired,
+    /// The token was revoked.
+    Revoked,
     /// The user was deleted; who comes back with a good token comes as another one.
     UserGone,
     /// The server shuts down.
@@ -98,6 +100,22 @@ pub enum CloseReason {
     TooSlow,
     /// A fault was asked for: the socket is dropped without a close frame.
     Cut,
+}
+
+impl CloseReason {
+    /// The websocket's close code and text; `None`: not a word.
+    pub const fn farewell(self) -> Option<(u16, &'static str)> {
+        Some(match self {
+            Self::Goodbye | Self::Refused => (1000, ""),
+            Self::Expired => (1000, "the token has expired"),
+            Self::Revoked => (1000, "the token was revoked"),
+            Self::UserGone => (1000, "the user was deleted"),
+            Self::ShutDown => (1001, "the server is going away"),
+            Self::Malformed => (1002, "not a packet"),
+            Self::TooSlow => (1001, "too slow; come back to catch up"),
+            Self::Cut => return None,
+        })
+    }
 }
 
 /// How long before `exp` the client is warned.
@@ -276,6 +294,11 @@ impl Session {
                 tracing::info!(target: "token", code = refusal.code, reason = %refusal, "a token was refused");
                 Status::refused(401, refusal.name(), Some(refusal.code.into()))
             }
+            Refused::Revoked(entry) => {
+                let code = entry.named.code();
+                tracing::info!(target: "token", code = code.number(), reason = %entry.reason(), "a token was refused");
+                Status::refused(401, code.title(), Some(code.number()))
+            }
             Refused::Other(error) if error.code().status() < 500 => {
                 tracing::info!(target: "token", code = error.code().number(), reason = %error, "a token was refused");
                 Status::refused(401, error.to_string(), Some(error.code().number()))
@@ -298,6 +321,7 @@ impl Session {
             Post::Packet { .. } | Post::Own { ended: None, .. } | Post::Tick => Vec::new(),
             Post::Rights => vec![Effect::LookAgain],
             Post::Cut => self.end(CloseReason::Cut),
+            Post::Revoked => self.end(CloseReason::Revoked),
             Post::Typing(packet) | Post::Answer(packet) => self.tell(packet),
             Post::Own { upto, ended: Some(conversation) } => {
                 // A removal that comes late says nothing of a right that was found after it.

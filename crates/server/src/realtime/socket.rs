@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,9 +15,11 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
+use tertulia_protocol::Timestamp;
 use tertulia_protocol::realtime::TunnelledRequest;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::ends::{self, Holder};
 use super::establish::{leave, lose};
 use super::hub::Post;
 use super::mailbox::{Bounds, Mailbox, Overflow};
@@ -25,7 +28,7 @@ use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
-use super::upgrade::{MESSAGE_BYTES_MAX, Seat};
+use super::upgrade::{MESSAGE_BYTES_MAX, Seat, is_too_large};
 use crate::App;
 use crate::http::refuse;
 use crate::platform::{Caller, Ids, Reply, Surface, ids};
@@ -53,6 +56,9 @@ pub(super) struct Connection {
     app: Arc<App>,
     number: u64,
     socket: WebSocket,
+    address: IpAddr,
+    /// When it was opened, by the machine's clock.
+    since: Timestamp,
     origin: String,
     session: Session,
     mailbox: Option<Arc<Mailbox>>,
@@ -88,9 +94,10 @@ enum Woken {
 }
 
 impl Connection {
-    pub(super) fn new(app: Arc<App>, socket: WebSocket, origin: String, seat: Seat) -> Self {
+    pub(super) fn new(app: Arc<App>, socket: WebSocket, address: IpAddr, origin: String, seat: Seat) -> Self {
         let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
-        let session = Session::new(app.clock.machine(), app.installation.clone(), continuation);
+        let since = app.clock.machine();
+        let session = Session::new(since, app.installation.clone(), continuation);
         let number = app.next_connection();
         if let Some(recorder) = &app.recorder {
             recorder.note(app.clock.machine(), number, "open");
@@ -99,6 +106,8 @@ impl Connection {
             app,
             number,
             socket,
+            address,
+            since,
             origin,
             session,
             mailbox: None,
@@ -273,7 +282,11 @@ impl Connection {
 
     async fn admit(&mut self, id: String, token: String) -> Result<(), ()> {
         let result = self.app.admit(&token).await.map(Box::new);
-        self.input(Input::Admitted { id, result }).await
+        if let Err(refused) = &result {
+            ends::note_refused(&self.app, token, refused, self.address);
+        }
+        self.input(Input::Admitted { id, result }).await?;
+        self.hold().await
     }
 
     /// The connection is somebody's now.
@@ -291,6 +304,18 @@ impl Connection {
         self.counted =
             user.map(|user| self.app.presence.enter(Visitor { account, user: user.sid, service: user.service }));
         Ok(())
+    }
+
+    /// Lets the hub know whose connection it is. A revocation may have come by since the token was looked at.
+    async fn hold(&mut self) -> Result<(), ()> {
+        let (Some(admission), Some(mailbox)) = (self.session.admission(), &self.mailbox) else { return Ok(()) };
+        let bearer = Arc::clone(&admission.bearer);
+        let holder = Holder { connection: self.number, address: self.address, since: self.since, bearer };
+        if ends::hold(&self.app, mailbox, holder, admission.ended_count) {
+            Box::pin(self.input(Input::Post(Post::Revoked))).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.
@@ -385,7 +410,7 @@ impl Connection {
     }
 
     /// The time of the connection's account; a token lives by it.
-    fn now(&self) -> tertulia_protocol::Timestamp {
+    fn now(&self) -> Timestamp {
         match self.session.admission() {
             Some(admission) => self.app.clock.now(admission.caller.account),
             None => self.app.clock.machine(),
@@ -401,15 +426,7 @@ impl Connection {
     }
 
     async fn close(&mut self, reason: CloseReason) -> Result<(), ()> {
-        let (code, text) = match reason {
-            CloseReason::Goodbye | CloseReason::Refused => (1000, ""),
-            CloseReason::Expired => (1000, "the token has expired"),
-            CloseReason::UserGone => (1000, "the user was deleted"),
-            CloseReason::ShutDown => (1001, "the server is going away"),
-            CloseReason::Malformed => (1002, "not a packet"),
-            CloseReason::TooSlow => (1001, "too slow; come back to catch up"),
-            CloseReason::Cut => return Err(()),
-        };
+        let Some((code, text)) = reason.farewell() else { return Err(()) };
         tracing::debug!(connection = self.number, ?reason, "closing a connection");
         self.close_with(code, text.to_owned()).await;
         Err(())
@@ -468,17 +485,6 @@ async fn answered(answering: &mut Option<Answering>) -> Answered {
         }
         None => pending().await,
     }
-}
-
-fn is_too_large(cause: &axum::Error) -> bool {
-    let mut source: Option<&dyn std::error::Error> = Some(cause);
-    while let Some(error) = source {
-        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[expect(clippy::disallowed_methods, reason = "a socket's silence is measured in real time, not in an account's")]

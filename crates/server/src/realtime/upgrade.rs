@@ -57,7 +57,7 @@ pub async fn upgrade(
     let Some(permit) = app.enter_connection() else {
         return unavailable("no more connections; try again\n");
     };
-    let origin = from.origin;
+    let (address, origin) = (from.address, from.origin);
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
@@ -66,7 +66,7 @@ pub async fn upgrade(
         .on_upgrade(async move |socket| {
             let seat = Seat { _permit: permit, _place: place };
             // A task of its own: the library's holds room for everything that an upgrade once needed.
-            tokio::spawn(Box::new(Connection::new(app, socket, origin, seat)).run());
+            tokio::spawn(Box::new(Connection::new(app, socket, address, origin, seat)).run());
         })
 }
 
@@ -94,4 +94,16 @@ fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
         None => true,
         Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
     }
+}
+
+/// Whether the websocket gave up because a message had more than [`MESSAGE_BYTES_MAX`]: the library only says it.
+pub(super) fn is_too_large(cause: &axum::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(cause);
+    while let Some(error) = source {
+        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }

@@ -6,6 +6,7 @@ use tertulia_protocol::sid::{Role as RoleKind, Service, User};
 use super::events::RightsChanged;
 use super::queries::{self, NewRole};
 use super::{Permission, Permissions, Refusal, Role, Scope, Standing};
+use crate::audit::{Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::services::queries::DefaultRoles;
@@ -131,6 +132,7 @@ impl Change for CreateRole {
             scope: self.scope,
             permissions: self.permissions,
         };
+        cx.audit(Draft::on(cx.caller, Event::RoleCreated, new.sid.as_str()));
         queries::insert(cx.tx, service.account, &new, cx.now).await
     }
 }
@@ -199,6 +201,7 @@ impl Change for UpdateRole {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
         let (_, role) = self.named.find(cx).await?;
         let permissions = Permissions::named(&self.permissions, role.scope)?;
+        cx.audit(Draft::on(cx.caller, Event::RoleUpdated, role.sid.as_str()));
         let updated = queries::set_permissions(cx.tx, &role, permissions, cx.now).await?.ok_or(Refusal::NotFound)?;
         cx.emit(&RightsChanged { service: role.service });
         Ok(updated)
@@ -224,6 +227,7 @@ impl Change for DeleteRole {
         if in_use {
             return Err(Refusal::InUse.into());
         }
+        cx.audit(Draft::on(cx.caller, Event::RoleDeleted, role.sid.as_str()));
         queries::delete(cx.tx, &role).await?;
         // Nobody holds it, and a token may still name it.
         cx.emit(&RightsChanged { service: role.service });

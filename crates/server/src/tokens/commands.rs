@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
-use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::seal::KeyRing;
 use tertulia_token::{
     AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
@@ -11,47 +11,70 @@ use tertulia_token::{
 };
 
 use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_after};
-use crate::accounts::commands::{Credentials, FindAccount, FindCredentials, StoredCredentials};
+use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
+use crate::audit::Evidence;
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
 use crate::login::Login;
 use crate::platform::{
     AccountNumber, Caller, Change, Cx, Error, Ids, Outcome, PageRequest, Question, Source, UserRef, Who, ids,
 };
+use crate::revocations::{Bearer, Revocation};
 use crate::users::User;
-use crate::{App, accounts, keys, roles, services, users};
+use crate::{App, accounts, keys, revocations, roles, services, users};
 
 impl App {
     /// Lets the bearer of a token in, or says why not. The same for `init` and `update`.
     pub async fn admit(&self, token: &str) -> Result<Admission, Refused> {
+        // Before the store is asked: what comes by from now on is looked at again when the connection is in.
+        let ended_count = self.hub().ended_count();
+        let Verified { account, claim, bearer, dies, caller } = self.verify(token).await?;
+        let known = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        let access = claim.check(&known.known).map_err(Refused::Token)?;
+        if let Some(entry) = known.revoked {
+            return Err(Refused::Revoked(Box::new(entry)));
+        }
+        let service = bearer.service;
+        let user = self.ensure_user(&caller, service, &access.identity).await?;
+        let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
+        let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
+        let evidence = Evidence {
+            last_used: self.clock.now(caller.account).micros(),
+            latest_expiry: bearer.expires.micros(),
+            ..Evidence::default()
+        };
+        self.uses.note(caller.account, bearer.key, evidence);
+        Ok(Admission {
+            caller: Caller { source: Source::Sdk, who: Who::User(user.clone()), hooks: true, ..caller },
+            user,
+            expires: Timestamp::from_seconds(access.expires_at),
+            dies,
+            bearer: Arc::new(bearer),
+            ended_count,
+        })
+    }
+
+    /// The checks that need the key alone.
+    pub(crate) async fn verify(&self, token: &str) -> Result<Verified, Refused> {
         let unverified = tertulia_token::parse(token).map_err(Refused::Token)?;
         let stored = match Sid::<KeyKind>::parse(unverified.issuer()) {
             Ok(sid) => self.find_credentials(Credentials::Key(sid)).await?,
             Err(_) => None,
         };
         let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
-        let number = stored.as_ref().map(|stored| stored.account.number);
-        let rules = self.rules(number);
+        let rules = self.rules(stored.as_ref().map(|stored| stored.account.number));
         let verified = tertulia_token::verify(unverified, key.as_ref(), &rules).map_err(Refused::Token)?;
         let claim = ChatClaim::read(&verified).map_err(Refused::Token)?;
         // Verifying refused every token without a key.
-        let Some(account) = stored.map(|stored| stored.account) else {
+        let Some(StoredCredentials { account, key: Some(key), .. }) = stored else {
             return Err(Error::Broken("a token was verified without a key".to_owned()).into());
         };
+        let service = Sid::parse(claim.service_sid()).map_err(|cause| Error::Broken(cause.to_string()))?;
+        let bearer = Bearer::of(&verified, account.number, service, key.sid);
+        let dies = Timestamp::from_seconds(rules.dies_at(&verified));
         let caller = Caller::system(account.number, account.sid);
-        let known = self.ask(&caller, FindClaimed::of(&account, &claim)).await?;
-        let access = claim.check(&known).map_err(Refused::Token)?;
-        let service = Sid::parse(&access.service_sid).map_err(|cause| Error::Broken(cause.to_string()))?;
-        let user = self.ensure_user(&caller, service, &access.identity).await?;
-        let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
-        let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
-        Ok(Admission {
-            caller: Caller { source: Source::Sdk, who: Who::User(user.clone()), hooks: true, ..caller },
-            user,
-            expires: Timestamp::from_seconds(access.expires_at),
-            dies: Timestamp::from_seconds(rules.dies_at(&verified)),
-        })
+        Ok(Verified { account, claim, bearer, dies, caller })
     }
 
     /// Looks credentials up, for REST and for tokens alike. Those of dev mode that everybody knows exist
@@ -69,19 +92,19 @@ impl App {
         Caller::system(AccountNumber(0), Sid::<AccountKind>::from_number(0))
     }
 
-    fn rules(&self, account: Option<AccountNumber>) -> Rules {
+    pub(crate) fn rules(&self, account: Option<AccountNumber>) -> Rules {
         let now = account.map_or_else(|| self.clock.machine(), |account| self.clock.now(account));
         let tokens = &self.config.tokens;
         Rules::at(now.seconds()).leeway(tokens.leeway_seconds).grace(tokens.grace_seconds).region(tokens.region.clone())
     }
 
-    fn verifying_key(&self, stored: &StoredCredentials) -> Outcome<Key> {
+    pub(crate) fn verifying_key(&self, stored: &StoredCredentials) -> Outcome<Key> {
         let secret = stored.open(&self.sealer)?.pop();
         let secret = secret.as_ref().and_then(|secret| secret.expose_str()).unwrap_or_default().to_owned();
         let sid = stored.key.as_ref().map(|key| key.sid.to_string()).unwrap_or_default();
         let mut key = Key::new(sid, stored.account.sid.to_string(), secret);
         key.region.clone_from(&self.config.tokens.region);
-        key.status = KeyStatus::Active;
+        key.status = if stored.is_suspended { KeyStatus::Suspended } else { KeyStatus::Active };
         key.kind = match stored.key.as_ref().map(|key| key.kind) {
             Some(Kind::Main) => TokenKeyKind::Main,
             Some(Kind::Restricted) => TokenKeyKind::Restricted,
@@ -105,26 +128,43 @@ impl App {
     }
 }
 
-/// Looks up what a token claims.
-struct FindClaimed {
-    service: Option<Sid<ServiceKind>>,
-    role: Option<Sid<RoleKind>>,
+/// A token that its key has signed.
+pub(crate) struct Verified {
+    pub(crate) account: Account,
+    pub(crate) claim: ChatClaim,
+    pub(crate) bearer: Bearer,
+    dies: Timestamp,
+    pub(crate) caller: Caller,
+}
+
+/// Looks up what a token claims, and whether it was revoked: one snapshot.
+pub(crate) struct FindClaimed {
+    pub(crate) bearer: Option<Bearer>,
+    pub(crate) service: Option<Sid<ServiceKind>>,
+    pub(crate) role: Option<Sid<RoleKind>>,
 }
 
 impl FindClaimed {
-    fn of(account: &Account, claim: &ChatClaim) -> Self {
+    pub(crate) fn of(account: &Account, claim: &ChatClaim, bearer: &Bearer) -> Self {
         let own = claim.account_sid() == account.sid.as_str();
         Self {
+            bearer: Some(bearer.clone()),
             service: Sid::parse(claim.service_sid()).ok().filter(|_| own),
             role: claim.deployment_role_sid().and_then(|role| Sid::parse(role).ok()),
         }
     }
 }
 
-impl Question for FindClaimed {
-    type Out = Known;
+/// What there is of what a token claims.
+pub(crate) struct Found {
+    pub(crate) known: Known,
+    pub(crate) revoked: Option<Revocation>,
+}
 
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Known> {
+impl Question for FindClaimed {
+    type Out = Found;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Found> {
         let account = cx.caller.account;
         let service = match self.service {
             Some(sid) => services::queries::find(cx.tx, account, sid).await?,
@@ -136,7 +176,12 @@ impl Question for FindClaimed {
         };
         let role = role.is_some_and(|role| Some(role.service) == self.service && role.scope == roles::Scope::Service);
         // Push credentials come with push itself; until then any well-formed one is taken.
-        Ok(Known { service: service.is_some(), role, push_credential: true })
+        let known = Known { service: service.is_some(), role, push_credential: true };
+        let revoked = match &self.bearer {
+            Some(bearer) => revocations::queries::refusing(cx.tx, bearer).await?,
+            None => None,
+        };
+        Ok(Found { known, revoked })
     }
 }
 
@@ -165,25 +210,6 @@ impl Change for FindUser {
 }
 
 impl App {
-    /// The account whose users come in by login: the configured one, or the first.
-    pub async fn login_account(&self) -> Outcome<Account> {
-        let configured = &self.config.login.account;
-        let sid = match (&self.dev, configured.is_empty()) {
-            (_, false) => {
-                Some(Sid::parse(configured).map_err(|cause| Error::Broken(format!("login.account: {cause}")))?)
-            }
-            (Some(dev), true) => Some(dev.account),
-            (None, true) => None,
-        };
-        let account = match sid {
-            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
-            None => self.ask(&self.nobody(), FindFirstAccount).await?,
-        };
-        let account =
-            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
-        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
-    }
-
     /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
     /// nobody's, and then becomes its own.
     pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
@@ -212,6 +238,10 @@ impl App {
             .identity(order.identity.as_str())
             .ttl(order.ttl_seconds)
             .jti_suffix(ids.hex(8));
+        let session = login.and_then(Login::session);
+        if let Some(session) = &session {
+            mint = mint.session(session.as_str());
+        }
         let home = &self.config.tokens.region;
         if home != "us1" {
             mint = mint.region(home.as_str());
@@ -299,16 +329,6 @@ fn wrong_order(cause: &MintError) -> Error {
     match cause {
         MintError::Secret(_) => Error::Broken(cause.to_string()),
         _ => Error::parameter(cause.to_string()),
-    }
-}
-
-struct FindFirstAccount;
-
-impl Question for FindFirstAccount {
-    type Out = Option<Account>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Account>> {
-        accounts::queries::first(cx.tx).await
     }
 }
 

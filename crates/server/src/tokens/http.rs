@@ -19,6 +19,7 @@ use crate::login::policy::Grants;
 use crate::login::sources::{Asked, Found};
 use crate::login::{Denial, Login};
 use crate::platform::{Call, Caller, Error, Ids, Outcome, PageRequest, Reply, Route, Surface, Who, ids};
+use crate::revocations::commands::IsLoginEnded;
 use crate::{App, dev, routes};
 
 /// The routes.
@@ -82,22 +83,24 @@ async fn create(call: Call) -> Outcome<Reply> {
         Ok(()) => call.app.mint(&call.caller, &order, None).await,
         Err(refusal) => Err(refusal.into()),
     };
-    noted_backend(&call.caller, &order, key, &outcome);
+    noted_backend(&call, &order, key, &outcome).await?;
     let issued = outcome?;
     Ok(Reply::created(&TokenBody::of(&issued)))
 }
 
-fn noted_backend(caller: &Caller, order: &Order, key: Option<Sid<Key>>, outcome: &Outcome<Issued>) {
-    note(&Noted {
-        account: Some(caller.account_sid),
+async fn noted_backend(call: &Call, order: &Order, key: Option<Sid<Key>>, outcome: &Outcome<Issued>) -> Outcome<()> {
+    let noted = Noted {
+        account: Some(call.caller.account_sid),
         source: BACKEND,
         subject: "",
         rule: "",
         identity: &order.identity,
         key: outcome.as_ref().ok().map(|issued| issued.key).or(key),
-        address: None,
+        address: call.caller.address,
         outcome: outcome.as_ref().map(|issued| issued.jti.as_str()).map_err(|error| chain(error)),
-    });
+    };
+    note(&noted);
+    call.app.note_issue(&call.caller, &noted, outcome).await
 }
 
 /// Counts a token for an identity, each login's apart: nobody uses up what is another's.
@@ -179,13 +182,18 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     let outcome = mint(&app, &parts, &page, &mut told).await;
     (noted.source, noted.subject, noted.rule, noted.identity) =
         (&told.source, &told.subject, &told.rule, &told.identity);
-    noted.account = told.account;
+    noted.account = told.caller.as_ref().map(|caller| caller.account_sid);
     noted.key = outcome.as_ref().ok().map(|issued| issued.key);
     noted.outcome = match &outcome {
         Ok(issued) => Ok(&issued.jti),
         Err(error) => Err(if told.reason.is_empty() { chain(error) } else { told.reason.clone() }),
     };
     note(&noted);
+    let account = noted.account;
+    let outcome = match remember(&app, told.caller.clone(), &noted, &outcome).await {
+        Ok(()) => outcome,
+        Err(failure) => Err(failure),
+    };
     let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
     let response = page.respond(&outcome, &request_id);
     Line {
@@ -193,7 +201,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         method: parts.method.as_str(),
         status: response.status().as_u16(),
         duration_us: app.clock.machine().micros() - began.micros(),
-        account: told.account,
+        account,
         request_id: &request_id,
         source: "rest",
     }
@@ -201,10 +209,26 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     response
 }
 
+/// In the audit log of the account that logins come into. Whoever asks in a wrong way is nobody to remember.
+async fn remember(app: &App, known: Option<Caller>, noted: &Noted<'_>, outcome: &Outcome<Issued>) -> Outcome<()> {
+    if outcome.as_ref().is_err_and(|error| error.code() == Code::MethodNotAllowed) {
+        return Ok(());
+    }
+    let caller = match known {
+        Some(caller) => caller,
+        None => match app.login_account().await {
+            Ok(account) => Caller::system(account.number, account.sid),
+            // Why there is none was said already.
+            Err(_) => return Ok(()),
+        },
+    };
+    app.note_issue(&caller, noted, outcome).await
+}
+
 /// What is learned on the way, for the log.
 #[derive(Default)]
 struct Told {
-    account: Option<Sid<tertulia_protocol::sid::Account>>,
+    caller: Option<Caller>,
     source: String,
     subject: String,
     rule: String,
@@ -258,8 +282,8 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     told.rule.clone_from(&decision.rule);
     told.identity.clone_from(&decision.identity);
     let account = app.login_account().await?;
-    told.account = Some(account.sid);
     let caller = Caller::system(account.number, account.sid);
+    told.caller = Some(caller.clone());
     let order = Order {
         service: decision.service,
         identity: decision.identity,
@@ -268,7 +292,12 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
         grants: decision.grants,
     };
     within_rate(app, &caller, &order, Some(login))?;
-    match app.mint(&caller, &order, Some(login)).await {
+    let outcome = app.mint(&caller, &order, Some(login)).await;
+    // Afterwards: what ends the login from now on ends this token with it.
+    if app.ask(&caller, IsLoginEnded::of(login)).await? {
+        return Err(Refusal::LoginEnded.into());
+    }
+    match outcome {
         // The caller chose nothing of it: a service or a role that is not there is the policy's fault.
         Err(Error::Refused(refusal)) if refusal.code != Code::Conflict => {
             told.reason = format!("the rule cannot be carried out: {}", Error::Refused(refusal));

@@ -22,6 +22,7 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 
 use crate::login::policy::Grants;
 use crate::platform::{Caller, Error, UserRef};
+use crate::revocations::{Bearer, Revocation};
 
 /// Somebody who may come in.
 #[derive(Clone, Debug)]
@@ -34,6 +35,10 @@ pub struct Admission {
     pub expires: Timestamp,
     /// When the token is dead for the door and for the connection alike: `exp` and the grace.
     pub dies: Timestamp,
+    /// What the token says of itself, to be revoked by.
+    pub bearer: Arc<Bearer>,
+    /// How many revocations this node had heard of before the token was looked at.
+    pub ended_count: u64,
 }
 
 /// Why somebody may not come in.
@@ -41,6 +46,8 @@ pub struct Admission {
 pub enum Refused {
     /// The token is no good.
     Token(tertulia_token::Refusal),
+    /// It was revoked.
+    Revoked(Box<Revocation>),
     /// The user could not be looked up, or brought into being.
     Other(Error),
 }
@@ -137,6 +144,8 @@ pub enum Refusal {
         /// Seconds until there is room.
         retry_after: i64,
     },
+    /// The login was ended: by its provider, or by a revocation.
+    LoginEnded,
     /// A source of logins does not answer.
     SourceSilent,
     /// There is no source of logins.
@@ -167,6 +176,7 @@ impl From<Refusal> for Error {
                 (Code::Forbidden, text.to_owned())
             }
             Refusal::TooMany { retry_after } => return Self::too_many(retry_after),
+            Refusal::LoginEnded => (Code::NotAuthenticated, "This login has ended".to_owned()),
             Refusal::SourceSilent => (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned()),
             Refusal::NoEndpoint => return Self::not_found(Code::NotFound),
             Refusal::NoOwner => return Self::not_found(Code::NotFound),

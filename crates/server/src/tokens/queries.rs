@@ -26,6 +26,8 @@ static LIST_BACK: Sql = Sql::new(concat!(
     columns!(),
     " FROM owners WHERE account = $1 AND service_sid = $2 AND identity < $3 ORDER BY identity DESC LIMIT $4"
 ));
+static OWNED: Sql =
+    Sql::new(concat!("SELECT ", columns!(), " FROM owners WHERE account = $1 AND source = $2 AND subject = $3"));
 static CLAIM: Sql = Sql::new(
     "INSERT INTO owners (account, service_sid, identity, source, subject, created) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
@@ -58,6 +60,11 @@ pub async fn owner(
 ) -> Outcome<Option<Owner>> {
     let values = [account.into(), service.as_str().into(), identity.into()];
     tx.query_opt(&OWNER, &values).await?.as_ref().map(read).transpose()
+}
+
+/// What a source's subject owns, in all chat services.
+pub async fn owned(tx: &mut Tx<'_>, account: AccountNumber, source: &str, subject: &str) -> Outcome<Vec<Owner>> {
+    tx.query(&OWNED, &[account.into(), source.into(), subject.into()]).await?.iter().map(read).collect()
 }
 
 /// Owners in the order of their identities; the span says which.

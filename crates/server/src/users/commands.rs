@@ -8,6 +8,7 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 use super::events::{Deleted, Updated};
 use super::queries::{self, NewUser};
 use super::{Refusal, User};
+use crate::audit::{Draft, Event, Facts};
 use crate::conversations::Conversation;
 use crate::conversations::commands::{PurgeConversation, enter, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
@@ -372,6 +373,15 @@ impl Change for UpdateUser {
             queries::bump_mine(cx.tx, before.account, before.sid, 0).await?;
         }
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
+        if before.role != after.role {
+            let facts = Facts {
+                identity: Some(after.identity.clone()),
+                service: Some(after.service),
+                target: Some(after.role.to_string()),
+                ..Facts::default()
+            };
+            cx.audit(Draft::by(cx.caller, Event::UserRoleChanged, facts));
+        }
         cx.emit(&Updated { before, after: after.clone() });
         Ok(after)
     }

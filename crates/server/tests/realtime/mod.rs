@@ -3,6 +3,7 @@
 mod pages;
 mod reachability;
 mod reconnect;
+mod revocations;
 mod rights;
 mod stalled;
 mod timers;

@@ -394,3 +394,49 @@ fn one_of_many_gets_an_identity_on_both_engines() {
         one_of_many_gets_an_identity_and_one_key_signs(&world);
     }
 }
+
+#[test]
+fn a_login_session_that_was_revoked_gets_no_token_and_all_of_it_is_noted() {
+    let proxy = PROXY.replace("mail = \"X-Mail\"", "sid = \"X-Session\"");
+    let world = World::sqlite_with(given(&proxy));
+    let ana = |session: &str| world.stranger.with("X-User", "ana").with("X-Session", session);
+    let token = ana("s1").post("/token", &[]).is(200)["token"].as_str().unwrap().to_owned();
+    assert_eq!(claims(&token.as_str().into())["session"], "sso:s1");
+    world.pass(1);
+    let by_backend = world.key.post("/tertulia/v1/Tokens", &[("Identity", "bruno")]).is(201);
+    world.play(async {
+        let client = tertulia_client::Client::connect(&world.uri(), token.clone()).await.expect("the door is open");
+        world.owner.post("/tertulia/v1/Revocations", &[("Session", "sso:s1")]).is(201);
+        ana("s1").post("/token", &[]).refuses(401, 20003);
+        world.pass(1);
+        let other = ana("s2").post("/token", &[]).is(200)["token"].as_str().unwrap().to_owned();
+        tertulia_client::Client::connect(&world.uri(), other).await.expect("another session is another one");
+        assert!(tertulia_client::Client::connect(&world.uri(), token).await.is_err(), "it was revoked");
+        drop(client);
+        let entries = |event: &str| {
+            let path = format!("/tertulia/v1/Audit?Event={event}");
+            world.owner.get(&path).is(200)["audit"].as_array().unwrap().clone()
+        };
+        let minted = entries("token.minted");
+        let sources: Vec<_> = minted.iter().map(|entry| entry["source"].as_str().unwrap()).collect();
+        assert_eq!(sources, ["sso", "backend", "sso"], "the newest first");
+        assert_eq!((&minted[2]["identity"], &minted[2]["address"]), (&"ana".into(), &"127.0.0.1".into()));
+        assert_eq!((&minted[2]["actor"], &minted[2]["detail"]["subject"]), (&"system".into(), &"ana".into()));
+        assert_eq!(minted[1]["actor"], world.dev_key().0);
+        // What was minted counts as evidence of the key.
+        let key = minted[1]["key_sid"].as_str().unwrap();
+        let evidence = world.owner.get(&format!("/tertulia/v1/Keys/{key}/Evidence")).is(200);
+        assert_eq!(evidence["has_live_tokens"], true);
+        assert!(!by_backend["token"].is_null());
+        // Refusals are noted in a quiet moment.
+        for _ in 0..1000 {
+            if let [refused] = entries("mint.refused").as_slice() {
+                assert_eq!((&refused["source"], &refused["code"]), (&"sso".into(), &20003.into()));
+                assert_eq!(refused["identity"], "ana");
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the refusal is not noted within ten seconds");
+    });
+}

@@ -16,6 +16,7 @@ mod sdk;
 mod races;
 mod together;
 mod dev;
+mod audit;
 mod tokens;
 mod login;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]

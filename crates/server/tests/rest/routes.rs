@@ -27,6 +27,8 @@ struct Things {
     role: String,
     key: String,
     fault: String,
+    revocation: String,
+    audit: String,
     api_token: String,
 }
 
@@ -46,6 +48,8 @@ impl Things {
             role: sid(&owner.post("/v1/Roles", &role).is(201)),
             key: sid(&owner.post(&keys, &[]).is(201)),
             fault: owner.post("/tertulia/v1/Faults", &[("Kind", "stop"), ("Skip", "1000")]).is(201)["id"].to_string(),
+            audit: sid(&owner.get("/tertulia/v1/Audit").is(200)["audit"][0]),
+            revocation: sid(&owner.post("/tertulia/v1/Revocations", &[("Jti", "y")]).is(201)),
             api_token: owner.post("/tertulia/v1/ApiTokens", &[("Subject", "x")]).is(201)["id"]
                 .as_str()
                 .unwrap()
@@ -76,6 +80,8 @@ impl Things {
                 "Roles" => &self.role,
                 "Services" => &self.service,
                 "Keys" | "SigningKeys" => &self.key,
+                "Revocations" => &self.revocation,
+                "Audit" => &self.audit,
                 "Accounts" => &self.account,
                 other => panic!("{pattern}: say in Things which thing of {other} stands for {{Sid}}"),
             };
@@ -99,6 +105,8 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "UpdateRole" => &[("Permission", "createConversation")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
+        "IntrospectToken" | "ExplainToken" => &[("Token", "x")],
+        "CreateRevocation" => &[("Jti", "x")],
         "CreateApiToken" => &[("Subject", "x")],
         "CreateService" | "CreateMainAccount" => &[("FriendlyName", "x")],
         // The account of every world.
@@ -239,6 +247,8 @@ fn a_standard_key_comes_in_everywhere_but_at_accounts_and_keys(world: &World) {
         let answer = call(&world.key, &mounted, &things.path(&mounted, &things.service));
         let expected = match mounted.route.surface {
             Surface::V2010 | Surface::Manage => 401,
+            // They tell of keys and of all that happened to them.
+            Surface::Own if matches!(mounted.route.operation, "ListAudit" | "FetchAudit" | "FetchKeyEvidence") => 401,
             // Who comes in by which login.
             Surface::Own if matches!(mounted.route.operation, "ListApiToken" | "ListOwner") => 401,
             Surface::Operator => 404,

@@ -193,6 +193,16 @@ impl World {
         self.dev.mint(identity, self.clock.machine().seconds()).expect("a token")
     }
 
+    /// The key that signs [`World::token`], and its secret.
+    pub(crate) fn dev_key(&self) -> (String, String) {
+        (self.dev.key.to_string(), self.dev.secret.clone())
+    }
+
+    /// The time in whole seconds.
+    pub(crate) fn seconds(&self) -> i64 {
+        self.clock.machine().seconds()
+    }
+
     /// The same, with a `deployment_role_sid`, if there is one, and unlike every other token of that identity.
     pub(crate) fn token_with_role(&self, identity: &str, role: Option<Sid<Role>>) -> String {
         let grant = ChatGrant::new(self.service.clone());

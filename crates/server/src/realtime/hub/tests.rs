@@ -19,6 +19,9 @@ impl Mail for Box {
     fn hears_typing_of(&self, _: Sid<User>) -> bool {
         true
     }
+    fn holder(&self) -> Option<Arc<Holder>> {
+        None
+    }
 }
 
 impl Box {

@@ -10,6 +10,7 @@ use tertulia_protocol::sid::{Conversation, User};
 use super::super::news::{roster, talk};
 use super::*;
 use crate::platform::{AccountNumber, Caller, Error, Source, UserRef, Who};
+use crate::revocations::Bearer;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
@@ -41,13 +42,26 @@ fn admission(user: u128, expires: i64) -> Box<Admission> {
         role: None,
     };
     let user = Arc::new(user);
+    let bearer = Bearer {
+        account: AccountNumber(1),
+        service: Sid::from_number(1),
+        identity: "alice".into(),
+        key: Sid::from_number(1),
+        jti: None,
+        session: None,
+        issued: at(0),
+        expires: at(expires),
+    };
     Box::new(Admission {
+        bearer: Arc::new(bearer),
+        ended_count: 0,
         caller: Caller {
             account: AccountNumber(1),
             account_sid: Sid::from_number(1),
             source: Source::Sdk,
             who: Who::User(user.clone()),
             hooks: true,
+            address: None,
         },
         user,
         expires: at(expires),
