@@ -14,6 +14,7 @@ mod env;
 mod facts;
 mod fault;
 mod host;
+mod import;
 mod key;
 mod logging;
 mod policy;
@@ -46,6 +47,7 @@ enum Command {
     Account(account::Account),
     Key(key::Key),
     Service(service::Service),
+    Import(import::Import),
     Seal(seal_keys::Seal),
     Clock(clock::Clock),
     Fault(fault::Fault),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Account(command) => account::run(command),
         Command::Key(command) => key::run(command),
         Command::Service(command) => service::run(command),
+        Command::Import(command) => import::run(&command),
         Command::Seal(command) => seal_keys::run(command),
         Command::Env(command) => env::run(&command),
         Command::Token(command) => token::run(command),

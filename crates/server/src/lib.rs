@@ -8,6 +8,7 @@
 //! chat service see another. Read next: ARCHITECTURE.md, then [`conversations`].
 
 pub mod accounts;
+pub mod imports;
 pub mod keys;
 pub mod services;
 pub mod roles;

@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
 use crate::{
-    accounts, api_tokens, audit, conversations, dev, keys, messages, participants, realtime, revocations, roles,
-    sealing, services, tokens, users,
+    accounts, api_tokens, audit, conversations, dev, imports, keys, messages, participants, realtime, revocations,
+    roles, sealing, services, tokens, users,
 };
 
 /// Where operations of Tertulia's own are.
@@ -19,8 +19,9 @@ pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 20] = [
+    let nouns: [&[Route]; 21] = [
         accounts::http::ROUTES,
+        imports::http::ROUTES,
         keys::http::ROUTES,
         services::http::ROUTES,
         roles::http::ROUTES,

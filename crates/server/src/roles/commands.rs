@@ -121,10 +121,6 @@ impl Change for CreateRole {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Role> {
         let service = services::commands::resolve(cx, self.service).await?;
-        text::storable("FriendlyName", &self.friendly_name)?;
-        if !(1..=64).contains(&self.friendly_name.chars().count()) {
-            return Err(Refusal::NameInvalid.into());
-        }
         let new = NewRole {
             sid: cx.ids.sid(),
             service: service.sid,
@@ -132,9 +128,18 @@ impl Change for CreateRole {
             scope: self.scope,
             permissions: self.permissions,
         };
-        cx.audit(Draft::on(cx.caller, Event::RoleCreated, new.sid.as_str()));
-        queries::insert(cx.tx, service.account, &new, cx.now).await
+        insert(cx, service.account, &new).await
     }
+}
+
+/// Inserts a role of an account's chat service.
+pub async fn insert(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &NewRole<'_>) -> Outcome<Role> {
+    text::storable("FriendlyName", new.friendly_name)?;
+    if !(1..=64).contains(&new.friendly_name.chars().count()) {
+        return Err(Refusal::NameInvalid.into());
+    }
+    cx.audit_in(account, Draft::on(cx.caller, Event::RoleCreated, new.sid.as_str()));
+    queries::insert(cx.tx, account, new, cx.now).await
 }
 
 /// Which role a call means.

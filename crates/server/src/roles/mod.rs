@@ -8,6 +8,7 @@ pub mod commands;
 pub mod http;
 pub mod events;
 
+use serde::Deserialize;
 use tertulia_protocol::sid::{Role as RoleKind, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
@@ -86,7 +87,8 @@ permissions! {
 }
 
 /// Where a role counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// In the whole chat service.
     Service,

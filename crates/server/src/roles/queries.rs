@@ -48,6 +48,7 @@ static SET_PERMISSIONS: Sql = Sql::new(concat!(
     "UPDATE roles SET permissions = $3, updated = $4 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
+static ANYWHERE: Sql = Sql::new("SELECT 1 FROM roles WHERE sid = $1");
 static DELETE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND sid = $2");
 static PURGE: Sql = Sql::new("DELETE FROM roles WHERE account = $1 AND service_sid = $2");
 
@@ -68,6 +69,11 @@ fn read(row: &Row) -> Outcome<Role> {
 /// A role of an account, of whichever service.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RoleKind>) -> Outcome<Option<Role>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// Whether any account has a role with this SID.
+pub async fn is_anywhere(tx: &mut Tx<'_>, sid: Sid<RoleKind>) -> Outcome<bool> {
+    Ok(tx.query_opt(&ANYWHERE, &[sid.as_str().into()]).await?.is_some())
 }
 
 /// A service's oldest role with this name.

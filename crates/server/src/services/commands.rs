@@ -35,16 +35,26 @@ impl Change for CreateService {
     type Out = Service;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Service> {
-        text::storable("FriendlyName", &self.friendly_name)?;
-        match self.friendly_name.chars().count() {
-            0 => return Err(Refusal::NameMissing.into()),
-            1..=256 => {}
-            _ => return Err(Refusal::NameTooLong.into()),
-        }
         let (account, sid) = (cx.caller.account, cx.ids.sid());
-        let roles = roles::commands::insert_defaults(cx, account, sid).await?;
-        queries::insert(cx.tx, account, sid, &self.friendly_name, roles, cx.now).await
+        insert(cx, account, sid, &self.friendly_name).await
     }
+}
+
+/// Inserts a chat service of an account, with the four roles it is born with.
+pub async fn insert(
+    cx: &mut Cx<'_, '_>,
+    account: AccountNumber,
+    sid: Sid<ServiceKind>,
+    name: &str,
+) -> Outcome<Service> {
+    text::storable("FriendlyName", name)?;
+    match name.chars().count() {
+        0 => return Err(Refusal::NameMissing.into()),
+        1..=256 => {}
+        _ => return Err(Refusal::NameTooLong.into()),
+    }
+    let roles = roles::commands::insert_defaults(cx, account, sid).await?;
+    queries::insert(cx.tx, account, sid, name, roles, cx.now).await
 }
 
 /// Finds one chat service.

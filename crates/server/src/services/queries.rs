@@ -44,6 +44,7 @@ static CONFIGURE: Sql = Sql::new(concat!(
     "reachability_enabled = $6, updated = $7 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
     columns!()
 ));
+static ANYWHERE: Sql = Sql::new("SELECT 1 FROM services WHERE sid = $1");
 static REMOVE: Sql =
     Sql::new("UPDATE services SET removed = $3, updated = $3 WHERE account = $1 AND sid = $2 AND removed IS NULL");
 static REMOVED: Sql =
@@ -68,6 +69,11 @@ fn read(row: &Row) -> Outcome<Service> {
 /// A service of an account.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ServiceKind>) -> Outcome<Option<Service>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// Whether any account has, or had, a service with this SID.
+pub async fn is_anywhere(tx: &mut Tx<'_>, sid: Sid<ServiceKind>) -> Outcome<bool> {
+    Ok(tx.query_opt(&ANYWHERE, &[sid.as_str().into()]).await?.is_some())
 }
 
 /// A service as it stands now, locked against other writers until the commit.

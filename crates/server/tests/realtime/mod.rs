@@ -7,6 +7,7 @@ mod revocations;
 mod rights;
 mod stalled;
 mod timers;
+mod vectors;
 
 use std::time::Duration;
 

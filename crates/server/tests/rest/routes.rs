@@ -103,6 +103,7 @@ fn form(mounted: &Mounted) -> &'static [(&'static str, &'static str)] {
         "CreateConversationParticipant" | "CreateUser" | "CreateToken" => &[("Identity", "bruno")],
         "CreateRole" => &[("FriendlyName", "x"), ("Type", "service"), ("Permission", "createConversation")],
         "UpdateRole" => &[("Permission", "createConversation")],
+        "CreateImport" => &[("World", "{}")],
         "CreateFault" => &[("Kind", "drop-event"), ("Skip", "1000")],
         "UpdateClock" => &[("Freeze", "false")],
         "IntrospectToken" | "ExplainToken" => &[("Token", "x")],

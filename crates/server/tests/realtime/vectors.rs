@@ -1,0 +1,117 @@
+//! Every token vector against the live websocket, in the vectors' own world, brought in by an import.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use tertulia_client::{Client, ConnectError, Disconnected, Error, Options};
+
+use tertulia_server::platform::Config;
+
+use crate::support::World;
+
+/// As the vectors assume: no second is forgiven.
+fn strict(config: &mut Config) {
+    config.tokens.leeway_seconds = 0;
+    config.tokens.grace_seconds = 0;
+    config.http.upgrades_per_second = 0;
+}
+
+#[test]
+fn every_vector_gets_its_verdict_on_sqlite() {
+    every_vector_gets_its_verdict_at_the_door(&World::sqlite_with(strict));
+}
+
+#[test]
+fn every_vector_gets_its_verdict_on_postgres() {
+    if let Some(world) = World::postgres_with("every_vector_gets_its_verdict", strict) {
+        every_vector_gets_its_verdict_at_the_door(&world);
+    }
+}
+
+static VECTORS: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../token/tests/vectors/tokens.json")).expect("the vectors are JSON")
+});
+
+/// What a packet may have; the token travels in one.
+const PACKET_BYTES_MAX: usize = 256 * 1024;
+
+/// Where the server's answer is right and another than that of a verifier that knows the vectors' whole world:
+/// here there are no test accounts and no other regions, so the keys of both are unknown.
+const UNKNOWN_KEY: u64 = 20103;
+
+fn list(name: &str) -> impl Iterator<Item = &'static Value> {
+    VECTORS["world"][name].as_array().expect("a list").iter()
+}
+
+/// The world without what this server does not have: test accounts, keys of other regions, deleted keys.
+fn world_of_the_vectors() -> Value {
+    let accounts = list("accounts").filter(|account| account["test"] != true);
+    let accounts = accounts.map(|account| json!({"sid": account["sid"], "status": account["status"]}));
+    let is_here = |key: &Value| {
+        let is_test = list("accounts").any(|one| one["sid"] == key["account_sid"] && one["test"] == true);
+        key["status"] == "active" && key["region"] == VECTORS["world"]["region"] && !is_test
+    };
+    let keys = list("keys").filter(|key| is_here(key));
+    let keys = keys.map(|key| {
+        json!({"sid": key["sid"], "account_sid": key["account_sid"], "secret": key["secret"], "type": key["type"]})
+    });
+    let roles = list("roles").map(|role| {
+        json!({"sid": role["sid"], "service_sid": role["service_sid"], "friendly_name": "vectors", "type": "service",
+            "permissions": ["createConversation"]})
+    });
+    json!({
+        "accounts": accounts.collect::<Vec<_>>(),
+        "keys": keys.collect::<Vec<_>>(),
+        "services": list("services").collect::<Vec<_>>(),
+        "roles": roles.collect::<Vec<_>>(),
+    })
+}
+
+/// The token of a case, joined when it stands there in parts.
+fn token(case: &Value) -> String {
+    let part = |part: &Value| match part["text"].as_str() {
+        Some(text) => text.to_owned(),
+        None => part["repeat"].as_str().unwrap().repeat(part["count"].as_u64().unwrap() as usize),
+    };
+    let parts = || case["token_parts"].as_array().expect("a token or its parts").iter().map(part).collect();
+    case["token"].as_str().map_or_else(parts, str::to_owned)
+}
+
+/// What is wrong about what the door did, if anything.
+fn complaint(expected: &Value, is_oversized: bool, outcome: &Result<(), ConnectError>) -> Option<String> {
+    let verdict = expected["verdict"].as_str().expect("a verdict");
+    let allowed =
+        |code: u64| code == UNKNOWN_KEY || expected["codes"].as_array().is_some_and(|all| all.contains(&code.into()));
+    match outcome {
+        Err(ConnectError::Failed(Error::Disconnected(Disconnected::ByServer { code: 1009, .. }))) if is_oversized => {
+            None
+        }
+        _ if is_oversized => Some(format!("an oversized token must end in a close 1009, not {outcome:?}")),
+        Ok(()) if verdict == "reject" => Some("let in".to_owned()),
+        Ok(()) => None,
+        Err(ConnectError::Refused(refusal)) if verdict != "accept" => {
+            let code = refusal.code.map(u64::from);
+            (!code.is_some_and(allowed)).then(|| format!("{refusal:?}, allowed {}", expected["codes"]))
+        }
+        Err(error) => Some(format!("{error:?} instead of {verdict}")),
+    }
+}
+
+fn every_vector_gets_its_verdict_at_the_door(world: &World) {
+    world.operator.post("/tertulia/v1/Imports", &[("World", &world_of_the_vectors().to_string())]).is(201);
+    let mut complaints = Vec::new();
+    let (mut count, mut oversized, mut let_in) = (0, 0, 0);
+    for case in VECTORS["cases"].as_array().expect("cases") {
+        world.pass(case["now"].as_i64().expect("now") - world.seconds());
+        let token = token(case);
+        let is_oversized = token.len() >= PACKET_BYTES_MAX;
+        let outcome = world.play(async { Client::connect_with(&world.uri(), token, Options::once()).await.map(drop) });
+        complaints.extend(complaint(&case["chat"], is_oversized, &outcome).map(|why| format!("{}: {why}", case["id"])));
+        count += 1;
+        oversized += usize::from(is_oversized);
+        let_in += usize::from(outcome.is_ok());
+    }
+    assert!(complaints.is_empty(), "{} of {count}:\n{}", complaints.len(), complaints.join("\n"));
+    assert_eq!((count, oversized), (636, 1));
+    assert!(let_in >= 178, "{let_in} were let in");
+}
