@@ -17,3 +17,5 @@ mod nouns;
 mod cuts;
 #[path = "all/chaos.rs"]
 mod chaos;
+#[path = "all/faults.rs"]
+mod faults;

@@ -21,9 +21,9 @@ impl Chance {
 
 /// What a reader knows: the messages by their indexes.
 #[derive(Default)]
-struct View {
-    messages: BTreeMap<i64, Message>,
-    added: Vec<i64>,
+pub(crate) struct View {
+    pub(crate) messages: BTreeMap<i64, Message>,
+    pub(crate) added: Vec<i64>,
 }
 
 impl View {
@@ -41,7 +41,7 @@ impl View {
     }
 
     /// Until the message with this index has come.
-    async fn read_to(&mut self, talk: &mut Conversation, last: i64) {
+    pub(crate) async fn read_to(&mut self, talk: &mut Conversation, last: i64) {
         while self.added.last() != Some(&last) {
             let event = soon(talk.next_event()).await.unwrap();
             self.take(event);
@@ -50,7 +50,7 @@ impl View {
 }
 
 /// All that the store has.
-async fn kept(client: &Client, sid: Sid<sid::Conversation>) -> BTreeMap<i64, Message> {
+pub(crate) async fn kept(client: &Client, sid: Sid<sid::Conversation>) -> BTreeMap<i64, Message> {
     let (mut all, mut from) = (BTreeMap::new(), None);
     loop {
         let page = client.page(sid, from, Order::Ascending).await.unwrap();

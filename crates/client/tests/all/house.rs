@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tertulia_client::{Backoff, Client, Conversation, NewConversation, Sid, sid};
 use tertulia_server::dev::{DevCredentials, TOKEN_TTL_SECONDS};
 use tertulia_server::platform::{AccountNumber, Clock, Config};
 use tertulia_server::{App, Options, Server, seal, store};
 use testkit::{TempDir, temp_dir};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::gate::Gate;
 
@@ -109,6 +113,23 @@ impl House {
 
     pub(crate) fn path_of(&self, conversation: Sid<sid::Conversation>) -> String {
         format!("/Client/v2/Services/{}/Conversations/{conversation}", self.dev.service)
+    }
+
+    /// Asks the server for a fault of docs/dev-mode.md, or takes all away when there is no form.
+    pub(crate) async fn fault(&self, form: Option<&str>) {
+        let credentials = STANDARD.encode(format!("{}:{}", self.dev.account, self.dev.auth_token));
+        let (method, body) = form.map_or(("DELETE", ""), |form| ("POST", form));
+        let request = format!(
+            "{method} /tertulia/v1/Faults HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {credentials}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address(),
+            body.len()
+        );
+        let mut socket = TcpStream::connect(self.address()).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{form:?}: {answer}");
     }
 
     pub(crate) async fn close(mut self) {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use tertulia_protocol::Timestamp;
 
 use super::{ApiToken, PREFIX, Refusal, hash, queries};
+use crate::audit::{Draft, Event};
 use crate::keys::may_manage;
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question, text};
@@ -55,6 +56,7 @@ impl Change for CreateApiToken {
             created: cx.now,
         };
         queries::insert(cx.tx, &row).await?;
+        cx.audit(Draft::on(cx.caller, Event::ApiTokenCreated, &row.id));
         Ok((row, token))
     }
 }
@@ -94,6 +96,10 @@ impl Change for DeleteApiToken {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         may_manage(&cx.caller.who)?;
         let was = queries::delete(cx.tx, cx.caller.account, &self.0).await?;
-        if was { Ok(()) } else { Err(Refusal::NotFound.into()) }
+        if !was {
+            return Err(Refusal::NotFound.into());
+        }
+        cx.audit(Draft::on(cx.caller, Event::ApiTokenDeleted, &self.0));
+        Ok(())
     }
 }

@@ -70,6 +70,14 @@ events! {
     RoleDeleted = "role.deleted";
     /// A user was given another role.
     UserRoleChanged = "user.role_changed";
+    /// A participant was given another role.
+    ParticipantRoleChanged = "participant.role_changed";
+    /// An API token was made.
+    ApiTokenCreated = "api_token.created";
+    /// An API token was deleted.
+    ApiTokenDeleted = "api_token.deleted";
+    /// An identity was taken from the login that owned it: another one may have it now.
+    IdentityReleased = "identity.released";
 }
 
 impl Event {

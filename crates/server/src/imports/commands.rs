@@ -43,10 +43,14 @@ impl Change for Import {
         may_manage(&cx.caller.who)?;
         let mut made = Imported::default();
         for new in &self.world.accounts {
-            made.accounts += usize::from(self.account(cx, new).await?);
+            if self.account(cx, new).await? {
+                made.accounts += 1;
+                // With its default service, if the world has one for it.
+                made.services += usize::from(self.default_service(new.sid).is_some());
+            }
         }
         for new in &self.world.services {
-            made.services += usize::from(service(cx, new, &self.world).await?);
+            made.services += usize::from(service(cx, new).await?);
         }
         for new in &self.world.keys {
             made.keys += usize::from(self.key(cx, new).await?);
@@ -59,6 +63,11 @@ impl Change for Import {
 }
 
 impl Import {
+    /// What becomes the default service of an account that is new.
+    fn default_service(&self, account: Sid<AccountKind>) -> Option<&NewService> {
+        self.world.services.iter().find(|service| service.account_sid == account)
+    }
+
     async fn account(&self, cx: &mut Cx<'_, '_>, new: &NewAccount) -> Outcome<bool> {
         let is_token = |token: &str| token.len() == 32 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let auth_token = match &new.auth_token {
@@ -70,7 +79,7 @@ impl Import {
         if accounts::queries::find(cx.tx, new.sid).await?.is_some() {
             return Ok(false);
         }
-        let service = self.world.services.iter().find(|service| service.account_sid == new.sid);
+        let service = self.default_service(new.sid);
         if let Some(service) = service
             && services::queries::is_anywhere(cx.tx, service.sid).await?
         {
@@ -143,12 +152,11 @@ impl Import {
     }
 }
 
-/// The default service of a new account came with it.
-async fn service(cx: &mut Cx<'_, '_>, new: &NewService, world: &World) -> Outcome<bool> {
+/// The default service of a new account is there already: it came with the account.
+async fn service(cx: &mut Cx<'_, '_>, new: &NewService) -> Outcome<bool> {
     let account = account_of(cx, &new.sid.to_string(), new.account_sid).await?;
     if services::queries::find(cx.tx, account.number, new.sid).await?.is_some() {
-        let is_new = account.default_service == Some(new.sid) && account.created == cx.now;
-        return Ok(is_new && world.accounts.iter().any(|one| one.sid == account.sid));
+        return Ok(false);
     }
     if services::queries::is_anywhere(cx.tx, new.sid).await? {
         return Err(Refusal::Taken(new.sid.to_string()).into());

@@ -6,6 +6,7 @@ use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind,
 use super::events::ParticipantEvent;
 use super::queries::{self, Roster};
 use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refusal};
+use crate::audit::{Draft, Event, Facts};
 use crate::conversations::commands::{Room, enter, is_creator, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
 use crate::conversations::{self, Conversation};
@@ -238,6 +239,14 @@ pub async fn change(cx: &mut Cx<'_, '_>, found: Participant, patch: &Patch) -> O
     changed.roster_changed_pos = roster_pos.unwrap_or(before.roster_changed_pos);
     changed.mine_changed_pos = mine_pos.unwrap_or(before.mine_changed_pos);
     let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;
+    if before.role != after.role {
+        let facts = Facts {
+            identity: after.identity.clone(),
+            target: after.role.map(|role| role.to_string()),
+            ..Facts::default()
+        };
+        cx.audit(Draft::by(cx.caller, Event::ParticipantRoleChanged, facts));
+    }
     cx.emit(&ParticipantEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
     Ok(after)
 }

@@ -26,6 +26,8 @@ use crate::tokens::Refused;
 
 /// How often the store is asked where other nodes may revoke: half of the second within which connections end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const _: () =
+    assert!(LOOK_EVERY.as_millis() <= 500, "connections end within one second of a revocation on another node");
 /// How often it is asked where this node is the only one, for the case that nobody told.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often dead entries are removed.

@@ -13,7 +13,7 @@ use tertulia_token::{
 use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_after};
 use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
-use crate::audit::Evidence;
+use crate::audit::{Draft, Event, Evidence, Facts};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
 use crate::login::Login;
@@ -465,6 +465,11 @@ impl Change for ReleaseIdentity {
         keys::may_manage(&cx.caller.who)?;
         let service = services::commands::resolve(cx, self.service).await?.sid;
         let was = queries::release(cx.tx, cx.caller.account, service, &self.identity).await?;
-        if was { Ok(()) } else { Err(Refusal::NoOwner.into()) }
+        if !was {
+            return Err(Refusal::NoOwner.into());
+        }
+        let facts = Facts { identity: Some(self.identity.clone()), service: Some(service), ..Facts::default() };
+        cx.audit(Draft::by(cx.caller, Event::IdentityReleased, facts));
+        Ok(())
     }
 }

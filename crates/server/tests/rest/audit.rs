@@ -67,6 +67,40 @@ fn what_is_done_to_keys_roles_and_tokens_is_noted_with_whom_and_from_where(world
     world.key.post("/v1/Users", &[("Identity", "ana")]).is(201);
     world.key.post("/v1/Users/ana", &[("RoleSid", &role)]).is(200);
     let entry = world.key.post("/tertulia/v1/Revocations", &[("Identity", "ana")]).is(201);
+    // Accounts, auth tokens, roles, and what lets people in.
+    let (one, talk) = (
+        sid(&world
+            .key
+            .post("/v1/Roles", &[("FriendlyName", "y"), ("Type", "conversation"), ("Permission", "sendMessage")])
+            .is(201)),
+        sid(&world.conversation(&[])),
+    );
+    world.key.post(&format!("/v1/Roles/{one}"), &[("Permission", "leaveConversation")]).is(200);
+    world.key.post(&format!("/v1/Conversations/{talk}/Participants"), &[("Identity", "ben")]).is(201);
+    world.key.post(&format!("/v1/Conversations/{talk}/Participants/ben"), &[("RoleSid", &one)]).is(200);
+    let other = sid(&world
+        .key
+        .post("/v1/Roles", &[("FriendlyName", "z"), ("Type", "conversation"), ("Permission", "sendMessage")])
+        .is(201));
+    world.key.delete(&format!("/v1/Roles/{other}")).is(204);
+    world.owner.post(&format!("/2010-04-01/Accounts/{}.json", world.account), &[("FriendlyName", "x")]).is(200);
+    world.owner.post("/v1/AuthTokens/Secondary", &[]).is(201);
+    world.owner.delete("/v1/AuthTokens/Secondary").is(204);
+    let api_token = world.owner.post("/tertulia/v1/ApiTokens", &[("Subject", "sensor")]).is(201);
+    let id = api_token["id"].as_str().unwrap().to_owned();
+    world.owner.delete(&format!("/tertulia/v1/ApiTokens/{id}")).is(204);
+    for (event, target, count) in [
+        ("role.updated", &one, 1),
+        ("role.deleted", &other, 1),
+        ("participant.role_changed", &one, 1),
+        ("account.updated", &world.account, 1),
+        ("auth_token.changed", &world.account, 2),
+        ("api_token.created", &id, 1),
+        ("api_token.deleted", &id, 1),
+    ] {
+        let found = entries(world, &format!("Event={event}"));
+        assert_eq!(found.iter().filter(|entry| entry["target"] == json!(target)).count(), count, "{event}");
+    }
     // A refused change leaves nothing.
     world.key.delete(&format!("/v1/Roles/{role}")).refuses(409, 20409);
     for (event, actor, target) in [
@@ -82,7 +116,7 @@ fn what_is_done_to_keys_roles_and_tokens_is_noted_with_whom_and_from_where(world
         assert_eq!(found.len(), 1, "{event}");
         assert_eq!((&found[0]["actor"], &found[0]["address"]), (&json!(actor), &json!("127.0.0.1")), "{event}");
     }
-    assert_eq!(entries(world, "Event=role.deleted").len(), 0);
+    assert_eq!(entries(world, "Event=role.deleted").len(), 1);
     assert_eq!(entries(world, "Identity=ana").len(), 2);
     let text = Value::from(entries(world, "")).to_string();
     assert!(!text.contains(created["secret"].as_str().unwrap()) && !text.contains(&world.dev_key().1));

@@ -215,6 +215,8 @@ fn an_identity_belongs_to_the_first_login_that_comes_to_it(world: &World) {
     world.key.delete("/tertulia/v1/Owners/ana").refuses(401, 20003);
     world.tenant.delete("/tertulia/v1/Owners/ana").refuses(404, 20404);
     world.owner.delete("/tertulia/v1/Owners/ana").is(204);
+    let noted = world.owner.get("/tertulia/v1/Audit?Event=identity.released").is(200);
+    assert_eq!(noted["audit"][0]["identity"], "ana");
     world.owner.delete("/tertulia/v1/Owners/ana").refuses(404, 20404);
     other.post("/token", &[]).is(200);
     ana.post("/token", &[]).refuses(409, 20409);

@@ -8,6 +8,7 @@ mod roles;
 mod services;
 mod accounts;
 mod keys;
+mod imports;
 mod pages;
 mod errors;
 mod routes;
