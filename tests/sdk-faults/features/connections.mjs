@@ -53,7 +53,7 @@ export default ({ test, testWith }) => {
   });
 
   // Where the SDK is at fault: it subscribes again 100 ms after it is back, and what a page brought before that, no
-  // event tells (docs/decisions/0013).
+  // event tells (docs/decisions/0014).
   test('what_a_page_brings_before_the_sdk_has_subscribed_again_is_not_told', async (w) => {
     const { bob, mine, his } = await pair(w);
     await w.server.fault('refuse-upgrade', { Status: 503, Times: 2 });
