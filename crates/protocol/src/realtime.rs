@@ -316,6 +316,14 @@ pub fn plain_reply(id: &str, status: &Status) -> Vec<u8> {
     encode(&header, b"")
 }
 
+/// A refusal of `init` or `update` that asks the client to come again, no sooner than so many milliseconds from now.
+pub fn later_reply(id: &str, status: &Status, wait_millis: i64) -> Vec<u8> {
+    let payload = serde_json::json!({"backoff_policy": {"reconnect_min_ms": wait_millis}}).to_string();
+    let payload_size = payload.len();
+    let header = Reply { method: "reply", id, status, http_status: None, payload_type: Some(JSON), payload_size };
+    encode(&header, payload.as_bytes())
+}
+
 /// The answer to a tunnelled request: the transport is always fine, the request has its own status.
 pub fn http_reply(id: &str, code: u16, body: &[u8]) -> Vec<u8> {
     let header = Reply {

@@ -16,10 +16,12 @@ use crate::audit::{self, Uses};
 use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
-use crate::http::peer::{Place, Places};
+use crate::http::peer::bundled;
+use crate::http::throttle::Throttle;
 use crate::login::Sources;
 use crate::migrations::MIGRATIONS;
-use crate::platform::{AccountNumber, Caller, Clock, Config, Limits};
+use crate::platform::places::{Place, Places};
+use crate::platform::{AccountNumber, Caller, Clock, Config, Error, Limits, Outcome};
 use crate::realtime::ends::{self, Ends};
 use crate::realtime::gate::Gate;
 use crate::realtime::hub::{Hub, Post, Whose};
@@ -29,6 +31,9 @@ use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
 use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
 use crate::timers;
+
+/// When a client that found its account full comes back, at the earliest.
+const CONNECTION_RETRY_SECONDS: i64 = 5;
 
 /// The running service.
 pub struct App {
@@ -69,7 +74,10 @@ pub struct App {
     /// What waits for slow readers.
     pub mailroom: Arc<Mailroom>,
     hub: SharedHub,
-    places: Arc<Places>,
+    /// How often REST is called, and how often with wrong credentials.
+    pub throttle: Throttle,
+    places: Arc<Places<IpAddr>>,
+    account_places: Arc<Places<AccountNumber>>,
     connections: Arc<Semaphore>,
     connection_numbers: AtomicU64,
     draining: watch::Sender<bool>,
@@ -134,6 +142,7 @@ impl App {
             Some(faults) => FaultyBus::new(bus, Arc::clone(faults)),
             None => bus,
         };
+        let is_dev = options.dev.is_some();
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
             store,
@@ -142,7 +151,7 @@ impl App {
             refused,
             ends: Ends::default(),
             clock: options.clock,
-            login: Sources::new(&config.login, options.dev.is_some()),
+            login: Sources::new(&config.login, is_dev),
             limits: Arc::new(config.limits.clone()),
             sealer: Sealer::new(&options.seal_keys),
             seal_file: options.seal_file,
@@ -154,7 +163,9 @@ impl App {
             gate: Gate::of(&config.http),
             mailroom: Mailroom::new(config.realtime.mailboxes_bytes_max),
             hub: SharedHub::default(),
+            throttle: Throttle::new(&config, is_dev),
             places: Arc::default(),
+            account_places: Arc::default(),
             connections: Arc::new(Semaphore::new(config.http.connections_max)),
             connection_numbers: AtomicU64::new(0),
             draining: watch::Sender::new(false),
@@ -195,9 +206,19 @@ impl App {
 
     /// A place for one more connection of an address, unless it has too many. In dev mode there is no bound:
     /// everybody is this machine.
-    pub fn take_place(&self, address: IpAddr) -> Option<Arc<Place>> {
+    pub fn take_place(&self, address: IpAddr) -> Option<Arc<Place<IpAddr>>> {
         let max = if self.dev.is_some() { 0 } else { self.config.http.connections_per_address_max };
-        self.places.take(address, max)
+        self.places.take(bundled(address), max).map(Arc::new)
+    }
+
+    /// A place for one more websocket of an account, unless it has too many.
+    pub fn take_account_place(&self, account: AccountNumber) -> Outcome<Place<AccountNumber>> {
+        let max = self.limits.connections_per_account_max;
+        let full = || {
+            let text = format!("The account has {max} connections (limits.connections_per_account_max)");
+            Error::busy(text, CONNECTION_RETRY_SECONDS)
+        };
+        self.account_places.take(account, max).ok_or_else(full)
     }
 
     /// Waits until the last connection has let go.

@@ -8,4 +8,5 @@ mod permissions;
 mod realtime;
 mod rest;
 mod docs;
+mod limits;
 mod port;

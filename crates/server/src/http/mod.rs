@@ -9,6 +9,7 @@ mod log;
 pub mod peer;
 pub(crate) mod port;
 mod rest;
+pub(crate) mod throttle;
 pub mod tls;
 
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Where a request comes from: the address at the other end, or what a trusted proxy says of it.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 
 use crate::platform::config::Http;
+use crate::platform::places::Place;
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Peer {
     /// Whether the connection is encrypted.
     pub is_secure: bool,
     /// Its place among the connections of its address; none for a proxy, which is many people's.
-    pub place: Option<Arc<Place>>,
+    pub place: Option<Arc<Place<IpAddr>>>,
 }
 
 /// What a request says of itself, as far as it is to be believed.
@@ -86,48 +86,6 @@ fn client_of(config: &Http, chain: &str) -> Option<IpAddr> {
     })?
 }
 
-/// How many connections each address has.
-#[derive(Debug, Default)]
-pub struct Places(Mutex<HashMap<IpAddr, usize>>);
-
-/// A place that an address has taken; dropping it frees it.
-#[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
-    address: IpAddr,
-}
-
-impl Places {
-    /// Takes a place, unless the address has `max` already (0: no bound).
-    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Option<Arc<Place>> {
-        let address = bundled(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if max > 0 && *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Arc::new(Place { places: Arc::clone(self), address }))
-    }
-
-    /// Addresses that have a place.
-    pub fn addresses(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// A household has a /64 of IPv6, and may take any address of it.
 pub(crate) fn bundled(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -151,6 +109,7 @@ pub(crate) fn networks<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<
 mod tests {
     use super::*;
     use crate::platform::Config;
+    use crate::platform::places::Places;
 
     fn from(peer: &str, headers: &[(&'static str, &str)]) -> From {
         let mut config = Config::defaults().http;
@@ -201,7 +160,7 @@ mod tests {
     #[test]
     fn an_address_has_so_many_places_and_a_household_shares_them() {
         let places = Arc::new(Places::default());
-        let take = |address: &str| places.take(address.parse().unwrap(), 2);
+        let take = |address: &str| places.take(bundled(address.parse().unwrap()), 2);
         let first = take("2001:db8::1").unwrap();
         let second = take("2001:db8::ffff").unwrap();
         assert!(take("2001:db8::2").is_none());
@@ -210,6 +169,6 @@ mod tests {
         drop(first);
         assert!(take("2001:db8::2").is_some());
         drop(second);
-        assert_eq!(places.addresses(), 0);
+        assert_eq!(places.names(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! A REST request, from its bytes to its answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +75,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         }
     };
     noted.operation = Some(mounted.operation());
-    let caller = authenticate(app, header_bytes(&parts.headers, "authorization"), hooks(&parts.headers)).await?;
-    let caller = Caller { address: Some(from.address), ..caller };
+    let caller = who_calls(app, &parts.headers, from.address).await?;
     if let Who::Account { key: Some(key), .. } = &caller.who {
         let now = app.clock.now(caller.account).micros();
         app.uses.note(caller.account, *key, Evidence { last_called: now, ..Evidence::default() });
@@ -106,6 +106,23 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         outcome.unwrap_or_else(|error| refuse(&error, Surface::V1, below_mount(path)))
     };
     Ok(faults.around(&caller, parts.method.as_str(), path, perform).await)
+}
+
+/// Who calls, unless they, or others of their address, are to wait.
+async fn who_calls(app: &App, headers: &HeaderMap, address: IpAddr) -> Outcome<Caller> {
+    let now = app.clock.machine();
+    app.throttle.may_try(address, now)?;
+    let header = header_bytes(headers, "authorization");
+    let outcome = authenticate(app, header, hooks(headers)).await;
+    // Who shows nothing guesses nothing.
+    if header.is_some() && matches!(&outcome, Err(error) if error.code() == Code::NotAuthenticated) {
+        app.throttle.failed(address, now);
+    }
+    let caller = outcome?;
+    if matches!(caller.who, Who::Account { .. }) {
+        app.throttle.request(caller.account, now)?;
+    }
+    Ok(Caller { address: Some(address), ..caller })
 }
 
 /// Where a request comes from. Every connection of the port says it.

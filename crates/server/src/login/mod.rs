@@ -18,7 +18,6 @@ pub mod proxy;
 pub mod logout;
 
 pub mod fetch;
-pub mod limits;
 
 pub use config::LoginConfig;
 pub use policy::{Decision, Denial, Login, Policy};

@@ -7,10 +7,10 @@ use tertulia_protocol::Timestamp;
 
 use super::app::AppSource;
 use super::config::{ApiTokenConfig, LoginConfig, ProxyConfig, SourceConfig};
-use super::limits::Rate;
 use super::oidc::{Logout, OidcSource};
 use super::{Login, Policy, api_token, proxy};
 use crate::App;
+use crate::platform::rate::Rate;
 
 /// What the sources look at of a request.
 #[derive(Clone, Copy)]
@@ -67,8 +67,8 @@ impl Sources {
         Self {
             list: config.sources.iter().map(|config| (config.clone(), source(config))).collect(),
             policy: config.policy(),
-            per_caller: Rate::new(rate(config.per_caller_per_minute)),
-            per_identity: Rate::new(rate(config.per_identity_per_minute)),
+            per_caller: Rate::per_minute(rate(config.per_caller_per_minute)),
+            per_identity: Rate::per_minute(rate(config.per_identity_per_minute)),
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Http {
     pub plain_connections_max: usize,
     /// Connections of one address at the same time; 0: no bound.
     pub connections_per_address_max: usize,
+    /// Wrong credentials of one address in a minute; 0: no bound.
+    pub failed_authentications_per_minute: u32,
     /// Bytes that the kernel takes for a connection that does not read; 0: as many as it likes.
     pub send_buffer_bytes: u32,
     /// Websockets that are let in a second, after a burst of as many; 0: no bound.
@@ -150,6 +152,12 @@ pub struct Realtime {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// Websockets of one account at the same time; 0: no bound.
+    pub connections_per_account_max: usize,
+    /// REST requests of one account in a second, after a burst; 0: no bound.
+    pub requests_per_second: u32,
+    /// REST requests of one account that may come at once.
+    pub requests_burst: u32,
     /// Bytes in a message body.
     pub body_bytes_max: usize,
     /// Bytes of a conversation's attributes.
@@ -224,7 +232,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Self::load_over("[http]\nupgrades_per_second = 0", file, environment)
+        Self::load_over("[http]\nupgrades_per_second = 0\n[limits]\nrequests_per_second = 0", file, environment)
     }
 
     fn load_over(
@@ -387,10 +395,12 @@ mod tests {
     fn dev_mode_lets_everybody_in_at_once_unless_it_is_told_otherwise() {
         let rate = |environment: &[(&str, &str)]| {
             let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            Config::load_for_dev(None, pairs).unwrap().http.upgrades_per_second
+            let config = Config::load_for_dev(None, pairs).unwrap();
+            (config.http.upgrades_per_second, config.limits.requests_per_second)
         };
-        assert_eq!(rate(&[]), 0);
-        assert_eq!(rate(&[("TERTULIA__HTTP__UPGRADES_PER_SECOND", "7")]), 7);
+        assert_eq!(rate(&[]), (0, 0));
+        assert_eq!(rate(&[("TERTULIA__HTTP__UPGRADES_PER_SECOND", "7")]), (7, 0));
+        assert_eq!(rate(&[("TERTULIA__LIMITS__REQUESTS_PER_SECOND", "7")]), (0, 7));
         assert_eq!(Config::defaults().http.upgrades_per_second, 500);
     }
 

@@ -59,8 +59,13 @@ impl Error {
 
     /// A caller who asks too often, and when there is room again.
     pub fn too_many(retry_after: i64) -> Self {
-        let message = Some(format!("Too many requests; try again in {retry_after} seconds"));
-        Self::Refused(Refusal { code: Code::TooManyRequests, message, retry_after: Some(retry_after) })
+        Self::busy(format!("Too many requests; try again in {retry_after} seconds"), retry_after)
+    }
+
+    /// Something of which there are too many, and when to ask again.
+    pub fn busy(message: String, retry_after: i64) -> Self {
+        let code = Code::TooManyRequests;
+        Self::Refused(Refusal { code, message: Some(message), retry_after: Some(retry_after) })
     }
 
     /// Seconds after which to ask again, where that is known.

@@ -11,6 +11,8 @@ pub mod error;
 pub mod form;
 pub mod ids;
 pub mod page;
+pub mod places;
+pub mod rate;
 pub mod route;
 pub mod rows;
 pub mod sealed;

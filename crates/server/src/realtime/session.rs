@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use tertulia_protocol::realtime::{
-    ClientPacket, Status, TunnelledRequest, close, init_reply, plain_reply, token_about_to_expire,
+    ClientPacket, Status, TunnelledRequest, close, init_reply, later_reply, plain_reply, token_about_to_expire,
 };
 use tertulia_protocol::{Code, Timestamp};
 use tertulia_store::StreamId;
@@ -289,7 +289,17 @@ impl Session {
 
     /// The client hears the documented code and its name; the log has the exact reason.
     fn refuse(&mut self, id: &str, refused: &Refused) -> Vec<Effect> {
+        let wait = if let Refused::Other(error) = refused { error.retry_after() } else { None };
         let status = match refused {
+            // The client comes again by itself, after the wait.
+            Refused::Other(error) if wait.is_some() => {
+                tracing::info!(target: "token", reason = %error, "a connection is to come again later");
+                Status::refused(
+                    error.code().status(),
+                    error.body(error.code(), "").message,
+                    Some(error.code().number()),
+                )
+            }
             Refused::Token(refusal) => {
                 tracing::info!(target: "token", code = refusal.code, reason = %refusal, "a token was refused");
                 Status::refused(401, refusal.name(), Some(refusal.code.into()))
@@ -309,7 +319,8 @@ impl Session {
                 Status::refused(error.code().status(), error.code().title(), Some(error.code().number()))
             }
         };
-        let mut effects = vec![send(plain_reply(id, &status))];
+        let reply = wait.map_or_else(|| plain_reply(id, &status), |seconds| later_reply(id, &status, seconds * 1000));
+        let mut effects = vec![send(reply)];
         effects.extend(self.end(CloseReason::Refused));
         effects
     }

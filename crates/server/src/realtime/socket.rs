@@ -19,10 +19,9 @@ use tertulia_protocol::Timestamp;
 use tertulia_protocol::realtime::TunnelledRequest;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::ends::{self, Holder};
 use super::establish::{leave, lose};
 use super::hub::Post;
-use super::mailbox::{Bounds, Mailbox, Overflow};
+use super::mailbox::{Mailbox, Overflow};
 use super::news::Part;
 use super::presence::Counted;
 use super::record::Direction;
@@ -31,14 +30,15 @@ use super::subscribe::Subscriber;
 use super::upgrade::{MESSAGE_BYTES_MAX, Seat, is_too_large};
 use crate::App;
 use crate::http::refuse;
-use crate::platform::{Caller, Ids, Reply, Surface, ids};
-use crate::presence::Visitor;
+use crate::platform::places::Place;
+use crate::platform::{AccountNumber, Caller, Ids, Reply, Surface, ids};
 
 /// Posts that are taken at once, so that a burst is written in one piece.
 const POSTS_AT_ONCE: usize = 64;
 /// How long a last packet may take on its way out.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
+mod entry;
 mod held;
 mod pages;
 
@@ -72,6 +72,8 @@ pub(super) struct Connection {
     next_ping: Instant,
     /// Something was handed to the websocket and not flushed.
     is_dirty: bool,
+    /// Its place among the connections of its account, once it is somebody's.
+    account_place: Option<Place<AccountNumber>>,
     _seat: Seat,
 }
 
@@ -119,6 +121,7 @@ impl Connection {
             last_sign_of_life: now(),
             next_ping: now(),
             is_dirty: false,
+            account_place: None,
             _seat: seat,
         }
         .with_next_ping()
@@ -278,44 +281,6 @@ impl Connection {
     fn subscriber(&self) -> Option<Subscriber> {
         let caller: Caller = self.session.admission()?.caller.clone();
         Some(Subscriber { app: Arc::clone(&self.app), caller, mailbox: self.mailbox.clone()? })
-    }
-
-    async fn admit(&mut self, id: String, token: String) -> Result<(), ()> {
-        let result = self.app.admit(&token).await.map(Box::new);
-        if let Err(refused) = &result {
-            ends::note_refused(&self.app, token, refused, self.address);
-        }
-        self.input(Input::Admitted { id, result }).await?;
-        self.hold().await
-    }
-
-    /// The connection is somebody's now.
-    async fn enter(&mut self, wants_typing: bool) -> Result<(), ()> {
-        let Some(admission) = self.session.admission() else { return Err(()) };
-        let realtime = &self.app.config.realtime;
-        let bounds = Bounds { packets_max: realtime.mailbox_packets_max, bytes_max: realtime.mailbox_bytes_max };
-        self.mailbox = Some(self.app.mailroom.open(admission.user.sid, wants_typing, bounds));
-        let Some(subscriber) = self.subscriber() else { return Err(()) };
-        if let Err(error) = subscriber.watch_own().await {
-            refuse(&error, Surface::Sdk, "");
-            return Err(());
-        }
-        let (account, user) = (subscriber.caller.account, subscriber.caller.user());
-        self.counted =
-            user.map(|user| self.app.presence.enter(Visitor { account, user: user.sid, service: user.service }));
-        Ok(())
-    }
-
-    /// Lets the hub know whose connection it is. A revocation may have come by since the token was looked at.
-    async fn hold(&mut self) -> Result<(), ()> {
-        let (Some(admission), Some(mailbox)) = (self.session.admission(), &self.mailbox) else { return Ok(()) };
-        let bearer = Arc::clone(&admission.bearer);
-        let holder = Holder { connection: self.number, address: self.address, since: self.since, bearer };
-        if ends::hold(&self.app, mailbox, holder, admission.ended_count) {
-            Box::pin(self.input(Input::Post(Post::Revoked))).await
-        } else {
-            Ok(())
-        }
     }
 
     /// Hands a packet to the websocket; [`Connection::flush`] sends it, and what else came meanwhile.

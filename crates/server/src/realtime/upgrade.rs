@@ -1,5 +1,6 @@
 //! The door: which upgrades become websockets, when, and with which bounds.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
@@ -10,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::socket::Connection;
 use crate::App;
-use crate::http::peer::{From, Peer, Place};
+use crate::http::peer::{From, Peer};
+use crate::platform::places::Place;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -23,7 +25,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// What a connection holds of the bounds while it lives.
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
-    _place: Arc<Place>,
+    _place: Arc<Place<IpAddr>>,
 }
 
 /// Opens a websocket, unless the server is full or going away: then 503, which clients try again.

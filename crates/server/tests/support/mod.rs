@@ -129,6 +129,7 @@ impl World {
     fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.http.listen.set_port(0);
+        config.limits.requests_per_second = 0;
         set(&mut config);
         RUNTIME.block_on(Self::open(engine, config, true))
     }
