@@ -257,6 +257,25 @@ fn accounts_keys_and_chat_services_are_managed_from_the_command_line() {
     assert!(server.ask(&["clock"]).unwrap_err().contains("dev mode"));
 }
 
+/// The world of docs/operations.md, as it stands there.
+#[test]
+fn a_world_from_elsewhere_moves_in() {
+    let (_folder, data) = sealed_folder();
+    let serving = Serving::start(&data);
+    let docs = include_str!("../../../docs/operations.md");
+    let world = docs.split("<<'END'\n").nth(1).unwrap().split("END\n").next().unwrap();
+    let file = data.join("world.json");
+    std::fs::write(&file, world).unwrap();
+    let import = ["import", file.to_str().unwrap()];
+    assert_eq!(serving.ask(&import).unwrap(), "new: 1 accounts, 1 keys, 1 services, 1 roles\n");
+    assert_eq!(serving.ask(&import).unwrap(), "new: 0 accounts, 0 keys, 0 services, 0 roles\n");
+    let key = ("SK11111111111111111111111111111111", "a-secret-that-was-made-elsewhere");
+    assert_eq!(serving.get(key, "/v1/Roles/RL11111111111111111111111111111111"), 200);
+    std::fs::write(&file, world.replace("AC1", "XX1")).unwrap();
+    let wrong = serving.ask(&import).unwrap_err();
+    assert!(wrong.contains("World, line 2") && !wrong.contains("a-secret"), "{wrong}");
+}
+
 #[test]
 fn the_seal_key_changes_while_it_serves() {
     let (_folder, data) = sealed_folder();
