@@ -38,7 +38,7 @@ withConfig('an_operator_makes_api_tokens_and_releases_identities', async () => (
   assert.equal(await tertulia('owner', 'release', 'm~2F1'), 'm~2F1 is released\n');
   assert.equal((await bearer(second)).status, 200);
   assert.equal((await bearer(first)).status, 409);
-  await assert.rejects(tertulia('owner', 'release', 'nobody'), /was not found/);
+  await assert.rejects(tertulia('owner', 'release', 'nobody'), /nobody owns the identity nobody/);
   await tertulia('api-token', 'delete', second.split('_')[1]);
   assert.equal((await bearer(second)).status, 401);
   const json = JSON.parse(await tertulia('owner', 'list', '-o', 'json'));

@@ -293,6 +293,11 @@ impl Running {
             "Keys" => anyhow!("{account} has no API key {sid}; `tertulia key list` shows those it has"),
             "Services" => anyhow!("{account} has no chat service {sid}; `tertulia service list` shows those it has"),
             "Accounts" => anyhow!("there is no account {sid}; `tertulia account list` shows those there are"),
+            "Owners" => {
+                let identity = sid.split('?').next().unwrap_or_default();
+                anyhow!("nobody owns the identity {identity}; `tertulia owner list` shows which are owned")
+            }
+            "ApiTokens" => anyhow!("{account} has no API token {sid}; `tertulia api-token list` shows those it has"),
             "Faults" => anyhow!("there is no fault {sid}; `tertulia fault list` shows those there are"),
             "Tokens" => {
                 anyhow!("{account} has no such entry; `tertulia audit list --event token.refused` shows those it has")

@@ -12,7 +12,8 @@
 //! # let token = credentials.mint("ana", clock.machine().seconds())?;
 //! # let seal_keys = vec![seal::SealKey::new([7; 32])];
 //! # let engine = store::Engine::SqliteMemory;
-//! # let options = Options { engine, clock, seal_keys, dev: Some(credentials), record: None };
+//! # let (dev, record) = (Some(credentials), None);
+//! # let options = Options { engine, clock, seal_keys, seal_file: None, operator: None, dev, record };
 //! # let server = Server::start(App::open(config, options).await?).await?;
 //! # let uri = format!("ws://{}/v3/wsconnect", server.address());
 //! // let (uri, token) = ("ws://127.0.0.1:8765/v3/wsconnect", "<an Access Token>");
