@@ -182,7 +182,7 @@ impl Rows {
 /// What changed in a list of messages, as the real query gives it: the earliest new ones and the earliest
 /// changed ones, cut where the first of the two ends.
 fn changed(room: &Room, after: i64, limit: usize) -> (Vec<Event>, Option<i64>) {
-    let is_new = |message: &&messages::Message| message.created_pos > after;
+    let is_new = |message: &&messages::Message| message.created_pos > after && message.removed.is_none();
     let mut new: Vec<_> = room.messages.iter().filter(is_new).cloned().collect();
     let mut older: Vec<_> =
         room.messages.iter().filter(|message| !is_new(message) && message.changed_pos > after).cloned().collect();

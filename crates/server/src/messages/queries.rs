@@ -41,11 +41,10 @@ static NEW: Sql = Sql::new(concat!(
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx < $3 ORDER BY idx DESC LIMIT $4"
 ));
-// Tombstones included, from an index on.
 static FROM: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 ORDER BY idx LIMIT $4"
+    " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 AND removed IS NULL ORDER BY idx LIMIT $4"
 ));
 // Removed messages keep their row, so every index below the last has one.
 static CREATED_POS: Sql =
@@ -54,7 +53,7 @@ static CHANGED: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM messages WHERE account = $1 AND conversation_sid = $2 AND changed_pos > $3 AND changed_pos > created_pos ",
-    "AND created_pos <= $3 ORDER BY changed_pos LIMIT $4"
+    "AND (created_pos <= $3 OR removed IS NOT NULL) ORDER BY changed_pos LIMIT $4"
 ));
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE messages SET author = $4, body = $5, attributes = $6, subject = $7, created = $8, updated = $9, ",
@@ -153,6 +152,9 @@ pub struct Changed {
 
 /// Messages and tombstones that changed after a position of `talk`: about `limit` new ones and as many
 /// changed ones, the earliest first.
+///
+/// What came and went meanwhile counts among the changed ones. Among the new ones it could fill a whole replay of which
+/// nothing is told before the cut: the reader would ask again from where it stood, for ever.
 pub async fn changed(
     tx: &mut Tx<'_>,
     account: AccountNumber,
@@ -177,7 +179,7 @@ pub async fn changed(
     Ok(Changed { messages, cut_at })
 }
 
-/// The messages that came after a position, and where they were cut.
+/// The messages that came after a position and are still there, and where they were cut.
 async fn new_after(
     tx: &mut Tx<'_>,
     account: AccountNumber,
@@ -188,16 +190,19 @@ async fn new_after(
     let values = [account.into(), conversation.as_str().into(), i64::MAX.into(), (limit as i64 + 1).into()];
     let rows = tx.query(&NEW, &values).await?;
     let newest: Vec<Message> = rows.iter().map(read).collect::<Outcome<_>>()?;
-    let found: Vec<Message> = newest.into_iter().take_while(|message| message.created_pos > after).collect();
+    let mut found: Vec<Message> = newest.into_iter().take_while(|message| message.created_pos > after).collect();
     if found.len() <= limit {
+        found.retain(|message| message.removed.is_none());
         return Ok((found, None));
     }
     // Far behind: the first new one is found by halving, since indexes and positions grow together.
     let below = found.last().map_or(0, |message| message.index);
     let first = first_after(tx, account, conversation, after, below).await?;
-    let values = [account.into(), conversation.as_str().into(), first.into(), (limit as i64).into()];
-    let earliest: Vec<Message> = tx.query(&FROM, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
-    let cut_at = earliest.last().map(|message| message.created_pos);
+    let values = [account.into(), conversation.as_str().into(), first.into(), (limit as i64 + 1).into()];
+    let mut earliest: Vec<Message> = tx.query(&FROM, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
+    let is_cut = earliest.len() > limit;
+    earliest.truncate(limit);
+    let cut_at = earliest.last().filter(|_| is_cut).map(|message| message.created_pos);
     Ok((earliest, cut_at))
 }
 

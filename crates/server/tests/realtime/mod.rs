@@ -3,6 +3,7 @@
 mod pages;
 mod reachability;
 mod reconnect;
+mod replays;
 mod revocations;
 mod rights;
 mod stalled;
