@@ -119,7 +119,9 @@ pub fn keys_url(issuer: &str, body: &[u8]) -> Result<String, String> {
         Some("http") => own.scheme_str() == Some("http") && own.host() == parsed.host(),
         _ => false,
     };
-    if is_safe { Ok(found) } else { Err(format!("discovery leads to {found:?}, which is not safe")) }
+    // A name and a password before the host would be sent to nobody, and only hide which host it is.
+    let is_plain = parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if is_safe && is_plain { Ok(found) } else { Err(format!("discovery leads to {found:?}, which is not safe")) }
 }
 
 /// A token of which nothing is believed yet.

@@ -24,9 +24,9 @@ impl Page {
         // No page can write this header. It is right where the origin seen here is not: behind a proxy that ends TLS.
         let site = text("sec-fetch-site");
         // An origin that cannot be read is one, and nobody's.
-        let origin = headers.get("origin").map(|_| text("origin").unwrap_or_default());
+        let origin = headers.get("origin").map(|value| value.to_str().ok());
         let (allowed, with_credentials, is_foreign) = match origin {
-            Some(origin)
+            Some(Some(origin))
                 if Some(origin) == own
                     || site == Some("same-origin")
                     || config.allows_origin(origin) && origin != "*" =>
@@ -56,5 +56,7 @@ mod tests {
         headers.insert("origin", HeaderValue::from_bytes(b"https://\xff").unwrap());
         let page = Page::read(&config, Some("https://chat.example.com"), &headers);
         assert_eq!((page.is_foreign, page.with_credentials, page.allowed), (true, false, None));
+        headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+        assert!(Page::read(&config, None, &headers).is_foreign);
     }
 }

@@ -93,3 +93,16 @@ fn so_many_keys_count_and_no_more() {
     let text = json!({"keys": vec![key; KEYS_MAX + 1]}).to_string();
     assert_eq!(ProviderKeys::read(text.as_bytes()).unwrap().count(), KEYS_MAX);
 }
+
+#[test]
+fn discovery_leads_to_a_safe_place() {
+    let url = |issuer: &str, keys: &str| {
+        keys_url(issuer, json!({"issuer": issuer, "jwks_uri": keys}).to_string().as_bytes()).is_ok()
+    };
+    assert!(url("https://a.example", "https://keys.example/k"));
+    assert!(url("http://127.0.0.1:1/realm", "http://127.0.0.1:2/k"));
+    for elsewhere in ["http://a.example/k", "https://a.example@evil.example/k", "/k", "https:/k", "file:///k", ""] {
+        assert!(!url("https://a.example", elsewhere), "{elsewhere}");
+    }
+    assert!(!url("http://127.0.0.1:1", "http://ana@127.0.0.1/k") && !url("http://127.0.0.1:1", "http://127.0.0.2/k"));
+}
