@@ -145,7 +145,7 @@ impl<'t> Unproved<'t> {
         let algorithm = algorithm.ok_or("the token's algorithm is not one of the pinned ones")?;
         if header.crit.is_some() {
             // RFC 7515, section 4.1.11: what must be understood and is not, is refused.
-            return Err("the token's header has critical members, and none is known here".to_owned());
+            return Err("the token's header names extensions as critical (crit), and none is known here".to_owned());
         }
         Ok(Self { token, config, header, algorithm })
     }

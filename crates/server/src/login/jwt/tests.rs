@@ -46,7 +46,7 @@ fn logout(more: &Value) -> Result<Logout, String> {
 }
 
 #[test]
-fn a_header_with_critical_members_is_refused() {
+fn a_header_with_critical_extensions_is_refused() {
     let claims = claims(&json!({}));
     assert!(proved(&json!({"alg": "EdDSA", "kid": "k"}), &claims).is_ok());
     assert!(proved(&json!({"alg": "EdDSA", "kid": "another"}), &claims).is_err());
