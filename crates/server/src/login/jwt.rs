@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use axum::http::Uri;
+use axum::http::uri::Authority;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
@@ -120,8 +121,9 @@ pub fn keys_url(issuer: &str, body: &[u8]) -> Result<String, String> {
         _ => false,
     };
     // A name and a password before the host would be sent to nobody, and only hide which host it is.
-    let is_plain = parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if is_safe && is_plain { Ok(found) } else { Err(format!("discovery leads to {found:?}, which is not safe")) }
+    let is_plain = |authority: &Authority| !authority.host().is_empty() && !authority.as_str().contains('@');
+    let is_safe = is_safe && parsed.authority().is_some_and(is_plain);
+    if is_safe { Ok(found) } else { Err(format!("discovery leads to {found:?}, which is not safe")) }
 }
 
 /// A token of which nothing is believed yet.

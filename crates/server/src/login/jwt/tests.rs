@@ -101,7 +101,9 @@ fn discovery_leads_to_a_safe_place() {
     };
     assert!(url("https://a.example", "https://keys.example/k"));
     assert!(url("http://127.0.0.1:1/realm", "http://127.0.0.1:2/k"));
-    for elsewhere in ["http://a.example/k", "https://a.example@evil.example/k", "/k", "https:/k", "file:///k", ""] {
+    for elsewhere in
+        ["http://a.example/k", "https://a.example@evil.example/k", "/k", "https:/k", "https://:/k", "file:///k", ""]
+    {
         assert!(!url("https://a.example", elsewhere), "{elsewhere}");
     }
     assert!(!url("http://127.0.0.1:1", "http://ana@127.0.0.1/k") && !url("http://127.0.0.1:1", "http://127.0.0.2/k"));
