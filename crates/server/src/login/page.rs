@@ -23,13 +23,11 @@ impl Page {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         // No page can write this header. It is right where the origin seen here is not: behind a proxy that ends TLS.
         let site = text("sec-fetch-site");
-        // An origin that cannot be read is one, and nobody's.
-        let origin = headers.get("origin").map(|value| value.to_str().ok());
+        // An origin that cannot be read is one, and nobody's; so is what stands for any origin in an answer.
+        let origin = headers.get("origin").map(|value| value.to_str().ok().filter(|origin| *origin != "*"));
         let (allowed, with_credentials, is_foreign) = match origin {
             Some(Some(origin))
-                if Some(origin) == own
-                    || site == Some("same-origin")
-                    || config.allows_origin(origin) && origin != "*" =>
+                if Some(origin) == own || site == Some("same-origin") || config.allows_origin(origin) =>
             {
                 (HeaderValue::from_str(origin).ok(), true, false)
             }
@@ -49,14 +47,17 @@ mod tests {
     use crate::platform::Config;
 
     #[test]
-    fn an_origin_that_cannot_be_read_is_foreign() {
+    fn an_origin_that_is_none_is_foreign() {
         let config = Config::defaults().login;
         let mut headers = HeaderMap::new();
         assert!(!Page::read(&config, None, &headers).is_foreign);
-        headers.insert("origin", HeaderValue::from_bytes(b"https://\xff").unwrap());
-        let page = Page::read(&config, Some("https://chat.example.com"), &headers);
-        assert_eq!((page.is_foreign, page.with_credentials, page.allowed), (true, false, None));
-        headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
-        assert!(Page::read(&config, None, &headers).is_foreign);
+        for origin in [&b"https://\xff"[..], b"*"] {
+            headers.insert("origin", HeaderValue::from_bytes(origin).unwrap());
+            headers.remove("sec-fetch-site");
+            let page = Page::read(&config, Some("https://chat.example.com"), &headers);
+            assert_eq!((page.is_foreign, page.with_credentials, page.allowed), (true, false, None));
+            headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+            assert!(Page::read(&config, None, &headers).is_foreign);
+        }
     }
 }
