@@ -4,6 +4,8 @@
 //! together. It knows nothing of coverage: it is what runs where cargo-fuzz cannot, and in every `cargo xtask test`. The last line says
 //! how many targets held.
 
+#![expect(clippy::disallowed_methods, reason = "the loop runs for a time by the clock, and draws a seed from it")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
