@@ -82,12 +82,8 @@ impl Play {
                 let id = self.next_id();
                 self.core.update_token(now, id, format!("token {number}"));
             }
-            "call" => self.call(number % 2 == 0),
-            "forget" => {
-                if self.waiting.remove(&number) {
-                    self.core.forget(number);
-                }
-            }
+            "call" => self.call(number.is_multiple_of(2)),
+            "forget" if self.waiting.remove(&number) => self.core.forget(number),
             "subscribe" => {
                 let queue = Queue::new(SIDS.len());
                 let watch = |sid: &&str| Watch { sid: (*sid).to_owned(), kind: ObjectType::List, position: 0 };
@@ -167,7 +163,7 @@ impl Play {
                 Effect::Finish(id, _) => {
                     assert!(self.waiting.remove(&id), "a call is finished once");
                 }
-                Effect::Connect if self.last_id % 2 == 0 => {
+                Effect::Connect if self.last_id.is_multiple_of(2) => {
                     self.is_open = true;
                     self.core.connected(self.now);
                 }

@@ -6,6 +6,8 @@
 //! added there. Nothing here reads a clock, draws a number or touches a file.
 
 mod client;
+mod login;
+mod provider;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,12 +22,14 @@ use tertulia_protocol::{Cursor, Timestamp};
 use tertulia_token::{Given, Key, KeyGiven, Known, Rules, chat, explain, issuer_of, parse, verify};
 
 pub use client::client;
+pub use login::{headers, policy, session, template};
+pub use provider::{jwt, logout, provider};
 
 /// A target, by name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 15] = [
     ("token", token),
     ("claims", claims),
     ("packet", packet),
@@ -34,6 +38,13 @@ pub const TARGETS: [Target; 8] = [
     ("text", text),
     ("received", received),
     ("client", client),
+    ("jwt", jwt),
+    ("logout", logout),
+    ("provider", provider),
+    ("policy", policy),
+    ("template", template),
+    ("session", session),
+    ("headers", headers),
 ];
 
 const SECRET: &str = "a secret that only the fuzz targets use";

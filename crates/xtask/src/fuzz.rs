@@ -18,7 +18,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), String> {
     let workspace = Workspace::read()?;
     let wish = Wish::read(arguments)?;
     if wish.list {
-        return sh::run(&mut smoke_command(&workspace, &["--list".to_owned()], 0));
+        return sh::run(&mut smoke_command(&workspace, &["--list".to_owned()]));
     }
     match wish.targets.as_slice() {
         [target] if !wish.smoke && wish.extra.is_empty() && guided() => {
@@ -80,25 +80,26 @@ fn cargo_fuzz(root: &Path, target: &str, seconds: u64) -> Result<(), String> {
 
 fn mutate(workspace: &Workspace, wish: &Wish) -> Result<(), String> {
     println!("The mutation loop; cargo-fuzz takes over for a single target where it and nightly are installed.");
-    let arguments = [wish.targets.as_slice(), wish.extra.as_slice()].concat();
-    match smoke(workspace, &arguments, wish.seconds)?.success {
+    let seconds = ["--seconds".to_owned(), wish.seconds.to_string()];
+    let arguments = [wish.targets.as_slice(), wish.extra.as_slice(), &seconds].concat();
+    // Above the time of all targets; one that hangs ends the loop before.
+    match smoke(workspace, &arguments, Duration::from_secs(60 + wish.seconds * 40))?.success {
         true => Ok(()),
         false => Err("fuzz: a target failed; its input is below fuzz/artifacts".into()),
     }
 }
 
-/// Runs targets (all, if none is named) in the mutation loop, each for some seconds.
-pub(crate) fn smoke(workspace: &Workspace, arguments: &[String], seconds: u64) -> Result<Outcome, String> {
+/// Runs targets (all, if none is named) in the mutation loop; the arguments are those of `fuzz/src/bin/smoke.rs`.
+pub(crate) fn smoke(workspace: &Workspace, arguments: &[String], limit: Duration) -> Result<Outcome, String> {
     let build = ["build", "--no-default-features", "--bin", "smoke"];
     sh::run(fuzz_cargo(workspace).args(build))?;
-    let limit = Duration::from_secs(60 + seconds * 20);
-    sh::watch(&mut smoke_command(workspace, arguments, seconds), false, limit)
+    sh::watch(&mut smoke_command(workspace, arguments), false, limit)
 }
 
-fn smoke_command(workspace: &Workspace, arguments: &[String], seconds: u64) -> Command {
+fn smoke_command(workspace: &Workspace, arguments: &[String]) -> Command {
     let mut command = fuzz_cargo(workspace);
     command.args(["run", "--quiet", "--no-default-features", "--bin", "smoke", "--"]);
-    command.args(arguments).args(["--seconds", &seconds.to_string()]);
+    command.args(arguments);
     command
 }
 

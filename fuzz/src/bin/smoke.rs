@@ -1,8 +1,10 @@
 //! The mutation loop: seeds, altered by a printed seed's chance, for a fixed time, on any toolchain.
 //!
-//! `smoke [target…] [--seconds N] [--seed N] [--input FILE] [--list]`. It knows nothing of coverage:
-//! it is what runs where cargo-fuzz cannot, and in every `cargo xtask test`. The last line says
+//! `smoke [target…] [--seconds N] [--together N] [--seed N] [--input FILE] [--list]`: seconds of each target, or of all
+//! together. It knows nothing of coverage: it is what runs where cargo-fuzz cannot, and in every `cargo xtask test`. The last line says
 //! how many targets held.
+
+#![expect(clippy::disallowed_methods, reason = "the loop runs for a time by the clock, and draws a seed from it")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -44,6 +46,7 @@ fn wish(arguments: Vec<String>) -> Result<Option<Wish>, String> {
         seed: since.as_nanos() as u64 & 0xffff_ffff,
         input: None,
     };
+    let mut together = None;
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -54,6 +57,7 @@ fn wish(arguments: Vec<String>) -> Result<Option<Wish>, String> {
                 return Ok(None);
             }
             "--seconds" => wish.time = Duration::from_secs(number(value()?)?),
+            "--together" => together = Some(Duration::from_secs(number(value()?)?)),
             "--seed" => wish.seed = number(value()?)?,
             "--input" => wish.input = Some(value()?.into()),
             name => wish.targets.push(target(name)?),
@@ -61,6 +65,9 @@ fn wish(arguments: Vec<String>) -> Result<Option<Wish>, String> {
     }
     if wish.targets.is_empty() {
         wish.targets = TARGETS.to_vec();
+    }
+    if let Some(time) = together {
+        wish.time = time / wish.targets.len() as u32;
     }
     Ok(Some(wish))
 }
@@ -95,7 +102,7 @@ fn replay(targets: &[Target], input: &Path) -> ExitCode {
 
 fn holds((name, run): &Target, wish: &Wish) -> bool {
     let seeds = seeds(name);
-    println!("{name}: {} seeds, {} s, --seed {}", seeds.len(), wish.time.as_secs(), wish.seed);
+    println!("{name}: {} seeds, {:.0?}, --seed {}", seeds.len(), wish.time, wish.seed);
     let count = Arc::new(AtomicU64::new(0));
     watch(name, wish.seed, &count);
     let start = Instant::now();

@@ -33,14 +33,15 @@ pub struct From {
 
 impl From {
     /// Of a request. `X-Forwarded-For`, `-Proto` and `-Host` count when a trusted proxy sends them; from
-    /// anybody else they are what anybody can write.
+    /// anybody else they are what anybody can write. A proxy may add a line of its own below those that came, so
+    /// of several lines the last counts, and the addresses of all are one chain.
     pub fn read(config: &Http, peer: &Peer, headers: &HeaderMap) -> Self {
         let is_forwarded = is_trusted(config, peer.address);
-        let forwarded = |name: &str| headers.get(name).filter(|_| is_forwarded).and_then(|value| value.to_str().ok());
-        let address = match forwarded("x-forwarded-for") {
-            Some(chain) => client_of(config, chain).unwrap_or(peer.address),
-            None => peer.address,
-        };
+        let lines = |name: &str| headers.get_all(name).iter().rev().filter(|_| is_forwarded);
+        let forwarded = |name: &str| lines(name).next().and_then(|value| value.to_str().ok());
+        // What is no text is no address.
+        let chain = lines("x-forwarded-for").flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
+        let address = client_of(config, chain).unwrap_or(peer.address);
         Self { address, origin: origin(config, peer, headers, forwarded), is_forwarded }
     }
 }
@@ -61,7 +62,8 @@ fn origin<'h>(
         _ => "http",
     };
     let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = forwarded("x-forwarded-host").filter(|host| is_host(host)).or(own).unwrap_or("localhost");
+    let host = [forwarded("x-forwarded-host"), own].into_iter().flatten().find(|host| is_host(host));
+    let host = host.unwrap_or("localhost");
     format!("{scheme}://{host}")
 }
 
@@ -75,9 +77,10 @@ pub fn is_trusted(config: &Http, address: IpAddr) -> bool {
     config.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
-/// The last address of the chain that is not a trusted proxy's: what stands before it anybody can write.
-fn client_of(config: &Http, chain: &str) -> Option<IpAddr> {
-    let mut addresses = chain.rsplit(',').map(|text| text.trim().parse::<IpAddr>());
+/// The last address of the chain (which comes in from its end) that is not a trusted proxy's: what stands before it
+/// anybody can write.
+fn client_of<'h>(config: &Http, chain: impl Iterator<Item = &'h str>) -> Option<IpAddr> {
+    let mut addresses = chain.map(|text| text.trim().parse::<IpAddr>());
     addresses.find_map(|address| match address {
         Ok(address) if is_trusted(config, address) => None,
         Ok(address) => Some(Some(address)),
@@ -116,7 +119,7 @@ mod tests {
         config.trusted_proxies = ["10.0.0.0/8", "192.0.2.1/32"].map(|net| net.parse().unwrap()).to_vec();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
+            map.append(*name, value.parse().unwrap());
         }
         From::read(&config, &Peer { address: peer.parse().unwrap(), is_secure: false, place: None }, &map)
     }
@@ -152,9 +155,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_a_proxy_adds_counts_more_than_one_that_came() {
+        let told = [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "203.0.113.9, 10.9.9.9"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-host", "chat.example.com"),
+        ];
+        let read = from("10.1.2.3", &told);
+        assert_eq!(
+            (read.address.to_string().as_str(), read.origin.as_str()),
+            ("203.0.113.9", "http://chat.example.com")
+        );
+        let odd = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "\u{e9}")];
+        assert_eq!(from("10.1.2.3", &odd).address.to_string(), "10.1.2.3");
+    }
+
+    #[test]
     fn a_host_is_a_host() {
         let told = [("x-forwarded-host", "evil.example/path?"), ("host", "inside:1")];
         assert_eq!(from("10.1.2.3", &told).origin, "http://inside:1");
+        assert_eq!(from("203.0.113.7", &[("host", "ana@evil.example/path?")]).origin, "http://localhost");
     }
 
     #[test]

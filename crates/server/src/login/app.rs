@@ -32,24 +32,11 @@ impl AppSource {
 
     /// Who a request is. One that brings nothing to show is a stranger without the app being asked.
     pub(super) async fn find(&self, asked: &Asked<'_>, now: Timestamp) -> Found {
-        let mut shown = HeaderMap::new();
-        let mut hash = Sha256::new();
-        for forwarded in &self.config.forward {
-            let name = match forwarded {
-                Forwarded::Cookie => header::COOKIE,
-                Forwarded::Authorization => header::AUTHORIZATION,
-            };
-            for value in asked.headers.get_all(&name) {
-                hash.update([u8::from(*forwarded == Forwarded::Cookie)]);
-                hash.update((value.len() as u64).to_be_bytes());
-                hash.update(value.as_bytes());
-                shown.append(name.clone(), value.clone());
-            }
-        }
+        let shown = shown(&self.config, asked.headers);
         if shown.is_empty() {
             return Found::Stranger;
         }
-        let hash: [u8; 32] = hash.finalize().into();
+        let hash = hash(&shown);
         if let Some(found) = self.recall(&hash, now) {
             return found;
         }
@@ -66,7 +53,7 @@ impl AppSource {
             Bounds { time: Duration::from_millis(self.config.timeout_ms.into()), bytes: self.config.answer_bytes_max };
         match fetch::get(&self.config.url, shown, bounds).await {
             Ok(answer) => match answer.status {
-                200 => self.read(&answer.body),
+                200 => read(&self.config, &answer.body).map_or_else(Found::Unavailable, Found::Login),
                 401 | 403 => Found::Stranger,
                 // Many apps send who is not logged in to a page; that page is not for us.
                 300..=399 => {
@@ -80,21 +67,6 @@ impl AppSource {
             },
             Err(cause) => Found::Unavailable(cause.to_string()),
         }
-    }
-
-    fn read(&self, body: &[u8]) -> Found {
-        let Ok(facts) = serde_json::from_slice::<Value>(body) else {
-            return Found::Unavailable("the app's answer is not JSON".to_owned());
-        };
-        let subject = match lookup(&facts, &self.config.subject) {
-            Some(Value::String(text)) if !text.is_empty() => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            _ => {
-                let name = &self.config.subject;
-                return Found::Unavailable(format!("the app's answer has no text or number \"{name}\""));
-            }
-        };
-        Found::Login(Login { source: self.config.name.clone(), subject, facts })
     }
 
     fn recall(&self, hash: &[u8; 32], now: Timestamp) -> Option<Found> {
@@ -113,5 +85,62 @@ impl AppSource {
             remembered.clear();
         }
         remembered.insert(hash, (now, found.clone()));
+    }
+}
+
+/// What of a request the app gets to see: of the headers that the configuration lists every value.
+pub fn shown(config: &AppConfig, headers: &HeaderMap) -> HeaderMap {
+    let names = config.forward.iter().map(|forwarded| match forwarded {
+        Forwarded::Cookie => header::COOKIE,
+        Forwarded::Authorization => header::AUTHORIZATION,
+    });
+    let mut shown = HeaderMap::new();
+    for name in names {
+        if !shown.contains_key(&name) {
+            for value in headers.get_all(&name) {
+                shown.append(&name, value.clone());
+            }
+        }
+    }
+    shown
+}
+
+/// Each value with its name and length: what is shown differently has another hash.
+fn hash(shown: &HeaderMap) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (name, value) in shown {
+        hash.update([u8::from(name == header::COOKIE)]);
+        hash.update((value.len() as u64).to_be_bytes());
+        hash.update(value.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// Whom the app's answer names. A number must be whole: others lose digits when they are read, and two people would
+/// have one name.
+pub fn read(config: &AppConfig, body: &[u8]) -> Result<Login, String> {
+    let facts: Value = serde_json::from_slice(body).map_err(|_| "the app's answer is not JSON")?;
+    let subject = match lookup(&facts, &config.subject) {
+        Some(Value::String(text)) if !text.is_empty() => text.clone(),
+        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+        _ => return Err(format!("the app's answer has no text or whole number \"{}\"", config.subject)),
+    };
+    Ok(Login { source: config.name.clone(), subject, facts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_people_never_have_one_number() {
+        let text = r#"{"name": "site", "url": "http://127.0.0.1/me"}"#;
+        let config: AppConfig = serde_json::from_str(text).unwrap();
+        let subject = |body: &str| read(&config, body.as_bytes()).ok().map(|login| login.subject);
+        assert_eq!(subject(r#"{"identity": 7}"#).as_deref(), Some("7"));
+        assert_eq!(subject(r#"{"identity": 18446744073709551615}"#).as_deref(), Some("18446744073709551615"));
+        for lossy in ["18446744073709551616", "18446744073709551617", "7.0", "0.1"] {
+            assert_eq!(subject(&format!(r#"{{"identity": {lossy}}}"#)), None, "{lossy}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account, Key};
 use tertulia_token::LIFETIME_MAX;
 
-use super::oidc::Algorithm;
+use super::jwt::Algorithm;
 use super::policy::{Example, NO_RULE, Policy, Rule};
 
 /// Who comes in, and what they may do.
@@ -258,6 +258,10 @@ impl LoginConfig {
             let name = source.name();
             if name.is_empty() || !names.insert(name) {
                 return Err(format!("login.sources: \"{name}\" must be a name of its own, and not empty"));
+            }
+            if name.contains(':') {
+                // Login sessions are named SOURCE:SID.
+                return Err(format!("login.sources: \"{name}\" must have no colon in its name"));
             }
             source.check().map_err(|wrong| format!("login.sources, \"{name}\": {wrong}"))?;
         }

@@ -12,7 +12,8 @@ use axum::http::{Method, Response, StatusCode, header};
 use tertulia_protocol::sid::Account;
 use tertulia_protocol::{Code, Sid, Timestamp};
 
-use super::oidc::Logout;
+use super::jwt::Logout;
+use super::policy::session;
 use super::sources::Found;
 use crate::App;
 use crate::http::peer::{From as Origin, Peer};
@@ -83,7 +84,7 @@ async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Option<Sid<A
 /// What ends with it.
 fn end(source: &str, logout: &Logout, now: Timestamp) -> Option<EndLogin> {
     match (&logout.sid, &logout.subject) {
-        (Some(sid), _) => Some(EndLogin::Session(format!("{source}:{sid}"))),
+        (Some(sid), _) => session(source, sid).map(EndLogin::Session),
         (None, Some(subject)) => {
             Some(EndLogin::Subject { source: source.to_owned(), subject: subject.clone(), until: now })
         }

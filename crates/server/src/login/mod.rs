@@ -11,10 +11,12 @@ pub mod template;
 
 pub mod sources;
 pub mod app;
+pub mod jwt;
 pub mod oidc;
 pub mod api_token;
 pub mod proxy;
 
+pub mod page;
 pub mod logout;
 
 pub mod fetch;

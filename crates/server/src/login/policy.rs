@@ -15,6 +15,13 @@ use tertulia_protocol::Timestamp;
 use super::template::{Template, Unfilled};
 use crate::revocations::NAME_BYTES_MAX;
 
+/// The name of one login session, if it can have one: it must be no longer than what can be revoked, and not the
+/// name of all sessions of somebody.
+pub fn session(source: &str, sid: &str) -> Option<String> {
+    let name = format!("{source}:{sid}");
+    (!sid.is_empty() && !sid.starts_with(':') && name.len() <= NAME_BYTES_MAX).then_some(name)
+}
+
 /// The name of all login sessions of a source's subject together.
 pub fn every_session(source: &str, subject: &str) -> String {
     format!("{source}::{subject}")
@@ -37,8 +44,7 @@ impl Login {
     /// The name of the login session, where the source says which it is: a fact `sid`. Its tokens carry it, and can
     /// be revoked by it.
     pub fn session(&self) -> Option<String> {
-        let session = format!("{}:{}", self.source, self.facts.get("sid")?.as_str()?);
-        (session.len() <= NAME_BYTES_MAX).then_some(session)
+        session(&self.source, self.facts.get("sid")?.as_str()?)
     }
 
     /// The name of all login sessions of the subject together.

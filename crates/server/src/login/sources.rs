@@ -7,7 +7,8 @@ use tertulia_protocol::Timestamp;
 
 use super::app::AppSource;
 use super::config::{ApiTokenConfig, LoginConfig, ProxyConfig, SourceConfig};
-use super::oidc::{Logout, OidcSource};
+use super::jwt::Logout;
+use super::oidc::OidcSource;
 use super::{Login, Policy, api_token, proxy};
 use crate::App;
 use crate::platform::rate::Rate;

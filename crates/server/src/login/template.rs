@@ -100,18 +100,7 @@ impl Template {
 
     /// Fills it for an identity.
     pub fn identity(&self, login: &Login) -> Result<String, Unfilled> {
-        let filled = self.fill(login, encode)?;
-        match identity::check(&filled) {
-            Ok(()) => Ok(filled),
-            // The first letter is escaped, so that the name is an identity and can still be read back.
-            Err(IdentityFault::Reserved(_) | IdentityFault::UserSid) => {
-                let mut escaped = String::new();
-                escape(&mut escaped, filled.as_bytes()[0]);
-                escaped.push_str(&filled[1..]);
-                identity::check(&escaped).map(|()| escaped).map_err(Unfilled::Identity)
-            }
-            Err(fault) => Err(Unfilled::Identity(fault)),
-        }
+        permitted(self.fill(login, encode)?).map_err(Unfilled::Identity)
     }
 
     /// Fills it with facts as they are: for SIDs and names of things.
@@ -135,6 +124,21 @@ impl Template {
             }
         }
         Ok(filled)
+    }
+}
+
+/// An identity of what a template came to. Of a reserved name the first letter is escaped, so that it is an identity
+/// and can still be read back.
+fn permitted(filled: String) -> Result<String, IdentityFault> {
+    match identity::check(&filled) {
+        Ok(()) => Ok(filled),
+        Err(IdentityFault::Reserved(_) | IdentityFault::UserSid) => {
+            let mut escaped = String::new();
+            escape(&mut escaped, filled.as_bytes()[0]);
+            escaped.push_str(&filled[1..]);
+            identity::check(&escaped).map(|()| escaped)
+        }
+        Err(fault) => Err(fault),
     }
 }
 
@@ -172,7 +176,8 @@ pub fn encode(name: &str) -> String {
     out
 }
 
-/// The name that was encoded; `None` for what [`encode`] and identities never give.
+/// The name that was encoded, by itself or as an identity; `None` for what comes of no name. So two writings never
+/// mean one name, but for a reserved one.
 pub fn decode(encoded: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -183,7 +188,8 @@ pub fn decode(encoded: &str) -> Option<String> {
         rest = &after[2..];
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).ok()
+    let name = String::from_utf8(bytes).ok()?;
+    (encode(&name) == encoded || permitted(encode(&name)).is_ok_and(|identity| identity == encoded)).then_some(name)
 }
 
 #[cfg(test)]
@@ -220,7 +226,7 @@ mod tests {
             assert_eq!(identity, expected);
             assert_eq!(decode(&identity).as_deref(), Some(subject));
         }
-        for wrong in ["~", "~7", "~zz", "~+7", "~FF"] {
+        for wrong in ["~", "~7", "~zz", "~+7", "~FF", "~7c", "~41", "a|", "~73ysten"] {
             assert_eq!(decode(wrong), None, "{wrong}");
         }
     }

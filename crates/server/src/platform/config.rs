@@ -222,6 +222,11 @@ impl Config {
         Self::load(None, std::iter::empty()).expect("a test holds that the defaults are valid")
     }
 
+    /// Defaults, then what a file says; without IO, and without an environment.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::over("", Some(("the text".to_owned(), text)), std::iter::empty())
+    }
+
     /// Defaults, then the file, then the environment.
     pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         Self::load_over("", file, environment)
@@ -240,15 +245,24 @@ impl Config {
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Self::over(base, None, environment) };
+        let place = format!("configuration file {}", path.display());
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| ConfigError(format!("{place} cannot be read: {cause}")))?;
+        Self::over(base, Some((place, &text)), environment)
+    }
+
+    fn over(
+        base: &str,
+        own: Option<(String, &str)>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let built_in =
             |text: &str| text.parse().map_err(|cause| ConfigError(format!("the built-in defaults: {cause}")));
         let mut table: Table = built_in(DEFAULTS)?;
         merge(&mut table, built_in(base)?, "").map_err(|key| unknown(&key, "the built-in defaults"))?;
         let mut places = vec!["the built-in defaults".to_owned()];
-        if let Some(path) = file {
-            let place = format!("configuration file {}", path.display());
-            let text = std::fs::read_to_string(path)
-                .map_err(|cause| ConfigError(format!("{place} cannot be read: {cause}")))?;
+        if let Some((place, text)) = own {
             let own: Table = text.parse().map_err(|cause: toml::de::Error| {
                 let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
                 ConfigError(format!("{place} is not valid TOML: line {line}: {}", one_line(&cause)))

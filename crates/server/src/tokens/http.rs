@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use serde::Serialize;
 use tertulia_protocol::sid::{Key, Service};
 use tertulia_protocol::{Code, Cursor, Sid};
@@ -15,6 +15,7 @@ use super::commands::{ListOwners, ReleaseIdentity};
 use super::{BACKEND, Issued, Noted, Order, Owner, Refusal, note};
 use crate::http::peer::{From as Origin, Peer, bundled};
 use crate::http::{Line, chain, refuse};
+use crate::login::page::Page;
 use crate::login::policy::Grants;
 use crate::login::sources::{Asked, Found};
 use crate::login::{Denial, Login};
@@ -164,9 +165,9 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         return dev::token::answer(State(app), parts.method, query).await;
     }
     let began = app.clock.machine();
-    let page = Page::of(&app, &parts);
+    let asking = Asking::of(&app, &parts);
     if parts.method == Method::OPTIONS {
-        return page.finish(Response::builder().status(StatusCode::NO_CONTENT), Body::empty());
+        return asking.finish(Response::builder().status(StatusCode::NO_CONTENT), Body::empty());
     }
     let mut noted = Noted {
         account: None,
@@ -175,11 +176,11 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         rule: "",
         identity: "",
         key: None,
-        address: page.from.as_ref().map(|from| from.address),
+        address: asking.from.as_ref().map(|from| from.address),
         outcome: Err(String::new()),
     };
     let mut told = Told::default();
-    let outcome = mint(&app, &parts, &page, &mut told).await;
+    let outcome = mint(&app, &parts, &asking, &mut told).await;
     (noted.source, noted.subject, noted.rule, noted.identity) =
         (&told.source, &told.subject, &told.rule, &told.identity);
     noted.account = told.caller.as_ref().map(|caller| caller.account_sid);
@@ -195,7 +196,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         Err(failure) => Err(failure),
     };
     let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
-    let response = page.respond(&outcome, &request_id);
+    let response = asking.respond(&outcome, &request_id);
     Line {
         operation: "FetchToken",
         method: parts.method.as_str(),
@@ -237,19 +238,19 @@ struct Told {
     reason: String,
 }
 
-async fn mint(app: &Arc<App>, parts: &Parts, page: &Page, told: &mut Told) -> Outcome<Issued> {
+async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -> Outcome<Issued> {
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     if !(parts.method == Method::POST || (is_get && app.login.allow_get())) {
         return Err(Refusal::Method.into());
     }
-    let from = page.from.as_ref().ok_or_else(|| Error::Broken("a request without a peer".to_owned()))?;
+    let from = asking.from.as_ref().ok_or_else(|| Error::Broken("a request without a peer".to_owned()))?;
     let caller = bundled(from.address).to_string();
     let taken = app.login.per_caller.take(caller, app.clock.machine());
     taken.map_err(|retry_after| Refusal::TooMany { retry_after })?;
-    if page.is_foreign() && app.login.goes_by_itself(&parts.headers) {
+    if asking.page.is_foreign && app.login.goes_by_itself(&parts.headers) {
         return Err(Refusal::Origin.into());
     }
-    let asked = Asked { headers: &parts.headers, peer: page.peer, is_get };
+    let asked = Asked { headers: &parts.headers, peer: asking.peer, is_get };
     let (found, source) = app.login.find(app, asked).await;
     source.clone_into(&mut told.source);
     let login = match found {
@@ -307,55 +308,21 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     }
 }
 
-/// The page that asks, as far as its browser tells.
-struct Page {
+/// Who asks, and what a browser may do with the answer.
+struct Asking {
     peer: std::net::IpAddr,
     from: Option<Origin>,
-    /// What a browser may be told to let in.
-    allowed: Option<HeaderValue>,
-    /// Whether cookies may come along.
-    with_credentials: bool,
-    /// Whether it is of another origin, and not listed.
-    is_foreign: bool,
-    wants_text: bool,
+    page: Page,
 }
 
-impl Page {
+impl Asking {
     fn of(app: &App, parts: &Parts) -> Self {
         let peer = parts.extensions.get::<Peer>();
         let from = peer.map(|peer| Origin::read(&app.config.http, peer, &parts.headers));
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let config = &app.config.login;
         let own = from.as_ref().map(|from| from.origin.as_str());
-        // No page can write this header. It is right where the origin seen here is not: behind a proxy that ends TLS.
-        let site = text("sec-fetch-site");
-        let (allowed, with_credentials, is_foreign) = match text("origin") {
-            Some(origin)
-                if Some(origin) == own
-                    || site == Some("same-origin")
-                    || config.allows_origin(origin) && origin != "*" =>
-            {
-                (HeaderValue::from_str(origin).ok(), true, false)
-            }
-            Some(_) if config.allows_any_origin() => (Some(HeaderValue::from_static("*")), false, true),
-            Some(_) => (None, false, true),
-            // Browsers leave `Origin` out of some requests, but then say this. Apps that are no page say nothing.
-            None => (None, false, matches!(site, Some("cross-site" | "same-site"))),
-        };
-        let wants_text = text("accept").is_some_and(|accept| accept.contains("text/plain") && !accept.contains("json"));
+        let page = Page::read(&app.config.login, own, &parts.headers);
         let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
-        Self {
-            peer: peer.map_or(unknown, |peer| peer.address),
-            from,
-            allowed,
-            with_credentials,
-            is_foreign,
-            wants_text,
-        }
-    }
-
-    fn is_foreign(&self) -> bool {
-        self.is_foreign
+        Self { peer: peer.map_or(unknown, |peer| peer.address), from, page }
     }
 
     fn respond(&self, outcome: &Outcome<Issued>, request_id: &str) -> Response<Body> {
@@ -373,7 +340,7 @@ impl Page {
             StatusCode::UNAUTHORIZED => builder = builder.header(header::WWW_AUTHENTICATE, "Bearer"),
             _ => {}
         }
-        if !self.wants_text {
+        if !self.page.wants_text {
             return self.finish(builder.header(header::CONTENT_TYPE, "application/json"), Body::from(reply.body));
         }
         let text = match outcome {
@@ -384,14 +351,14 @@ impl Page {
     }
 
     fn finish(&self, mut builder: axum::http::response::Builder, body: Body) -> Response<Body> {
-        if let Some(allowed) = &self.allowed {
+        if let Some(allowed) = &self.page.allowed {
             builder = builder
                 .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed)
                 .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST")
                 .header(header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type")
                 .header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After, Twilio-Request-Id")
                 .header(header::ACCESS_CONTROL_MAX_AGE, "600");
-            if self.with_credentials {
+            if self.page.with_credentials {
                 builder = builder.header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
             }
         }

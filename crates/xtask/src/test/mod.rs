@@ -25,7 +25,8 @@ pub(crate) use suites::npm_install;
 /// A whole `cargo test`, cold builds apart, ends well before this.
 const RUST_LIMIT: Duration = Duration::from_secs(1200);
 const WEB_LIMIT: Duration = Duration::from_secs(300);
-const FUZZ_SECONDS: u64 = 5;
+/// Of all fuzz targets together, so that another target costs nothing.
+const FUZZ_SECONDS: u64 = 60;
 
 pub(crate) struct Part {
     pub name: String,
@@ -151,7 +152,7 @@ fn parts(machine: &Machine) -> Result<Vec<Part>, String> {
     }
     parts.push(part("rust", "cargo test --workspace, on SQLite and PostgreSQL", rust_part));
     if fuzz::exists(&machine.workspace.root) {
-        parts.push(part("fuzz", "every fuzz target for a few seconds, from seeds", fuzz_part));
+        parts.push(part("fuzz", "all fuzz targets for a minute, from seeds", fuzz_part));
     }
     let suites = suites::discover(&machine.workspace.root)?;
     parts.extend(suites.into_iter().map(suites::Suite::part));
@@ -230,7 +231,8 @@ fn rust_part(machine: &Machine) -> Verdict {
 }
 
 fn fuzz_part(machine: &Machine) -> Verdict {
-    let outcome = match fuzz::smoke(&machine.workspace, &[], FUZZ_SECONDS) {
+    let time = ["--together".to_owned(), FUZZ_SECONDS.to_string()];
+    let outcome = match fuzz::smoke(&machine.workspace, &time, Duration::from_secs(3 * FUZZ_SECONDS)) {
         Ok(outcome) => outcome,
         Err(error) => return Verdict::failed(Counts::default(), error),
     };

@@ -168,3 +168,12 @@ fn unknown_words_are_refused() {
         assert!(toml::from_str::<Rule>(&format!("name = \"r\"\n{text}")).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_session_is_never_called_as_all_of_somebody_are() {
+    let session = |sid: Value| login("site", "7", json!({"sid": sid})).session();
+    assert_eq!(session(json!("4711")).as_deref(), Some("site:4711"));
+    for none in [json!(":7"), json!(""), json!(7), json!("x".repeat(251))] {
+        assert_eq!(session(none.clone()), None, "{none}");
+    }
+}

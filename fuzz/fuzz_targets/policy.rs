@@ -1,0 +1,3 @@
+//! See `tertulia_fuzz::policy`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tertulia_fuzz::policy(data));
