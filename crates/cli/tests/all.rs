@@ -4,6 +4,7 @@ mod chat;
 mod dev;
 mod operate;
 mod policy;
+mod rotate;
 mod secrets;
 mod serve;
 mod token;

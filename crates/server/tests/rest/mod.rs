@@ -11,6 +11,7 @@ mod keys;
 mod imports;
 mod pages;
 mod errors;
+mod rotation;
 mod routes;
 mod foreign;
 mod sdk;
