@@ -37,7 +37,8 @@ enum Command {
     ///
     /// Example: tertulia account update AC… --status suspended
     Update(Update),
-    /// Close an account for good: its credentials and tokens are worth nothing from now on. Its data stay.
+    /// Close an account for good: its credentials and tokens are worth nothing from now on. Its data stay, its
+    /// API tokens go.
     Delete(Delete),
     /// Change the auth token without a gap: make a secondary one, use it everywhere, promote it.
     ///

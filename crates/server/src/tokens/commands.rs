@@ -388,6 +388,8 @@ impl Change for Claim {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Owner> {
         let Self { service, identity, source, subject } = self.clone();
         let account = cx.caller.account;
+        // What is claimed in a service that is being deleted would never be purged.
+        services::queries::hold(cx.tx, account, service).await?.ok_or(services::Refusal::NotFound)?;
         let owner = Owner { service, identity, source, subject, created: cx.now };
         queries::claim(cx.tx, account, &owner).await?;
         let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;

@@ -21,6 +21,7 @@ mod dev;
 mod answers;
 mod audit;
 mod tokens;
+mod leftovers;
 mod login;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
 mod axum_app;
