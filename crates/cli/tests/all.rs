@@ -4,6 +4,7 @@ mod chat;
 mod dev;
 mod operate;
 mod policy;
+mod refusals;
 mod rotate;
 mod secrets;
 mod serve;
