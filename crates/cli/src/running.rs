@@ -63,6 +63,16 @@ pub(crate) enum Output {
     Json,
 }
 
+impl Output {
+    /// Prints what the server answered, or the text for people.
+    pub(crate) fn show(self, answer: &Value, text: impl FnOnce() -> String) {
+        facts::print(&match self {
+            Self::Json => format!("{answer:#}\n"),
+            Self::Text => text(),
+        });
+    }
+}
+
 /// A server with credentials for it.
 pub(crate) struct Running {
     url: String,
@@ -175,10 +185,7 @@ impl Which {
 
     /// Prints what the server answered, or the text for people.
     pub(crate) fn show(&self, answer: &Value, text: impl FnOnce() -> String) {
-        facts::print(&match self.output {
-            Output::Json => format!("{answer:#}\n"),
-            Output::Text => text(),
-        });
+        self.output.show(answer, text);
     }
 
     /// Hands over what is shown once: on stdout, or in a file for its owner alone.

@@ -3,6 +3,7 @@
 mod chat;
 mod dev;
 mod operate;
+mod output;
 mod policy;
 mod refusals;
 mod rotate;
