@@ -4,14 +4,12 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-import { ask, withConfig } from './counterparts.mjs';
+import { ask, example, withConfig } from './counterparts.mjs';
 
 const run = promisify(execFile);
 
-const CONFIG = `
-[[login.sources]]
-name = "devices"
-kind = "api-token"
+// The source as docs/tokens.md shows it, and a rule that leads several devices to one identity.
+const CONFIG = `${example('devices.toml')}
 [[login.rules]]
 name = "devices"
 identity = "{model}"

@@ -1,7 +1,9 @@
 // web/token-client with the real SDK, a real endpoint, and a real end of a token's life.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 
 import WebSocket, { WebSocketServer } from 'ws';
 
@@ -91,6 +93,40 @@ withConfig('a_client_is_renewed_in_good_time_and_lives_on_past_its_first_token',
   stop();
   assert.deepEqual(timers.delays().filter((ms) => ms > 60_000), []);
   await ana.shutdown();
+});
+
+/// The snippet of docs/tokens.md, as a program of its own. What a page has and Node has not is lent to it: an origin,
+/// and a cookie that goes along.
+async function pageOf(server, cookie) {
+  const client = new URL('../../web/token-client/token-client.js', import.meta.url).href;
+  const swap = (text, from, to) => {
+    assert.ok(text.includes(from), `the example has ${from}`);
+    return text.replace(from, () => to);
+  };
+  let text = swap(example('page.mjs'), "'./token-client.js'", JSON.stringify(client));
+  text = swap(text, 'wss://chat.example.com/v3/wsconnect', server.socketUrl);
+  // Imports come first, wherever they stand.
+  const before = `
+    const bare = globalThis.fetch;
+    globalThis.fetch = (url, options) => bare(new URL(url, ${JSON.stringify(server.url)}),
+      { ...options, headers: { ...options.headers, cookie: ${JSON.stringify(cookie)}, connection: 'close' } });`;
+  const after = `
+    const conversation = await client.createConversation({ friendlyName: 'from the page' });
+    await tokens.refresh();
+    stop();
+    console.log(JSON.stringify({ identity: client.user.identity, name: conversation.friendlyName, state: client.connectionState }));
+    await client.shutdown();
+    process.exit(0);`;
+  const args = ['--input-type=module', '--eval', `${before}\n${text}\n${after}`];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: new URL('.', import.meta.url), timeout: 30_000 });
+  return JSON.parse(stdout);
+}
+
+withConfig('the_page_of_the_documentation_comes_in_and_stays', withApp, async ({ server, app }) => {
+  const told = await pageOf(server, await app.login('ana'));
+  assert.deepEqual(told, { identity: 'ana', name: 'from the page', state: 'connected' });
+  const minted = await server.rest('GET', '/tertulia/v1/Audit?Event=token.minted');
+  assert.equal(minted.audit.filter(({ identity }) => identity === 'ana').length, 2, 'one to begin with, one to go on');
 });
 
 withConfig('a_warning_renews_once_however_often_it_comes', withApp, async ({ server, app }) => {

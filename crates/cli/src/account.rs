@@ -8,8 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::facts;
-use crate::running::{Running, Which, account_sid, fields, text};
+use crate::running::{Running, Which, account_sid, deleted, fields, text};
 
 /// Create, list, show, change and close accounts.
 ///
@@ -37,7 +36,8 @@ enum Command {
     ///
     /// Example: tertulia account update AC… --status suspended
     Update(Update),
-    /// Close an account for good: its credentials and tokens are worth nothing from now on. Its data stay.
+    /// Close an account for good: its credentials and tokens are worth nothing from now on. Its data stay, its
+    /// API tokens go.
     Delete(Delete),
     /// Change the auth token without a gap: make a secondary one, use it everywhere, promote it.
     ///
@@ -216,8 +216,9 @@ impl Delete {
             );
         }
         let server = self.which.operator()?;
-        server.call("POST", &path(&server, &self.sid), &[("Status", "closed".to_owned())])?;
-        facts::print(&format!("{} is closed\n", self.sid));
+        let mut account = server.call("POST", &path(&server, &self.sid), &[("Status", "closed".to_owned())])?;
+        account.as_object_mut().and_then(|account| account.remove("auth_token"));
+        self.which.show(&account, || format!("{} is closed\n", self.sid));
         Ok(())
     }
 }
@@ -233,7 +234,7 @@ impl AuthToken {
         };
         let answer = server.call(method, &format!("/v1/AuthTokens/{path}"), &[])?;
         if answer.is_null() {
-            facts::print("the secondary auth token is gone\n");
+            self.which.show(&deleted("secondary_auth_token"), || "the secondary auth token is gone\n".to_owned());
             return Ok(());
         }
         let pairs = [("TWILIO_ACCOUNT_SID", account.as_str()), ("TWILIO_AUTH_TOKEN", text(&answer, field))];

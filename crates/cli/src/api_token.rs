@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::running::Whose;
+use crate::running::{Whose, deleted};
 
 /// Make, list and delete API tokens, with which devices and scripts log in at the token endpoint.
 #[derive(Args)]
@@ -96,7 +96,7 @@ pub(crate) fn run(command: ApiToken) -> anyhow::Result<ExitCode> {
         }
         TokenCommand::Delete { id, whose } => {
             whose.find()?.0.call("DELETE", &format!("/tertulia/v1/ApiTokens/{}", in_path(&id)), &[])?;
-            whose.which.show(&Value::Null, || format!("{id} is deleted\n"));
+            whose.which.show(&deleted(&id), || format!("{id} is deleted\n"));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -112,7 +112,7 @@ pub(crate) fn run_owner(command: Owner) -> anyhow::Result<ExitCode> {
         OwnerCommand::Release { identity, service, whose } => {
             let service = service.map(|sid| format!("?ServiceSid={}", in_path(&sid))).unwrap_or_default();
             whose.find()?.0.call("DELETE", &format!("/tertulia/v1/Owners/{}{service}", in_path(&identity)), &[])?;
-            whose.which.show(&Value::Null, || format!("{identity} is released\n"));
+            whose.which.show(&json!({ "released": identity }), || format!("{identity} is released\n"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -178,6 +178,11 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| format!("{} cannot be written", path.display()))
 }
 
+/// Says something beside the result, which has stdout for itself.
+pub(crate) fn remark(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Prints text for people and scripts, as it is. A reader that went away is no error.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();

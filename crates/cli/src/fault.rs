@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::running::Which;
+use crate::running::{Which, deleted};
 
 /// Ask a dev server to do something wrong, and see what your app makes of it.
 ///
@@ -112,7 +112,11 @@ pub(crate) fn run(command: Fault) -> anyhow::Result<ExitCode> {
     match command.command {
         Command::Add(add) => {
             let answer = add.which.find()?.dev("POST", "/Faults", &add.form())?;
-            add.which.show(&answer, || if answer.is_null() { "done\n".to_owned() } else { line(&answer) });
+            // A hole is there at once, and nothing is left to be listed.
+            match answer.is_null() {
+                true => add.which.show(&json!({ "done": add.kind }), || "done\n".to_owned()),
+                false => add.which.show(&answer, || line(&answer)),
+            }
         }
         Command::List(list) => {
             let answer = list.which.find()?.dev("GET", "/Faults", &[])?;
@@ -124,6 +128,9 @@ pub(crate) fn run(command: Fault) -> anyhow::Result<ExitCode> {
         Command::Delete(delete) => {
             let path = delete.id.map_or("/Faults".to_owned(), |id| format!("/Faults/{id}"));
             delete.which.find()?.dev("DELETE", &path, &[])?;
+            let what = delete.id.map_or("all".to_owned(), |id| id.to_string());
+            // Scripts for people have never heard anything here.
+            delete.which.show(&deleted(&what), String::new);
         }
     }
     Ok(ExitCode::SUCCESS)

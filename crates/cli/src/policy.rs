@@ -29,6 +29,9 @@ enum Command {
     Test {
         /// The configuration file.
         file: PathBuf,
+        /// The form of the output.
+        #[arg(short = 'o', long = "output", value_enum, default_value = "text")]
+        output: Output,
     },
     /// Say what one login would get, and why.
     ///
@@ -55,7 +58,7 @@ enum Command {
 
 pub(crate) fn run(command: Policy) -> anyhow::Result<ExitCode> {
     match command.command {
-        Command::Test { file } => test(&load(&file)?),
+        Command::Test { file, output } => test(&load(&file)?, output),
         Command::Explain { file, source, subject, facts, output } => {
             let facts: Value = serde_json::from_str(&facts).context("--facts is not JSON")?;
             if !facts.is_object() {
@@ -76,13 +79,13 @@ fn load(file: &std::path::Path) -> anyhow::Result<Config> {
     Ok(Config::load(Some(file), std::iter::empty())?)
 }
 
-fn test(config: &Config) -> anyhow::Result<ExitCode> {
+fn test(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
     let (policy, examples) = (config.login.policy(), &config.login.examples);
     if examples.is_empty() {
         bail!("there are no [[login.examples]] to compare the rules with");
     }
     let mut failed = 0;
-    let mut text = String::new();
+    let (mut text, mut rows) = (String::new(), Vec::new());
     for (number, example) in examples.iter().enumerate() {
         let differences = example.differences(&policy);
         let Login { source, subject, .. } = &example.login;
@@ -91,10 +94,13 @@ fn test(config: &Config) -> anyhow::Result<ExitCode> {
         for difference in &differences {
             text.push_str(&format!("           {difference}\n"));
         }
+        rows.push(json!({"source": source, "subject": subject, "differences": differences}));
         failed += usize::from(!differences.is_empty());
     }
-    text.push_str(&format!("{} passed, {failed} failed\n", examples.len() - failed));
-    facts::print(&text);
+    let passed = examples.len() - failed;
+    output.show(&json!({"examples": rows, "passed": passed, "failed": failed}), || {
+        format!("{text}{passed} passed, {failed} failed\n")
+    });
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::facts;
-use crate::running::{Whose, text};
+use crate::running::{Whose, deleted, text};
 
 const PATH: &str = "/tertulia/v1/Revocations";
 
@@ -86,7 +85,7 @@ pub(crate) fn run(command: Revocation) -> anyhow::Result<ExitCode> {
         }
         Command::Delete(delete) => {
             delete.whose.find()?.0.call("DELETE", &format!("{PATH}/{}", delete.sid), &[])?;
-            facts::print(&format!("{} is taken back\n", delete.sid));
+            delete.whose.which.show(&deleted(&delete.sid), || format!("{} is taken back\n", delete.sid));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tertulia_server::http::{ACCOUNT_HEADER, OPERATOR};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, TcpConnector};
@@ -61,6 +61,16 @@ pub(crate) enum Output {
     Text,
     /// For scripts: what the server answered.
     Json,
+}
+
+impl Output {
+    /// Prints what the server answered, or the text for people.
+    pub(crate) fn show(self, answer: &Value, text: impl FnOnce() -> String) {
+        facts::print(&match self {
+            Self::Json => format!("{answer:#}\n"),
+            Self::Text => text(),
+        });
+    }
 }
 
 /// A server with credentials for it.
@@ -175,10 +185,7 @@ impl Which {
 
     /// Prints what the server answered, or the text for people.
     pub(crate) fn show(&self, answer: &Value, text: impl FnOnce() -> String) {
-        facts::print(&match self.output {
-            Output::Json => format!("{answer:#}\n"),
-            Output::Text => text(),
-        });
+        self.output.show(answer, text);
     }
 
     /// Hands over what is shown once: on stdout, or in a file for its owner alone.
@@ -284,8 +291,12 @@ impl Running {
     /// What is not there, and where to look for what is.
     fn missing(&self, path: &str) -> anyhow::Error {
         let account = self.account.as_deref().unwrap_or(&self.credentials.user);
-        let (kind, sid) =
-            path.trim_end_matches(".json").trim_end_matches("/Evidence").rsplit_once('/').unwrap_or_default();
+        let (kind, sid) = path
+            .trim_end_matches(".json")
+            .trim_end_matches("/Evidence")
+            .trim_end_matches("/Successor")
+            .rsplit_once('/')
+            .unwrap_or_default();
         match kind.rsplit('/').next().unwrap_or_default() {
             "Revocations" => {
                 anyhow!("{account} has no revocation {sid}; `tertulia revocation list` shows what is in force")
@@ -374,6 +385,11 @@ fn path_of(url: &str) -> String {
 /// A field that is a text.
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
+}
+
+/// What is printed as JSON of something that is no more: the server answers nothing then.
+pub(crate) fn deleted(what: &str) -> Value {
+    json!({ "deleted": what })
 }
 
 /// The fields of one thing, a line each; a list is written as JSON.

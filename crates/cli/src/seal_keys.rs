@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tertulia_server::platform::ids;
 use tertulia_server::seal::{self, SealKey};
 
-use crate::facts;
 use crate::host::make_folder;
-use crate::running::{Running, Which, text};
+use crate::running::{Output, Running, Which, text};
 
 /// The key file of a data folder.
 pub(crate) const SEAL_FILE: &str = "seal.key";
@@ -81,6 +80,9 @@ struct Init {
     /// Another place for the key, which `tertulia serve --seal-key-file` names, too.
     #[arg(long, value_name = "FILE")]
     seal_key_file: Option<PathBuf>,
+    /// The form of the output.
+    #[arg(short = 'o', long = "output", value_enum, default_value = "text")]
+    output: Output,
 }
 
 #[derive(Args)]
@@ -117,11 +119,10 @@ impl Init {
         }
         let key = fresh();
         seal::create_key_file(&file, &key)?;
-        facts::print(&format!(
-            "The key {} is in {}. Keep a copy of it apart from the database's backups.\n",
-            key.id(),
-            file.display()
-        ));
+        let (id, file) = (key.id().to_string(), file.display().to_string());
+        self.output.show(&json!({"seal_key_id": id, "file": file}), || {
+            format!("The key {id} is in {file}. Keep a copy of it apart from the database's backups.\n")
+        });
         Ok(())
     }
 }

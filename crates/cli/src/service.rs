@@ -6,8 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::facts;
-use crate::running::{Whose, fields, service_sid, text};
+use crate::running::{Whose, deleted, fields, service_sid, text};
 
 /// Create, list, show and delete chat services.
 #[derive(Args)]
@@ -75,7 +74,7 @@ pub(crate) fn run(command: Service) -> anyhow::Result<ExitCode> {
         }
         Command::Delete(delete) => {
             delete.whose.find()?.0.call("DELETE", &format!("/v1/Services/{}", delete.sid), &[])?;
-            facts::print(&format!("{} is deleted\n", delete.sid));
+            delete.whose.which.show(&deleted(&delete.sid), || format!("{} is deleted\n", delete.sid));
         }
     }
     Ok(ExitCode::SUCCESS)

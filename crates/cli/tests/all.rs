@@ -3,7 +3,10 @@
 mod chat;
 mod dev;
 mod operate;
+mod output;
 mod policy;
+mod refusals;
+mod rotate;
 mod secrets;
 mod serve;
 mod token;

@@ -33,7 +33,7 @@ impl Running {
         Self::of(&mut tertulia(args))
     }
 
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut block = String::new();
@@ -70,7 +70,7 @@ impl Running {
 
 impl Running {
     /// Ends it; what it has logged from first to last.
-    fn end_for_log(mut self) -> String {
+    pub(crate) fn end_for_log(mut self) -> String {
         self.signal(15);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         self.log.take().unwrap().join().unwrap()
@@ -377,7 +377,7 @@ fn a_request_is_one_line_as_documented_and_no_secret_is_logged() {
 }
 
 /// What a command prints on a server's data folder, or its last words.
-fn asked(data: &Path, args: &[&str]) -> Result<String, String> {
+pub(crate) fn asked(data: &Path, args: &[&str]) -> Result<String, String> {
     let output = tertulia(args).args(["--data", data.to_str().unwrap()]).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

@@ -29,7 +29,13 @@ impl Serving {
     }
 
     pub(crate) fn with(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = tertulia(&["serve", "--port", "0", "--data", data.to_str().unwrap()]);
+        Self::of(data, &[], environment)
+    }
+
+    /// With more arguments.
+    pub(crate) fn of(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let serve = ["serve", "--port", "0", "--data", data.to_str().unwrap()];
+        let mut command = tertulia(&[&serve, args].concat());
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
@@ -62,6 +68,17 @@ impl Serving {
         stream.read_to_string(&mut answer).unwrap();
         let body = answer.split_once("\r\n\r\n").unwrap().1;
         (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// What the token endpoint answers to a login that a header tells of.
+    pub(crate) fn token_for(&self, header: &str) -> u16 {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let head = format!("POST /token HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n");
+        write!(stream, "{head}Content-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].parse().unwrap()
     }
 
     pub(crate) fn get(&self, who: (&str, &str), path: &str) -> u16 {

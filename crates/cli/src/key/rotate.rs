@@ -8,12 +8,14 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::Value;
 
-use crate::facts::{self, write_whole};
-use crate::running::{Running, Whose, key_sid, text};
+use crate::facts;
+use crate::running::{Output, Running, Whose, deleted, key_sid, text};
 
-/// Create another Standard key, wait until the old one is done with, and delete it.
+/// Create another key of the same kind, name and policy, wait until the old one is done with, and delete it.
 ///
-/// Let your backend mint with the new key as soon as it is shown. The old one is deleted when no token of it
+/// If the server's own token endpoint signs with the old key, it signs with the new one at once, unless login.key of its
+/// configuration names the old one: then this says what to change, and the old key stays. With -o json the new key is one
+/// document on stdout, and everything else is said on stderr. Let your backend mint with the new key as soon as it is shown. The old one is deleted when no token of it
 /// is known to live and as much time has passed as the longest token of your backend may live.
 ///
 /// Example: tertulia key rotate SK… --credentials-file new-key.env
@@ -81,18 +83,12 @@ impl<'a> Old<'a> {
     fn retire(&self) -> anyhow::Result<()> {
         let path = format!("/2010-04-01/Accounts/{}/Keys/{}.json", self.account, self.sid);
         self.server.call("DELETE", &path, &[])?;
-        facts::print(&format!("{} is deleted\n", self.sid));
         Ok(())
     }
 
     /// The key that takes its place.
     fn successor(&self) -> anyhow::Result<Value> {
-        let old = self.server.call("GET", &format!("/v1/Keys/{}", self.sid), &[])?;
-        if !old["policy"].is_null() {
-            bail!("{} is Restricted and signs no tokens: create another one and delete it", self.sid);
-        }
-        let form = [("AccountSid", self.account.clone()), ("FriendlyName", format!("after {}", self.sid))];
-        self.server.call("POST", "/v1/Keys", &form)
+        self.server.call("POST", &format!("/tertulia/v1/Keys/{}/Successor", self.sid), &[])
     }
 }
 
@@ -109,11 +105,17 @@ pub(super) fn evidence(command: &Evidence) -> anyhow::Result<()> {
 
 fn lines(evidence: &Value) -> String {
     let moment = |field: &str| evidence[field].as_str().unwrap_or("never");
+    let signing = match (evidence["is_login_key"] == true, evidence["signs_for_token_endpoint"] == true) {
+        (true, _) => "signs with it: login.key names it",
+        (false, true) => "signs with it",
+        (false, false) => "does not sign with it",
+    };
     [
         ("last minted here", moment("last_minted")),
         ("last token came in", moment("last_used")),
         ("last called REST", moment("last_called")),
         ("connections", &evidence["connections"].to_string()),
+        ("token endpoint", signing),
         ("latest expiry", moment("latest_expiry")),
         ("safe to delete at", moment("safe_to_delete_at")),
     ]
@@ -124,6 +126,13 @@ fn lines(evidence: &Value) -> String {
 pub(super) fn delete(command: &Delete) -> anyhow::Result<()> {
     let old = Old::find(&command.whose, &command.sid)?;
     let found = old.look()?;
+    if found["is_login_key"] == true && !command.force {
+        bail!(
+            "login.key of the server's configuration names {}: change it and restart the server first. --force deletes the \
+             key all the same, and the token endpoint mints nothing until then",
+            command.sid
+        );
+    }
     if is_alive(&found) && !command.force {
         let moment = text(&found, "safe_to_delete_at");
         bail!(
@@ -131,31 +140,51 @@ pub(super) fn delete(command: &Delete) -> anyhow::Result<()> {
             command.sid
         );
     }
-    old.retire()
+    old.retire()?;
+    command.whose.which.show(&deleted(&command.sid), || format!("{} is deleted\n", command.sid));
+    Ok(())
 }
 
 pub(super) fn rotate(command: &Rotate) -> anyhow::Result<()> {
+    // One document is the whole of stdout: what is said on the way goes elsewhere.
+    let say = match command.whose.which.output {
+        Output::Json => facts::remark,
+        Output::Text => facts::print,
+    };
     let old = Old::find(&command.whose, &command.sid)?;
     let made = old.successor()?;
     let new = text(&made, "sid");
     let pairs = [("TWILIO_API_KEY", new), ("TWILIO_API_SECRET", text(&made, "secret"))];
-    let credentials = facts::lines("", &pairs);
-    match &command.credentials_file {
-        Some(file) => write_whole(file, &credentials)?,
-        None => facts::print(&credentials),
+    command.whose.which.hand_over(&made, &pairs, command.credentials_file.as_deref())?;
+    if made["signs_for_token_endpoint"] == true {
+        say(&format!("the token endpoint signs with {new} from now on\n"));
     }
-    if command.no_wait {
-        let retire = format!("tertulia key delete {}", command.sid);
-        facts::print(&format!("{new} is there; retire the old one with `{retire}`\n"));
-        return Ok(());
+    let retire = format!("tertulia key delete {}", command.sid);
+    let configured = (made["replaced_is_login_key"] == true).then(|| {
+        format!(
+            "login.key of the server's configuration names {}, and the token endpoint signs with that until it is changed: \
+             set login.key = \"{new}\" in the file of --config (or TERTULIA__LOGIN__KEY={new}), restart the server, every \
+             node of it, and retire the old key with `{retire}`",
+            command.sid
+        )
+    });
+    match configured {
+        Some(what) if command.no_wait => say(&format!("{new} is there; {what}\n")),
+        // Whoever asked for all of it, in a script perhaps, has not got it.
+        Some(what) => bail!("{new} is there, but the old key was not deleted: {what}"),
+        None if command.no_wait => say(&format!("{new} is there; retire the old one with `{retire}`\n")),
+        None => {
+            say(&format!("{new} is there; let your backend use it now\n"));
+            wait(&old, Duration::from_secs(command.longest), Duration::from_secs(command.every.max(1)), say)?;
+            old.retire()?;
+            say(&format!("{} is deleted\n", command.sid));
+        }
     }
-    facts::print(&format!("{new} is there; let your backend mint with it now\n"));
-    wait(&old, Duration::from_secs(command.longest), Duration::from_secs(command.every.max(1)))?;
-    old.retire()
+    Ok(())
 }
 
 /// Until the key is done with.
-fn wait(old: &Old<'_>, longest: Duration, every: Duration) -> anyhow::Result<()> {
+fn wait(old: &Old<'_>, longest: Duration, every: Duration, say: fn(&str)) -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "the backend's tokens live in real time, however long this waits")]
     let switched = Instant::now();
     let mut said = String::new();
@@ -168,7 +197,7 @@ fn wait(old: &Old<'_>, longest: Duration, every: Duration) -> anyhow::Result<()>
         let (count, moment) = (&found["connections"], text(&found, "safe_to_delete_at"));
         let line = format!("{} is still needed: {count} connections, safe to delete at {moment}\n", old.sid);
         if is_needed && line != said {
-            facts::print(&line);
+            say(&line);
             said = line;
         }
         sleep(every);

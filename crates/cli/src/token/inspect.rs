@@ -28,6 +28,12 @@ pub(super) fn run(command: Inspect, output: Output) -> Result<ExitCode> {
         Err(refusal) => {
             remark(format_args!("this cannot be decoded: found {}; expected {}", refusal.found, refusal.expected));
             remark("`tertulia token explain` says more");
+            if output == Output::Json {
+                print_json(&json!({
+                    "checked": false, "header": null, "payload": null,
+                    "found": refusal.found, "expected": refusal.expected,
+                }))?;
+            }
             return Ok(ExitCode::FAILURE);
         }
     };

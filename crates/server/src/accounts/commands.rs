@@ -14,7 +14,7 @@ use crate::keys::{self, Key, may_manage};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question, Who, text};
 use crate::revocations::commands::end_connections;
-use crate::{App, revocations, roles, services};
+use crate::{App, api_tokens, revocations, roles, services};
 
 /// Where an account's auth token is sealed for.
 pub fn auth_token_place(sid: &Sid<AccountKind>) -> Place<'_> {
@@ -202,6 +202,13 @@ impl Change for UpdateAccount {
             end_connections(cx, account.number, None).await?;
             for subaccount in queries::subaccounts(cx.tx, account.number).await? {
                 end_connections(cx, subaccount, None).await?;
+            }
+        }
+        if after.status == Status::Closed {
+            // Nobody logs in with them again, here or in a subaccount, and what they say of somebody is no data of the app.
+            api_tokens::queries::forget(cx.tx, account.number).await?;
+            for subaccount in queries::subaccounts(cx.tx, account.number).await? {
+                api_tokens::queries::forget(cx.tx, subaccount).await?;
             }
         }
         cx.emit(&AccountEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });

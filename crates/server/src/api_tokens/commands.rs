@@ -1,13 +1,14 @@
 //! Transactions of API tokens.
 
 use serde_json::{Map, Value};
-use tertulia_protocol::Timestamp;
+use tertulia_protocol::{Code, Timestamp};
 
 use super::{ApiToken, PREFIX, Refusal, hash, queries};
+use crate::accounts::{self, Status};
 use crate::audit::{Draft, Event};
 use crate::keys::may_manage;
 use crate::platform::page::OLDEST;
-use crate::platform::{Change, Cx, Outcome, PageRequest, Question, text};
+use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
 
 /// Makes a token. The token is in the answer, and nowhere else ever again.
 #[derive(Clone, Debug)]
@@ -27,6 +28,10 @@ impl Change for CreateApiToken {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         may_manage(&cx.caller.who)?;
+        // The lock keeps a token from being made while the account is closed, which takes them all.
+        if accounts::queries::get_locked(cx.tx, cx.caller.account).await?.effective_status() == Status::Closed {
+            return Err(Error::plain(Code::AccountNotActive));
+        }
         let texts = [("Subject", &self.subject), ("Facts", &self.facts), ("FriendlyName", &self.friendly_name)];
         for (name, value) in texts {
             text::storable(name, value)?;

@@ -27,6 +27,8 @@ static INSERT: Sql =
     Sql::new(concat!("INSERT INTO api_tokens (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"));
 static DELETE: Sql = Sql::new("DELETE FROM api_tokens WHERE account = $1 AND id = $2");
 
+static FORGET: Sql = Sql::new("DELETE FROM api_tokens WHERE account = $1");
+
 fn read(row: &Row) -> Outcome<ApiToken> {
     let mut columns = Columns::of("api_tokens", row);
     Ok(ApiToken {
@@ -72,4 +74,10 @@ pub async fn insert(tx: &mut Tx<'_>, token: &ApiToken) -> Outcome<()> {
 /// Deletes a token; whether it was there.
 pub async fn delete(tx: &mut Tx<'_>, account: AccountNumber, id: &str) -> Outcome<bool> {
     Ok(tx.execute(&DELETE, &[account.into(), id.into()]).await? > 0)
+}
+
+/// Deletes every token of an account that is closed.
+pub async fn forget(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<()> {
+    tx.execute(&FORGET, &[account.into()]).await?;
+    Ok(())
 }

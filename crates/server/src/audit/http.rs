@@ -92,6 +92,10 @@ struct EvidenceBody {
     connections: usize,
     /// Whether a token of it may be alive.
     has_live_tokens: bool,
+    /// Whether the token endpoint signs with it.
+    signs_for_token_endpoint: bool,
+    /// Whether the configuration of this node names it (`login.key`).
+    is_login_key: bool,
     /// When the last token is dead that is known of.
     safe_to_delete_at: String,
     url: String,
@@ -115,6 +119,8 @@ async fn evidence(call: Call) -> Outcome<Reply> {
         latest_expiry: moment(evidence.latest_expiry),
         connections: holders.iter().filter(|holder| holder.bearer.key == sid).count(),
         has_live_tokens: dies > now,
+        signs_for_token_endpoint: call.app.signer(&call.caller).await? == Some(sid),
+        is_login_key: call.app.login_key() == Some(sid),
         safe_to_delete_at: dies.seconds_text(),
         url: format!("{}/tertulia/v1/Keys/{sid}/Evidence", call.origin),
     }))

@@ -2,7 +2,7 @@
 
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Service as ServiceKind};
-use tertulia_token::{ChatGrant, Mint, MintError, Secret};
+use tertulia_token::{ChatGrant, Mint, MintError, Minted, Secret};
 
 use super::TOKEN_TTL_SECONDS;
 use crate::App;
@@ -63,13 +63,17 @@ impl DevCredentials {
 
     /// An Access Token for an identity.
     pub fn mint(&self, identity: &str, now_seconds: i64) -> Result<String, MintError> {
+        Ok(self.sign(identity, now_seconds)?.token)
+    }
+
+    /// The same, with what is to be noted of it.
+    pub fn sign(&self, identity: &str, now_seconds: i64) -> Result<Minted, MintError> {
         let secret = Secret::new(self.secret.clone());
-        let minted = Mint::new(self.account.to_string(), self.key.to_string(), &secret)
+        Mint::new(self.account.to_string(), self.key.to_string(), &secret)
             .identity(identity)
             .grant(ChatGrant::new(self.service.to_string()))
             .ttl(TOKEN_TTL_SECONDS)
-            .sign(now_seconds)?;
-        Ok(minted.token)
+            .sign(now_seconds)
     }
 }
 

@@ -1,42 +1,89 @@
 //! `GET /token?identity=…&password=…`: the contract of the usual demo apps, whose token URL can point here.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
 use axum::http::{Method, Response, StatusCode, header};
 use subtle::ConstantTimeEq;
+use tertulia_protocol::Timestamp;
 
+use super::DevCredentials;
 use crate::App;
 use crate::accounts::commands::FindAccount;
-use crate::http::allow_origin;
-use crate::platform::Form;
+use crate::http::{allow_origin, chain};
+use crate::platform::{Caller, Error, Form};
+use crate::tokens::{DEV, Issued, Noted, Refusal, note};
 
 /// Answers with the bare token, or with a text that says what to change.
-pub async fn answer(State(app): State<Arc<App>>, method: Method, RawQuery(query): RawQuery) -> Response<Body> {
+pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpAddr>) -> Response<Body> {
     if method == Method::OPTIONS {
         return respond(StatusCode::NO_CONTENT, String::new());
     }
     let Some(dev) = &app.dev else {
         return respond(StatusCode::NOT_FOUND, "There is no token endpoint outside dev mode.\n".to_owned());
     };
-    let Ok(query) = Form::parse(query.unwrap_or_default().as_bytes()) else {
+    let Ok(query) = Form::parse(query.as_bytes()) else {
         return respond(StatusCode::BAD_REQUEST, "The query is not UTF-8.\n".to_owned());
     };
-    let password = query.text("password").unwrap_or_default();
+    // Its own clock may have been moved.
+    let account = match app.ask(&app.nobody(), FindAccount(dev.account)).await {
+        Ok(Some(account)) => account,
+        Ok(None) => return failed(&Error::Broken("dev mode has no account".to_owned())),
+        Err(failure) => return failed(&failure),
+    };
+    let now = app.clock.now(account.number);
+    let identity = query.text("identity").unwrap_or_default();
+    let outcome = mint(dev, identity, query.text("password").unwrap_or_default(), now);
+    let caller = Caller::system(account.number, account.sid);
+    let told = outcome.as_ref().map_err(|(_, text)| text.trim_end().to_owned());
+    let noted = Noted {
+        account: Some(account.sid),
+        source: DEV,
+        subject: "",
+        rule: "",
+        identity,
+        key: outcome.is_ok().then_some(dev.key),
+        address,
+        outcome: told.map(|issued| issued.jti.as_str()),
+    };
+    note(&noted);
+    let issue = match &outcome {
+        Ok(issued) => Ok(issued.clone()),
+        Err((StatusCode::UNAUTHORIZED, _)) => Err(Refusal::NotLoggedIn.into()),
+        Err((_, text)) => Err(Error::parameter(text.as_str())),
+    };
+    if let Err(failure) = app.note_issue(&caller, &noted, &issue).await {
+        return failed(&failure);
+    }
+    match outcome {
+        Ok(issued) => respond(StatusCode::OK, issued.token),
+        Err((status, text)) => respond(status, text),
+    }
+}
+
+fn mint(dev: &DevCredentials, identity: &str, password: &str, now: Timestamp) -> Result<Issued, (StatusCode, String)> {
     if !bool::from(password.as_bytes().ct_eq(dev.password.as_bytes())) {
         let text = "Wrong password. `tertulia dev` prints the password of its token endpoint when it starts.\n";
-        return respond(StatusCode::UNAUTHORIZED, text.to_owned());
+        return Err((StatusCode::UNAUTHORIZED, text.to_owned()));
     }
-    // By the account's own clock, which may have been moved.
-    let now = match app.ask(&app.nobody(), FindAccount(dev.account)).await {
-        Ok(Some(account)) => app.clock.now(account.number).seconds(),
-        _ => app.clock.machine().seconds(),
-    };
-    match dev.mint(query.text("identity").unwrap_or_default(), now) {
-        Ok(token) => respond(StatusCode::OK, token),
-        Err(refusal) => respond(StatusCode::BAD_REQUEST, format!("{refusal}\n")),
-    }
+    let signed = dev.sign(identity, now.seconds());
+    let signed = signed.map_err(|refusal| (StatusCode::BAD_REQUEST, format!("{refusal}\n")))?;
+    let expires = Timestamp::from_seconds(signed.expires_at);
+    Ok(Issued {
+        token: signed.token,
+        jti: signed.jti,
+        identity: identity.to_owned(),
+        service: dev.service,
+        key: dev.key,
+        now,
+        expires,
+        refresh: expires,
+    })
+}
+
+fn failed(failure: &Error) -> Response<Body> {
+    tracing::error!(cause = %chain(failure), "dev mode could not give a token");
+    respond(StatusCode::SERVICE_UNAVAILABLE, "There is no token just now; the log says why.\n".to_owned())
 }
 
 fn respond(status: StatusCode, text: String) -> Response<Body> {

@@ -1,16 +1,17 @@
 //! Transactions of API keys.
 
+use serde_json::json;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::KeyRing;
 
 use super::events::KeyEvent;
 use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
-use crate::accounts;
 use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::revocations::commands::end_connections;
+use crate::{accounts, tokens};
 
 fn check_name(name: &str) -> Outcome<()> {
     text::storable("FriendlyName", name)?;
@@ -46,6 +47,12 @@ impl Change for CreateKey {
 
 /// Creates a key of an account; whether the caller may is the asker's business.
 pub async fn create(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey) -> Outcome<(Key, String)> {
+    let (key, secret) = insert(cx, account, new).await?;
+    cx.audit_in(account, Draft::on(cx.caller, Event::KeyCreated, key.sid.as_str()));
+    Ok((key, secret))
+}
+
+async fn insert(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey) -> Outcome<(Key, String)> {
     check_name(&new.friendly_name)?;
     check_policy(new.kind, new.policy.as_ref())?;
     // The lock keeps others from counting the same keys.
@@ -65,9 +72,55 @@ pub async fn create(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey
         secret: sealed,
     };
     let key = queries::insert(cx.tx, row, cx.now).await?;
-    cx.audit_in(account, Draft::on(cx.caller, Event::KeyCreated, sid.as_str()));
     cx.emit(&KeyEvent::Created { after: Box::new(key.clone()) });
     Ok((key, secret))
+}
+
+/// Creates the key that takes the place of another one: of its kind, with its name and its policy. If the other one
+/// signs for the token endpoint, the new one does from this commit on.
+#[derive(Clone)]
+pub struct SucceedKey {
+    /// The key that is to go. It stays until it is deleted.
+    pub sid: Sid<KeyKind>,
+    /// What seals the secret.
+    pub ring: KeyRing,
+}
+
+/// A key that took another one's place.
+pub struct Successor {
+    /// The key.
+    pub key: Key,
+    /// Its secret, which is in this answer and nowhere else ever again.
+    pub secret: String,
+    /// Whether it was made the signer of the token endpoint.
+    pub is_signer: bool,
+}
+
+impl Change for SucceedKey {
+    type Out = Successor;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Successor> {
+        // Main keys, too: who may manage keys has all that a Main key has, and this one has no more.
+        may_manage(&cx.caller.who)?;
+        let account = cx.caller.account;
+        // Before the key: locks are taken in one order, and whoever makes a signer waits here.
+        accounts::queries::get_locked(cx.tx, account).await?;
+        let old = queries::find_locked(cx.tx, account, self.sid).await?.ok_or(Refusal::NotFound)?;
+        let new = CreateKey {
+            sid: None,
+            secret: None,
+            kind: old.kind,
+            friendly_name: old.friendly_name,
+            policy: old.policy,
+            ring: self.ring.clone(),
+        };
+        let (key, secret) = insert(cx, account, &new).await?;
+        let is_signer = tokens::commands::hand_signing_over(cx, self.sid, &key).await?;
+        let mut draft = Draft::on(cx.caller, Event::KeyCreated, key.sid.as_str());
+        draft.facts.detail = Some(json!({"replaces": self.sid, "signs_for_token_endpoint": is_signer}));
+        cx.audit(draft);
+        Ok(Successor { key, secret, is_signer })
+    }
 }
 
 fn check_policy(kind: Kind, policy: Option<&Policy>) -> Outcome<()> {

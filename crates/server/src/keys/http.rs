@@ -1,10 +1,12 @@
 //! REST routes of keys: the 2010 API has them under two names with the same behaviour, and the newer form
 //! knows Restricted keys too.
 
-use tertulia_protocol::Code;
+use serde::Serialize;
 use tertulia_protocol::rest::{KeyBody, KeyRow, ManagedKeyBody};
+use tertulia_protocol::sid::Key as KeyKind;
+use tertulia_protocol::{Code, Sid};
 
-use super::commands::{CreateKey, DeleteKey, GetKey, ListKeys, UpdateKey};
+use super::commands::{CreateKey, DeleteKey, GetKey, ListKeys, SucceedKey, UpdateKey};
 use super::{Key, Kind, Policy, Refusal};
 use crate::platform::page::created_key;
 use crate::platform::{Call, Caller, Form, Outcome, PageRequest, Reply, Route, Who};
@@ -27,6 +29,7 @@ pub const ROUTES: &[Route] = routes![
     Manage Get "/Keys/{Sid}" FetchKey => fetch_managed;
     Manage Post "/Keys/{Sid}" UpdateKey => update_managed;
     Manage Delete "/Keys/{Sid}" DeleteKey => delete;
+    Own Post "/Keys/{Sid}/Successor" CreateSuccessorKey => succeed;
 ];
 
 async fn create(call: Call) -> Outcome<Reply> {
@@ -46,6 +49,31 @@ async fn create_managed(call: Call) -> Outcome<Reply> {
     let change = new_key(&call, kind, policy(&call.form)?);
     let (key, secret) = call.app.perform(&caller, change).await?;
     Ok(Reply::created(&managed_body(&key, Some(secret))))
+}
+
+#[derive(Serialize)]
+struct SuccessorBody {
+    #[serde(flatten)]
+    key: ManagedKeyBody,
+    /// The key whose place it takes.
+    replaces: Sid<KeyKind>,
+    /// Whether the token endpoint signs with it from now on, in place of the old one.
+    signs_for_token_endpoint: bool,
+    /// Whether the configuration of this node names the old one (`login.key`): then that signs until it is changed.
+    replaced_is_login_key: bool,
+}
+
+/// An operation of Tertulia's own: what it does in one step takes several elsewhere.
+async fn succeed(call: Call) -> Outcome<Reply> {
+    let sid = call.sid("Sid")?;
+    let made = call.app.perform(&call.caller, SucceedKey { sid, ring: call.app.sealer.ring() }).await?;
+    let configured = call.app.login_key();
+    Ok(Reply::created(&SuccessorBody {
+        key: managed_body(&made.key, Some(made.secret)),
+        replaces: sid,
+        signs_for_token_endpoint: made.is_signer && configured.is_none(),
+        replaced_is_login_key: configured == Some(sid),
+    }))
 }
 
 fn new_key(call: &Call, kind: Kind, policy: Option<Policy>) -> CreateKey {

@@ -177,6 +177,8 @@ pub enum Refusal {
     TooMany,
     /// The name has more than 64 characters.
     NameTooLong,
+    /// It would sign for the token endpoint, and its kind signs nothing.
+    SignsNothing,
     /// Not a kind that can be asked for.
     KindUnknown,
     /// A Restricted key needs a policy.
@@ -206,6 +208,10 @@ impl From<Refusal> for Error {
                 "The account has as many API keys as limits.keys_max allows; delete one that is not used",
             ),
             Refusal::NameTooLong => Self::parameter("FriendlyName of an API key has at most 64 characters"),
+            Refusal::SignsNothing => Self::refused(
+                Code::Conflict,
+                "A Restricted API key signs no Access Tokens, and this one would sign for the token endpoint",
+            ),
             Refusal::KindUnknown => Self::parameter("KeyType can be restricted; without it, the key is a Standard one"),
             Refusal::PolicyMissing => Self::parameter("A Restricted API key needs a Policy"),
             Refusal::PolicyUnwanted => Self::parameter("Only a Restricted API key has a Policy"),

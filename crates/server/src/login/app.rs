@@ -11,7 +11,7 @@ use tertulia_protocol::Timestamp;
 
 use super::Login;
 use super::config::{AppConfig, Forwarded};
-use super::fetch::{self, Bounds};
+use super::fetch::{self, Bounds, FetchError};
 use super::policy::lookup;
 use super::sources::{Asked, Found};
 
@@ -65,6 +65,9 @@ impl AppSource {
                 }
                 status => Found::Unavailable(format!("the app answered {status}")),
             },
+            // With the names of the keys: whoever reads it can do something about it.
+            Err(cause @ FetchError::Late(_)) => Found::Unavailable(format!("{cause} (timeout_ms)")),
+            Err(cause @ FetchError::Long(_)) => Found::Unavailable(format!("{cause} (answer_bytes_max)")),
             Err(cause) => Found::Unavailable(cause.to_string()),
         }
     }

@@ -36,6 +36,9 @@ pub enum FetchError {
     /// It took too long.
     #[error("no answer within {0:?}")]
     Late(Duration),
+    /// It is longer than it may be.
+    #[error("the answer has over {0} bytes")]
+    Long(usize),
     /// The network's or the other side's fault.
     #[error("{0}")]
     Broken(String),
@@ -119,9 +122,14 @@ where
     let answered = async move {
         let answer = sender.send_request(request).await.map_err(|cause| broken("no answer")(cause.into()))?;
         let status = answer.status().as_u16();
-        let body = to_bytes(Body::new(answer.into_body()), bytes_max).await;
-        let body =
-            body.map_err(|_| FetchError::Broken(format!("the answer broke off, or has over {bytes_max} bytes")))?;
+        let body = to_bytes(Body::new(answer.into_body()), bytes_max).await.map_err(|cause| {
+            // Hyper tells of connections that break; what it does not know of is the bound.
+            let mut causes = std::iter::successors(Some(&cause as &(dyn std::error::Error + 'static)), |e| e.source());
+            match causes.any(<dyn std::error::Error>::is::<hyper::Error>) {
+                true => broken("the answer broke off")(cause.into_inner()),
+                false => FetchError::Long(bytes_max),
+            }
+        })?;
         Ok(Fetched { status, body: body.to_vec() })
     };
     tokio::pin!(answered);

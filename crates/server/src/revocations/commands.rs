@@ -324,6 +324,9 @@ impl App {
         };
         let mut json = explanation.to_json();
         json["text"] = explanation.to_string().into();
+        // In the words of the log line and of the audit entry: whoever has one of them finds the others by it.
+        let refusal = explanation.refusal.as_ref().map(ToString::to_string);
+        json["reason"] = refusal.or_else(|| revoked.as_ref().map(|entry| entry.reason())).into();
         json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
             serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
         });

@@ -188,8 +188,10 @@ impl Change for PurgeService {
         if !gone.is_empty() {
             return Ok(Purged::Part);
         }
+        if tokens::queries::purge(cx.tx, account, service, PURGE_BATCH).await? > 0 {
+            return Ok(Purged::Part);
+        }
         roles::queries::purge(cx.tx, account, service).await?;
-        tokens::queries::purge(cx.tx, account, service).await?;
         queries::delete(cx.tx, account, service).await?;
         Ok(Purged::Whole)
     }

@@ -24,6 +24,7 @@ macro_rules! find {
 static FIND: Sql = Sql::new(find!());
 // SQLite has one writer, so a transaction that writes holds everything already.
 static FIND_LOCKED: Sql = Sql::pair(find!(), concat!(find!(), " FOR UPDATE"));
+static FIND_HELD: Sql = Sql::pair(find!(), concat!(find!(), " FOR SHARE"));
 static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
@@ -80,6 +81,11 @@ pub async fn is_anywhere(tx: &mut Tx<'_>, sid: Sid<ServiceKind>) -> Outcome<bool
 pub async fn lock(tx: &mut Tx<'_>, service: &Service) -> Outcome<Option<Service>> {
     let values = [service.account.into(), service.sid.as_str().into()];
     tx.query_opt(&FIND_LOCKED, &values).await?.as_ref().map(read).transpose()
+}
+
+/// A service, if it is there and stays until the commit; others may hold it at the same time.
+pub async fn hold(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<ServiceKind>) -> Outcome<Option<Service>> {
+    tx.query_opt(&FIND_HELD, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
 /// An account's services in the order of their creation; the span says which.

@@ -269,10 +269,7 @@ impl App {
         let configured = &self.config.login.key;
         let unusable =
             || Error::Broken(format!("the key {configured} (login.key) cannot sign for the account of logins"));
-        let sid = match configured.is_empty() {
-            false => Some(Sid::parse(configured).map_err(|_| unusable())?),
-            true => self.ask(caller, FindSigner).await?,
-        };
+        let sid = self.signer(caller).await?;
         if let Some(sid) = sid
             && let Some(secret) = self.secret_of(caller, sid).await?
         {
@@ -288,6 +285,16 @@ impl App {
             self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
         tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
         Ok((sid, secret))
+    }
+
+    /// The key that the configuration lets sign (`login.key`).
+    pub fn login_key(&self) -> Option<Sid<KeyKind>> {
+        Sid::parse(&self.config.login.key).ok()
+    }
+
+    /// The key that signs for the token endpoint, if there is one yet. It is read each time: a rotation counts at once.
+    pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
+        if self.config.login.key.is_empty() { self.ask(caller, FindSigner).await } else { Ok(self.login_key()) }
     }
 
     /// The secret of a key that may sign for the caller's account.
@@ -381,6 +388,8 @@ impl Change for Claim {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Owner> {
         let Self { service, identity, source, subject } = self.clone();
         let account = cx.caller.account;
+        // What is claimed in a service that is being deleted would never be purged.
+        services::queries::hold(cx.tx, account, service).await?.ok_or(services::Refusal::NotFound)?;
         let owner = Owner { service, identity, source, subject, created: cx.now };
         queries::claim(cx.tx, account, &owner).await?;
         let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;
@@ -428,6 +437,19 @@ impl Change for MakeSigner {
         queries::set_signer(cx.tx, account, key.sid, cx.now).await?;
         Ok(key.sid)
     }
+}
+
+/// Lets a key sign for the token endpoint if the one does whose place it takes; whether that is so. The account is
+/// locked.
+pub async fn hand_signing_over(cx: &mut Cx<'_, '_>, from: Sid<KeyKind>, to: &keys::Key) -> Outcome<bool> {
+    if queries::signer(cx.tx, to.account).await? != Some(from) {
+        return Ok(false);
+    }
+    if to.kind == Kind::Restricted {
+        return Err(keys::Refusal::SignsNothing.into());
+    }
+    queries::set_signer(cx.tx, to.account, to.sid, cx.now).await?;
+    Ok(true)
 }
 
 /// Lists owners of a chat service.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use serde::Serialize;
@@ -161,8 +161,8 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     let query = parts.uri.query().unwrap_or_default();
     let is_for_dev = || query.split('&').any(|pair| pair.starts_with("identity=") || pair.starts_with("password="));
     if app.login.is_empty() || (app.dev.is_some() && is_for_dev()) {
-        let query = RawQuery(parts.uri.query().map(str::to_owned));
-        return dev::token::answer(State(app), parts.method, query).await;
+        let address = Page::of(&app, &parts).from.map(|from| from.address);
+        return dev::token::answer(&app, &parts.method, query, address).await;
     }
     let began = app.clock.machine();
     let asking = Asking::of(&app, &parts);

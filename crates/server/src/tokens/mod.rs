@@ -192,7 +192,8 @@ impl From<Refusal> for Error {
 pub struct Noted<'a> {
     /// The account.
     pub account: Option<Sid<Account>>,
-    /// The source that said who it is; `backend` for an account's own credentials, empty where nobody knew.
+    /// The source that said who it is; `backend` for an account's own credentials, `dev` for the
+    /// password of dev mode, empty where nobody knew.
     pub source: &'a str,
     /// The source's own name for somebody.
     pub subject: &'a str,
@@ -210,6 +211,9 @@ pub struct Noted<'a> {
 
 /// The source of tokens that a backend asked for.
 pub const BACKEND: &str = "backend";
+
+/// The source of tokens that dev mode gives to whoever has its password.
+pub const DEV: &str = "dev";
 
 /// Is told of every token that is minted or refused: the one place for the log and for whatever else
 /// remembers. Never a token, a credential or a fact.

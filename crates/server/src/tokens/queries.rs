@@ -33,7 +33,10 @@ static CLAIM: Sql = Sql::new(
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
 );
 static RELEASE: Sql = Sql::new("DELETE FROM owners WHERE account = $1 AND service_sid = $2 AND identity = $3");
-static PURGE: Sql = Sql::new("DELETE FROM owners WHERE account = $1 AND service_sid = $2");
+static PURGE: Sql = Sql::new(
+    "DELETE FROM owners WHERE account = $1 AND service_sid = $2 AND identity IN \
+     (SELECT identity FROM owners WHERE account = $1 AND service_sid = $2 LIMIT $3)",
+);
 static SIGNER: Sql = Sql::new("SELECT key_sid FROM signers WHERE account = $1");
 static SET_SIGNER: Sql = Sql::new(
     "INSERT INTO signers (account, key_sid, created) VALUES ($1, $2, $3) \
@@ -98,10 +101,9 @@ pub async fn release(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Servi
     Ok(tx.execute(&RELEASE, &[account.into(), service.as_str().into(), identity.into()]).await? > 0)
 }
 
-/// Removes every owner of a chat service.
-pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>) -> Outcome<()> {
-    tx.execute(&PURGE, &[account.into(), service.as_str().into()]).await?;
-    Ok(())
+/// Removes up to `limit` owners of a chat service that is being purged; gives how many.
+pub async fn purge(tx: &mut Tx<'_>, account: AccountNumber, service: Sid<Service>, limit: i64) -> Outcome<u64> {
+    Ok(tx.execute(&PURGE, &[account.into(), service.as_str().into(), limit.into()]).await?)
 }
 
 /// The key that signs for the token endpoint.

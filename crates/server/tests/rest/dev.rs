@@ -5,6 +5,7 @@ use std::time::Duration;
 use tertulia_client::{Client, Conversation, Disconnected, Error, NewConversation};
 use tertulia_server::router::mounted;
 
+use super::tokens::claims;
 use crate::support::{World, on_both_engines, on_sqlite, sid};
 
 on_sqlite!(
@@ -16,7 +17,10 @@ on_sqlite!(
     a_cut_ends_the_connections_of_one_identity,
     an_upgrade_is_refused,
 );
-on_both_engines!(whatever_becomes_of_news_everything_is_heard_once_and_in_order);
+on_both_engines!(
+    whatever_becomes_of_news_everything_is_heard_once_and_in_order,
+    a_token_for_the_password_is_noted_as_every_other,
+);
 
 const CLOCK: &str = "/tertulia/v1/Clock";
 const FAULTS: &str = "/tertulia/v1/Faults";
@@ -60,6 +64,55 @@ fn the_clock_is_frozen_set_and_advanced(world: &World) {
     assert_eq!(world.tenant.get("/v1/Configuration").status, 200);
     let reset = world.owner.post(CLOCK, &[("Reset", "true")]).is(200);
     assert_eq!((reset["is_frozen"].as_bool(), reset["ahead_seconds"].as_f64()), (Some(false), Some(0.0)));
+}
+
+fn a_token_for_the_password_is_noted_as_every_other(world: &World) {
+    let entries = |event: &str| {
+        let path = format!("/tertulia/v1/Audit?Event={event}");
+        world.owner.get(&path).is(200)["audit"].as_array().unwrap().clone()
+    };
+    let key = world.dev_key().0;
+    let given = world.stranger.get("/token?identity=ana&password=tertulia");
+    assert_eq!(given.status, 200);
+    // Noted before it is handed out: there is nothing to wait for.
+    let minted = entries("token.minted");
+    assert_eq!(minted.len(), 1);
+    let claims = claims(&given.text.as_str().into());
+    for (name, wanted) in [
+        ("source", "dev"),
+        ("actor", "system"),
+        ("identity", "ana"),
+        ("key_sid", &key),
+        ("service_sid", &world.service),
+        ("jti", claims["jti"].as_str().unwrap()),
+        ("address", "127.0.0.1"),
+    ] {
+        assert_eq!(minted[0][name], wanted, "{name}");
+    }
+    // It counts as evidence of the key, though nobody has used it yet.
+    let evidence = world.owner.get(&format!("/tertulia/v1/Keys/{key}/Evidence")).is(200);
+    assert_eq!((&evidence["last_minted"], &evidence["has_live_tokens"]), (&minted[0]["date_created"], &true.into()));
+
+    assert_eq!(world.stranger.get("/token?identity=ana&password=a-wrong-one").status, 401);
+    assert_eq!(world.stranger.get("/token?identity=&password=tertulia").status, 400);
+    world.play(async {
+        let mut refused = Vec::new();
+        for _ in 0..1000 {
+            refused = entries("mint.refused");
+            if refused.len() == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Both are of one moment: the clock stands still.
+        refused.sort_by_key(|entry| entry["code"].as_u64());
+        let codes: Vec<_> = refused.iter().map(|entry| (&entry["source"], entry["code"].as_u64().unwrap())).collect();
+        assert_eq!(codes, [(&"dev".into(), 20001), (&"dev".into(), 20003)]);
+        assert!(refused[1]["detail"]["reason"].as_str().unwrap().starts_with("Wrong password"), "{refused:?}");
+    });
+    assert_eq!(entries("token.minted").len(), 1);
+    let all = world.owner.get("/tertulia/v1/Audit").is(200).to_string();
+    assert!(!all.contains("a-wrong-one") && !all.contains(&given.text), "no password and no token");
 }
 
 fn nonsense_is_refused_with_what_would_do(world: &World) {

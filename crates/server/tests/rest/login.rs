@@ -23,7 +23,7 @@ struct Given {
 }
 
 /// Puts sources and rules into a configuration.
-fn given(text: &str) -> impl FnOnce(&mut Config) + use<> {
+pub(super) fn given(text: &str) -> impl FnOnce(&mut Config) + use<> {
     let given: Given = toml::from_str(text).expect("sources and rules");
     |config| {
         config.login.sources = given.sources;
@@ -83,7 +83,7 @@ fn with_cookie(world: &World, cookie: &str) -> Actor {
     world.stranger.with("Cookie", cookie)
 }
 
-const PROXY: &str = "[[sources]]\nname = \"sso\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = [\"127.0.0.0/8\"]\n\
+pub(super) const PROXY: &str = "[[sources]]\nname = \"sso\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = [\"127.0.0.0/8\"]\n\
                      facts = { mail = \"X-Mail\" }\nlists = { groups = \"X-Groups\" }\n";
 
 #[test]

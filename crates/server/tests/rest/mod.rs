@@ -11,14 +11,17 @@ mod keys;
 mod imports;
 mod pages;
 mod errors;
+mod rotation;
 mod routes;
 mod foreign;
 mod sdk;
 mod races;
 mod together;
 mod dev;
+mod answers;
 mod audit;
 mod tokens;
+mod leftovers;
 mod login;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
 mod axum_app;

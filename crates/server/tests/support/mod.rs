@@ -117,8 +117,13 @@ impl World {
 
     /// Two nodes on one PostgreSQL database, each with a clock of its own; `None` when there is none.
     pub(crate) fn two_nodes(test: &str) -> Option<[Self; 2]> {
+        Self::two_nodes_with(test, || |_| {})
+    }
+
+    /// As above, with another configuration than the default one.
+    pub(crate) fn two_nodes_with<F: FnOnce(&mut Config)>(test: &str, set: impl Fn() -> F) -> Option<[Self; 2]> {
         let url = testkit::fresh_database(test)?;
-        Some([(); 2].map(|()| Self::on(Engine::Postgres { url: url.clone() }, |_| {})))
+        Some([(); 2].map(|()| Self::on(Engine::Postgres { url: url.clone() }, set())))
     }
 
     /// On a database that outlives the world.
