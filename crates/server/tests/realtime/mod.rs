@@ -6,6 +6,7 @@ mod reachability;
 mod reconnect;
 mod revocations;
 mod rights;
+mod silent;
 mod stalled;
 mod timers;
 mod vectors;
