@@ -67,7 +67,6 @@ impl World {
 fn check_client(client: &dyn Client, rows: &Rows) -> Result<(), Fault> {
     let (user, holds) = (client.user(), client.holds());
     let rooms = rows.rooms.iter().filter(|room| room.is_for(user));
-    let rooms = rooms.filter(|room| !client.lacks(room.conversation.sid.as_str()));
     let mut wanted: Vec<Object> = rooms
         .flat_map(|room| {
             let sid = room.conversation.sid;

@@ -46,8 +46,6 @@ pub trait Client: Debug {
     fn is_settled(&self) -> bool;
     /// What it has open, by the objects' SIDs.
     fn holds(&self) -> BTreeMap<String, Held>;
-    /// Whether a conversation of the user's is missing for a reason that no server can help.
-    fn lacks(&self, room: &str) -> bool;
     /// Messages told as new, for the record.
     fn told(&self) -> usize;
 }

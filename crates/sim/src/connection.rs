@@ -374,6 +374,7 @@ impl World {
     fn settle_blindly(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
         let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
         let own = encoded.own;
+        mailbox.awaits_own(false);
         encoded.posts.into_iter().for_each(|post| mailbox.post(post));
         let (object, position) = encoded.live?;
         let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
@@ -389,6 +390,7 @@ impl World {
     fn settle_live(&mut self, place: Place, encoded: Encoded) -> Option<tertulia_server::realtime::hub::Need> {
         let (node, mailbox) = (self.connections[place].node, self.connections[place].mailbox.clone()?);
         let (mut posts, own) = (encoded.posts, encoded.own);
+        mailbox.awaits_own(false);
         let mut need = None;
         if let Some((object, position)) = encoded.live {
             let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
@@ -415,16 +417,26 @@ impl World {
     }
 
     /// A request for an object or its items is answered from the rows.
-    pub fn answer(&mut self, place: Place, id: String, path: &str) {
+    pub fn answer(&mut self, place: Place, id: String, path: String) {
+        let own = self.connections[place].mailbox.as_ref().map_or(0, |mailbox| mailbox.own_position());
         let user = self.clients[self.connections[place].client].0.user();
         let mut parts = path.split('/').skip(3);
         let object = parts.next().and_then(Object::parse);
-        let (status, body) = match (object, parts.next()) {
+        let read = match (object, parts.next()) {
             (None, _) => (404, b"{}".to_vec()),
             (Some(object), None) => self.rows.open(user, object),
             (Some(object), Some(_)) => self.rows.page(user, object),
         };
-        self.within(self.weather.read_micros, Event::Answered(place, id, status, body));
+        self.within(self.weather.read_micros, Event::Answered(place, id, path, own, read));
+    }
+
+    /// What was read goes out, unless it refuses what the user has been let into since.
+    pub fn read_back(&mut self, place: Place, id: String, path: String, own: i64, (status, body): &(u16, Vec<u8>)) {
+        let mailbox = self.connections[place].mailbox.as_deref();
+        if mailbox.is_some_and(|mailbox| establish::is_refused_too_late(*status, mailbox, own)) {
+            return self.answer(place, id, path);
+        }
+        self.answered(place, &id, *status, body);
     }
 
     /// An answer goes out, and the next request may come.

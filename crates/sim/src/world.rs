@@ -74,8 +74,8 @@ pub enum Event {
     SnapshotBack(Place, Vec<Result<Standing, tertulia_protocol::Code>>, i64),
     /// A tunnelled request is answered.
     Answer(Place, String, String),
-    /// Its answer goes out.
-    Answered(Place, String, u16, Vec<u8>),
+    /// What the store said, and where the user's own list stood before.
+    Answered(Place, String, String, i64, (u16, Vec<u8>)),
     /// Posts that a planted fault holds back.
     Late(Place, Vec<Post>),
 }
@@ -321,8 +321,8 @@ impl World {
             Event::OwnBack(connection, tries, position) => self.own_back(connection, tries, position),
             Event::SnapshotRead(connection, snapshot) => self.snapshot_read(connection, &snapshot),
             Event::SnapshotBack(connection, answers, own) => self.snapshot_back(connection, answers, own),
-            Event::Answer(connection, id, path) => self.answer(connection, id, &path),
-            Event::Answered(connection, id, status, body) => self.answered(connection, &id, status, &body),
+            Event::Answer(connection, id, path) => self.answer(connection, id, path),
+            Event::Answered(connection, id, path, own, read) => self.read_back(connection, id, path, own, &read),
             Event::Late(connection, posts) => self.late(connection, posts),
         }
         Ok(())

@@ -5,6 +5,10 @@
 //! snapshot gives the right to read, the position and what was missed; then, under the hub's lock and
 //! only if the topic can continue from that position, the replay, `subscription_established` and the
 //! watcher go into place in one step. A right that may be out of date is read again.
+//!
+//! The user's own list goes first, and nothing else goes live while it is asked for and not yet live. A part of
+//! a conversation ends when the user is taken out of it, and only the own list tells the client so: were the user out
+//! and back between the two, the list's replay would tell of the return alone, and the part stay silent.
 
 use std::sync::Arc;
 
@@ -78,7 +82,7 @@ impl Establishing {
         mailbox: &Arc<Mailbox>,
         request: SubscriptionRequest,
     ) -> (Self, Vec<Need>) {
-        let entries: Vec<_> = request
+        let mut entries: Vec<_> = request
             .requests
             .into_iter()
             .map(|entry| {
@@ -86,6 +90,11 @@ impl Establishing {
                 (entry, object)
             })
             .collect();
+        let own = Object::MyConversations(mailbox.user());
+        entries.sort_by_key(|(_, object)| *object != Some(own));
+        if entries.first().is_some_and(|(_, object)| *object == Some(own)) {
+            mailbox.awaits_own(true);
+        }
         let objects = || entries.iter().filter_map(|(_, object)| *object);
         let needs = objects().filter_map(|object| hub.open(stream_of(object))).collect();
         // Asked for again, an object is replayed again: nothing may go on beside that.
@@ -105,7 +114,7 @@ impl Establishing {
 
     /// What must be asked next, in one snapshot; nothing when every entry is answered.
     pub fn ask(&mut self) -> Option<Snapshot> {
-        if self.tries == TRIES_MAX {
+        if self.tries == TRIES_MAX || self.waits_in_vain() {
             // A stream that moves faster than it is read: the client comes again at once.
             for at in std::mem::take(&mut self.waiting) {
                 let position = self.entries[at].0.last_event_id.unwrap_or(0);
@@ -120,6 +129,17 @@ impl Establishing {
         let events_max = (REPLAY_EVENTS_MAX / self.entries.len()).max(ENTRY_EVENTS_MIN);
         let entry = |at: &usize| (self.entries[*at].1, self.entries[*at].0.last_event_id);
         Some(Snapshot { entries: self.waiting.iter().map(entry).collect(), events_max })
+    }
+
+    /// Whether the own list comes first, and was asked for in another request, which could not establish it: the client
+    /// asks for it again.
+    fn waits_in_vain(&self) -> bool {
+        let asks_own = self.waiting.iter().any(|at| self.is_own(*at));
+        self.mailbox.is_own_awaited() && !asks_own
+    }
+
+    fn is_own(&self, at: usize) -> bool {
+        self.entries[at].1 == Some(Object::MyConversations(self.mailbox.user()))
     }
 
     /// Takes the snapshot's answers apart: each is to be encoded and then settled. `own` is the position of
@@ -169,6 +189,12 @@ impl Establishing {
         // A refusal, too, may be out of date: the client would drop what it has just been let into.
         let is_overtaken = self.mailbox.own_position() > own;
         if is_overtaken || live.is_some_and(|(object, position)| !hub.reaches(stream_of(object), position)) {
+            self.waiting.push(at);
+            return None;
+        }
+        if self.is_own(at) {
+            self.mailbox.awaits_own(false);
+        } else if self.mailbox.is_own_awaited() {
             self.waiting.push(at);
             return None;
         }
@@ -236,11 +262,21 @@ pub fn cancel(hub: &mut MailboxHub, mailbox: &Arc<Mailbox>, request: &Subscripti
     for entry in &request.requests {
         if let Some(object) = Object::parse(&entry.object_sid) {
             detach(hub, mailbox, object);
+            if object == Object::MyConversations(mailbox.user()) {
+                mailbox.awaits_own(false);
+            }
             cancelled.push(object);
         }
         mailbox.post(say(&SubscriptionAnswer::Canceled, &request.correlation_id, entry));
     }
     cancelled
+}
+
+/// Whether an answer to reading something refuses what is the user's to read by now: the own list has moved on from
+/// where it stood before the read, and the client may have been told of the return already. It would drop
+/// what it has just been let into.
+pub fn is_refused_too_late(status: u16, mailbox: &Mailbox, own_before: i64) -> bool {
+    matches!(status, 403 | 404) && mailbox.own_position() > own_before
 }
 
 /// Attaches the server's own look at a user's list, whose topic is open, from a position that was read

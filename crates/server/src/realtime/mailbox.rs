@@ -53,6 +53,7 @@ struct Inner {
     taken: usize,
     is_given_up: bool,
     own_position: i64,
+    is_own_awaited: bool,
     holder: Option<Arc<Holder>>,
     /// How often rights may have changed.
     rights_count: u64,
@@ -222,6 +223,16 @@ impl Mailbox {
     /// than this may be out of date.
     pub fn own_position(&self) -> i64 {
         self.lock().own_position
+    }
+
+    /// Notes whether the client has asked for the user's own list and has no answer yet that stands.
+    pub fn awaits_own(&self, is_awaited: bool) {
+        self.lock().is_own_awaited = is_awaited;
+    }
+
+    /// Whether it has: nothing else goes live before.
+    pub fn is_own_awaited(&self) -> bool {
+        self.lock().is_own_awaited
     }
 
     /// Notes whose connection it is, and by which token.

@@ -12,7 +12,7 @@ use tertulia_protocol::sync::{self, Object, SUBSCRIPTION_BATCH_MAX, Subscription
 use tertulia_store::StreamId;
 
 use super::bus::follow;
-use super::establish::{Establishing, TRIES_MAX, attach_own, cancel};
+use super::establish::{Establishing, TRIES_MAX, attach_own, cancel, is_refused_too_late};
 use super::hub::{Attached, Watch};
 use super::mailbox::Mailbox;
 use super::news::{Part, mine, part_of, stream_of};
@@ -59,11 +59,28 @@ impl Subscriber {
             let answer = self.answer(&request.body).await;
             return answer.unwrap_or_else(|error| (refuse(&error, Surface::Sdk, &request.path), Vec::new()));
         }
-        let reply = tunnel::answer(&self.app, &self.caller, origin, request).await;
+        let reply = if request.method == "GET" {
+            self.read(origin, request).await
+        } else {
+            tunnel::answer(&self.app, &self.caller, origin, request).await
+        };
         if let Some((object, position)) = reply.shows {
             self.until_told(object, position).await;
         }
         (reply, Vec::new())
+    }
+
+    /// Answers a request that reads. What is refused while the user comes back is read again.
+    async fn read(&self, origin: &str, request: TunnelledRequest) -> Reply {
+        let mut tries = 1;
+        loop {
+            let own = self.mailbox.own_position();
+            let reply = tunnel::answer(&self.app, &self.caller, origin, request.clone()).await;
+            if tries == TRIES_MAX || !is_refused_too_late(reply.status, &self.mailbox, own) {
+                return reply;
+            }
+            tries += 1;
+        }
     }
 
     /// Answers a subscription request. The real answers go through the mailbox, each before the events

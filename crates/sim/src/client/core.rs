@@ -149,10 +149,6 @@ impl Client for CoreClient {
         all.filter_map(|(object, reading)| Some((object.sid(), reading.as_ref()?.held()))).collect()
     }
 
-    fn lacks(&self, _room: &str) -> bool {
-        false
-    }
-
     fn told(&self) -> usize {
         self.told + self.app.groups.values().map(Group::told).sum::<usize>()
     }

@@ -78,11 +78,6 @@ pub struct Sdk {
     ended: BTreeMap<String, i64>,
     /// What was established on this connection, by whatever request.
     seen_live: BTreeSet<String>,
-    /// Conversations that could not be loaded. If the user was out for a moment only and has been told of the
-    /// return already (its removal was lost, and a read of the store leaves it out), the SDK does not try
-    /// again, and no news can make up for it: the refusal was true when the store was asked. A server that
-    /// asks again before it refuses, when the user's own list has moved on, could prevent it.
-    unloaded: BTreeSet<String>,
     wants_flush: bool,
     wishes: Vec<Wish>,
     claims: Vec<Claim>,
@@ -153,10 +148,6 @@ impl Client for Sdk {
         self.objects.iter().map(|(sid, opened)| (sid.clone(), held(opened))).collect()
     }
 
-    fn lacks(&self, room: &str) -> bool {
-        self.unloaded.contains(room)
-    }
-
     fn told(&self) -> usize {
         self.told
     }
@@ -178,7 +169,6 @@ impl Sdk {
             cancels: Vec::new(),
             ended: BTreeMap::new(),
             seen_live: BTreeSet::new(),
-            unloaded: BTreeSet::new(),
             wants_flush: false,
             wishes: Vec::new(),
             claims: Vec::new(),
@@ -231,9 +221,6 @@ impl Sdk {
             Pending::Page(object) if status == 200 => self.page(object, payload),
             Pending::Open(object) | Pending::Page(object) => {
                 self.not_found(object);
-                if let Object::Document(sid) | Object::Messages(sid) | Object::Roster(sid) = object {
-                    self.unloaded.insert(sid.to_string());
-                }
             }
             Pending::Other => {}
         }
@@ -335,7 +322,6 @@ impl Sdk {
     fn enter(&mut self, key: &str) {
         let Ok(sid) = Sid::parse(key) else { return };
         if self.rooms.insert(key.to_owned()) {
-            self.unloaded.remove(key);
             objects_of(sid).into_iter().for_each(|object| self.open(object));
         }
     }
@@ -382,10 +368,11 @@ impl Sdk {
         }
         let wanted = self.objects.iter().filter(|(_, opened)| opened.subscription == Subscription::Wanted);
         let mut wanted: Vec<Object> = wanted.filter_map(|(sid, _)| Object::parse(sid)).collect();
-        // The order is that of the app's own doings.
+        // The order is that of the app's own doings, but the own list was opened before any conversation was.
         for at in 1..wanted.len() {
             wanted.swap(at, self.chance.below(at + 1));
         }
+        wanted.sort_by_key(|object| !matches!(object, Object::MyConversations(_)));
         while !wanted.is_empty() {
             let batch: Vec<Object> = wanted.drain(..wanted.len().min(1 + self.chance.below(6))).collect();
             let correlation = self.numbers + 1;

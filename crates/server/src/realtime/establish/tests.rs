@@ -106,3 +106,63 @@ fn a_right_of_a_role_from_before_roles_changed_is_read_again() {
     assert!(matches!(mailbox.take_waiting(), Some(Post::Answer(_))));
     assert_eq!(mailbox.leaning(), [stream_of(object)]);
 }
+
+#[test]
+fn nothing_goes_live_before_the_own_list_does() {
+    let (mut hub, mailbox) = connected(2);
+    let (talk, own) = (Object::Messages(conversation()), Object::MyConversations(user()));
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[talk, own]));
+    // The list moves on while it is read: out and back, told by the list's replay as a return only.
+    let answers = vec![standing(own, 4, Vec::new()), standing(talk, 0, Vec::new())];
+    let back = mine_event(4, ObjectChange::Added(key(), data(&1)));
+    hub.news(&news(mine(user()), 2, 4, std::slice::from_ref(&back)));
+    while mailbox.take_waiting().is_some() {}
+    settle(&mut establishing, &mut hub, answers, 3);
+    assert_eq!(mailbox.take_waiting(), None, "the part waits for the list");
+    settle(&mut establishing, &mut hub, vec![standing(own, 4, vec![back]), standing(talk, 0, Vec::new())], 4);
+    assert!(mailbox.is_attached(stream_of(own), Watch::Part(part_of(own))));
+    assert!(mailbox.is_attached(stream_of(talk), Watch::Part(part_of(talk))));
+    assert!(establishing.ask().is_none());
+    establishing.end(&mut hub);
+}
+
+#[test]
+fn while_the_own_list_is_still_to_be_asked_for_again_the_rest_is_interrupted() {
+    let (mut hub, mailbox) = connected(2);
+    let (talk, own) = (Object::Messages(conversation()), Object::MyConversations(user()));
+    let told = |mailbox: &Arc<Mailbox>| match mailbox.take_waiting() {
+        Some(Post::Answer(packet)) => String::from_utf8_lossy(&packet).into_owned(),
+        other => panic!("{other:?}"),
+    };
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[own]));
+    for _ in 0..TRIES_MAX {
+        // A position that the hub has not heard of.
+        settle(&mut establishing, &mut hub, vec![standing(own, 1, Vec::new())], 2);
+    }
+    assert!(establishing.ask().is_none());
+    assert!(told(&mailbox).contains("interrupted"));
+    establishing.end(&mut hub);
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[talk]));
+    assert!(establishing.ask().is_none(), "no read for what cannot go live");
+    assert!(told(&mailbox).contains("interrupted"));
+    establishing.end(&mut hub);
+    // Whoever no longer wants the list waits for nothing.
+    let mut unwanted = request(&[own]);
+    unwanted.action = tertulia_protocol::sync::SubscriptionAction::Cancel;
+    cancel(&mut hub, &mailbox, &unwanted);
+    let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[talk]));
+    assert!(establishing.ask().is_some());
+    establishing.end(&mut hub);
+}
+
+#[test]
+fn a_read_that_was_refused_while_the_user_came_back_is_out_of_date() {
+    let (mut hub, mailbox) = connected(2);
+    let before = mailbox.own_position();
+    assert!(!is_refused_too_late(404, &mailbox, before));
+    let back = mine_event(3, ObjectChange::Added(key(), data(&1)));
+    hub.news(&news(mine(user()), 2, 3, &[back]));
+    assert!(is_refused_too_late(404, &mailbox, before));
+    assert!(!is_refused_too_late(200, &mailbox, before), "what was shown is told of further");
+    assert!(!is_refused_too_late(404, &mailbox, mailbox.own_position()));
+}
