@@ -106,6 +106,30 @@ fn what_is_acknowledged_arrives_once_though_the_server_is_killed() {
 }
 
 #[test]
+fn what_was_committed_and_told_by_nobody_arrives_once_after_the_next_start() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let port = server.value("REST").rsplit(':').next().unwrap().to_owned();
+    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let bob = Person::enter(&data, &["--as", "bob", "room", "--listen"]);
+    let mut server = Some(server);
+    for round in 0..3 {
+        let fault = tertulia(&["fault", "add", "stop", "--stream", "talk", "--data", &data]).output().unwrap();
+        assert!(fault.status.success(), "{}", String::from_utf8_lossy(&fault.stderr));
+        writeln!(alice.typed(), "round {round}").unwrap();
+        let failed = alice.until("failed");
+        assert_eq!(failed["outcome_unknown"], true, "it is kept, and she cannot know: {failed}");
+        drop(server.take());
+        server = Some(Running::start(&["dev", "--data", &data, "--port", &port]));
+        for person in [&alice, &bob] {
+            let message = person.until("message");
+            assert_eq!((&message["index"], &message["body"]), (&round.into(), &format!("round {round}").into()));
+        }
+    }
+}
+
+#[test]
 fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
     let folder = temp_dir();
     let data = data(&folder);

@@ -1,5 +1,5 @@
 //! Every fault that the server provokes on itself, with readers and a writer of this client: afterwards they have what
-//! the store has. (`stop` ends the process: `tests/sdk-kill` and `cuts.rs` are about that.)
+//! the store has. (`stop` ends the process, so it is in the command line's tests: `tertulia chat` is this client.)
 
 use tertulia_client::{Client, Conversation, Order, Sid, sid};
 
