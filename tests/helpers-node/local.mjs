@@ -7,8 +7,8 @@ import twilio from 'twilio';
 import { Server } from '../support/server.mjs';
 
 class LocalClient extends twilio.RequestClient {
-  constructor(origin) {
-    super();
+  constructor(origin, options) {
+    super(options);
     this.origin = new URL(origin);
     this.requests = [];
   }
@@ -22,9 +22,9 @@ class LocalClient extends twilio.RequestClient {
   }
 }
 
-/// The library as this username and password, by default the account itself.
-export function library(server, username = server.account, password = server.authToken, options = {}) {
-  const httpClient = new LocalClient(server.url);
+/// The library as this username and password, by default the account itself. `transport`: options of its HTTP client.
+export function library(server, username = server.account, password = server.authToken, { transport, ...options } = {}) {
+  const httpClient = new LocalClient(server.url, transport);
   const client = twilio(username, password, { httpClient, accountSid: server.account, ...options });
   return Object.assign(client, { requests: httpClient.requests });
 }

@@ -2,8 +2,9 @@
 
 use tertulia_client::{Client, ConnectError, Options};
 use tertulia_server::platform::Config;
+use tertulia_token::{ChatGrant, Mint, Secret};
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, sid};
 
 fn told_to_wait(answer: Answer, seconds: &str) {
     assert_eq!(answer.header("retry-after"), Some(seconds));
@@ -71,5 +72,37 @@ fn an_account_has_so_many_connections_and_one_that_ends_leaves_its_place() {
         let free = async { while Client::connect_with(&uri, token.clone(), Options::once()).await.is_err() {} };
         let twenty = std::time::Duration::from_secs(20);
         tokio::time::timeout(twenty, free).await.expect("a place that was left is free");
+    });
+}
+
+/// A token of the other account, of a key that it makes.
+fn tenants_token(world: &World, identity: &str) -> String {
+    let account = sid(&world.tenant.get("/2010-04-01/Accounts.json").is(200)["accounts"][0]);
+    let key = world.tenant.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
+    let service =
+        world.tenant.get("/v1/Configuration").is(200)["default_chat_service_sid"].as_str().unwrap().to_owned();
+    let secret = Secret::new(key["secret"].as_str().unwrap());
+    let mint = Mint::new(account, sid(&key), &secret).identity(identity).grant(ChatGrant::new(service)).ttl(3600);
+    mint.sign(world.seconds()).unwrap().token
+}
+
+#[test]
+fn an_account_that_is_full_takes_nothing_from_another() {
+    let world = World::sqlite_with(|config| config.limits.connections_per_account_max = 1);
+    let enter = async |token: String| Client::connect_with(&world.uri(), token, Options::once()).await;
+    let (ana, other) = (tenants_token(&world, "ana"), tenants_token(&world, "other"));
+    world.play(async {
+        let first = world.client("ana").await;
+        assert!(enter(world.token("bruno")).await.is_err(), "the owner's account is full");
+        // The same identity elsewhere is somebody else, with a place of that account.
+        let elsewhere = enter(ana).await.expect("the other account has room");
+        assert!(enter(other).await.is_err(), "and is full now");
+        for client in [&first, &elsewhere] {
+            client.conversations().await.expect("who is in stays in");
+        }
+        // A place that the one leaves is not the other's.
+        elsewhere.close().await;
+        assert!(enter(world.token("bruno")).await.is_err());
+        first.conversations().await.expect("who is in stays in");
     });
 }

@@ -52,6 +52,55 @@ fn a_connection_that_has_been_answered_and_asks_no_more_is_closed() {
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
 }
 
+/// Slowly enough, a head never comes to its end, however often something of it comes.
+#[test]
+fn a_head_that_comes_too_slowly_is_not_waited_for() {
+    let world = hurried();
+    let mut stream = connect(&world);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+    let sent = (0..1000).take_while(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        stream.write_all(b"x").is_ok()
+    });
+    assert!(sent.count() < 1000, "twenty seconds later it is still listened to");
+}
+
+/// Who asks and asks and takes no answer.
+#[test]
+fn answers_that_nobody_takes_are_not_waited_for() {
+    let world = World::sqlite_with(|config| {
+        config.http.idle_seconds = 1;
+        config.http.send_buffer_bytes = 16 * 1024;
+    });
+    let mut stream = world.play(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let address = world.origin.strip_prefix("http://").unwrap().parse().unwrap();
+        socket.connect(address).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let many = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let ended = std::iter::repeat_with(|| stream.write_all(many.as_bytes())).find_map(Result::err).unwrap().kind();
+    assert!(matches!(ended, std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe), "{ended:?}");
+}
+
+/// Whoever has closed their half is gone: nothing more can come of it.
+#[test]
+fn a_connection_that_is_half_closed_is_closed() {
+    let world = World::sqlite();
+    for begun in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: ", "POST /v1/Conversations HTTP/1.1\r\nHost: x\r\n"]
+    {
+        let mut stream = connect(&world);
+        stream.write_all(begun.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(rest(&mut stream), "", "{begun}");
+    }
+    let (_, mut websocket) = upgrade(&world, "");
+    websocket.shutdown(std::net::Shutdown::Write).unwrap();
+    rest(&mut websocket);
+}
+
 #[test]
 fn a_body_that_does_not_come_is_not_waited_for() {
     let world = hurried();
@@ -153,6 +202,31 @@ fn behind_a_proxy_urls_and_addresses_are_the_clients() {
     drop(held);
 }
 
+/// An address that is no proxy's can write what it likes: it counts, and is noted, as itself.
+#[test]
+fn who_is_no_proxy_is_who_they_are_whatever_they_say() {
+    let set = |config: &mut Config| {
+        config.http.failed_authentications_per_minute = 3;
+        config.http.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    };
+    let world = World::without_dev_mode(set);
+    let mut guesses = (1..).map(|n| {
+        let (address, chain) = (format!("203.0.113.{n}"), format!("192.0.2.1, 203.0.113.{n}"));
+        let guess = world.with_credentials("AC00000000000000000000000000000000", "a guess");
+        guess.with("X-Forwarded-For", if n % 2 == 0 { &address } else { &chain }).get("/v1/Conversations")
+    });
+    for _ in 0..3 {
+        guesses.next().unwrap().refuses(401, 20003);
+    }
+    guesses.next().unwrap().refuses(429, 20429);
+    world.tenant.with("X-Forwarded-For", "203.0.113.9").get("/v1/Conversations").refuses(429, 20429);
+
+    let world = World::without_dev_mode(|config| config.http.connections_per_address_max = 1);
+    let (first, held) = upgrade(&world, "X-Forwarded-For: 203.0.113.1\r\n");
+    assert_eq!([first, upgrade(&world, "X-Forwarded-For: 203.0.113.2\r\n").0], ["101", "503"]);
+    drop(held);
+}
+
 /// A certificate for this machine, its key and the certificate again for whoever trusts it.
 fn certificate(folder: &std::path::Path) -> (String, String, rustls::pki_types::CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -179,17 +253,34 @@ fn everything_is_encrypted_when_there_is_a_certificate() {
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = std::sync::Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-    let say = |text: &str| {
+    let secure = |text: &str| {
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let session = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
         let mut stream = rustls::StreamOwned::new(session, connect(&world));
         stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let say = |text: &str| {
         let mut answer = vec![0; 12];
-        stream.read_exact(&mut answer).unwrap();
+        secure(text).read_exact(&mut answer).unwrap();
         String::from_utf8(answer).unwrap()
     };
     assert_eq!(say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200");
     assert_eq!(say(&format!("{UPGRADE}\r\n")), "HTTP/1.1 101");
     // Who speaks without it is no longer listened to than who says nothing.
     assert!(!said(&world, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP"));
+    // Nor than who begins a handshake and does not go on; both have ten seconds. After it the port's times hold.
+    let begun = || {
+        let mut stream = connect(&world);
+        stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc]).unwrap();
+        stream
+    };
+    std::thread::scope(|scope| {
+        let silent = [connect(&world), begun()].map(|mut stream| scope.spawn(move || rest(&mut stream)));
+        assert_eq!(silent.map(|thread| thread.join().unwrap()), ["", ""]);
+    });
+    let mut half = secure("GET /healthz HTTP/1.1\r\nX-Half: ");
+    half.sock.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let left = half.read(&mut [0; 12]).map_err(|cause| cause.kind());
+    assert!(matches!(left, Ok(0) | Err(std::io::ErrorKind::UnexpectedEof)), "{left:?}");
 }

@@ -15,12 +15,17 @@ pub struct Wire {
 }
 
 const HEAD: &str = "GET /v3/wsconnect HTTP/1.1\r\nhost: wire\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Wire {
     /// Opens a websocket; `receive_buffer` bounds what the kernel takes for a reader that does not read.
     /// The error of a refusal is the status line.
     pub async fn open(address: &str, receive_buffer: Option<u32>) -> io::Result<Self> {
+        Self::open_with(address, receive_buffer, "").await
+    }
+
+    /// The same with more header lines, each with its end.
+    pub async fn open_with(address: &str, receive_buffer: Option<u32>, headers: &str) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
@@ -28,7 +33,7 @@ impl Wire {
         let address = address.parse().map_err(io::Error::other)?;
         let stream = socket.connect(address).await?;
         let mut wire = Self { stream, buffer: Vec::new(), packets: 0 };
-        wire.write(HEAD.as_bytes()).await?;
+        wire.write(format!("{HEAD}{headers}\r\n").as_bytes()).await?;
         let end = loop {
             if let Some(at) = wire.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -46,11 +51,16 @@ impl Wire {
     /// Opens one, says who it is, and waits for the server's word.
     pub async fn enter(address: &str, receive_buffer: Option<u32>, token: &str) -> io::Result<Self> {
         let mut wire = Self::open(address, receive_buffer).await?;
+        wire.init(token).await.map(|()| wire)
+    }
+
+    /// Says who it is, and waits for the server's word; the error of a refusal is that word.
+    pub async fn init(&mut self, token: &str) -> io::Result<()> {
         let registrations = r#"[{"product":"ip_messaging","type":"ers","message_types":["twilio.sync.event"]}]"#;
-        wire.send(&format!(r#""method":"init","token":"{token}","registrations":{registrations}"#), "").await?;
-        let reply = wire.receive().await?;
+        self.send(&format!(r#""method":"init","token":"{token}","registrations":{registrations}"#), "").await?;
+        let reply = self.receive().await?;
         match reply {
-            Some(reply) if contains(&reply, br#""code":200"#) => Ok(wire),
+            Some(reply) if contains(&reply, br#""code":200"#) => Ok(()),
             reply => Err(io::Error::other(String::from_utf8_lossy(&reply.unwrap_or_default()).into_owned())),
         }
     }
@@ -141,7 +151,8 @@ impl Wire {
         self.write(&frame).await
     }
 
-    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Sends these bytes as they are.
+    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.stream.writable().await?;
             match self.stream.try_write(bytes) {

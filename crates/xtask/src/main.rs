@@ -8,10 +8,12 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "a tool that times other tools reads the clock")]
 
+mod asks;
 mod bench;
 mod check;
 mod dependencies;
 mod fuzz;
+mod mutate;
 mod run;
 mod sh;
 mod sim;
@@ -56,6 +58,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
         "web" => web::web(&Workspace::read()?.root, rest),
         "fuzz" => fuzz::fuzz(rest),
         "sim" => sim::sim(rest),
+        "mutate" => mutate::mutate(rest),
         "bench" => bench::bench(rest),
         unknown => Err(format!("there is no `{unknown}`.\n\n{HELP}")),
     }
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for command in ["run", "test", "check", "ci", "tidy", "web", "fuzz", "sim", "bench", "help"] {
+        for command in ["run", "test", "check", "ci", "tidy", "web", "fuzz", "sim", "mutate", "bench", "help"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command} is not in help.txt");
         }
     }

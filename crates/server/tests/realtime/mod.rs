@@ -1,11 +1,13 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
 mod pages;
+mod promised;
 mod reachability;
 mod reconnect;
 mod replays;
 mod revocations;
 mod rights;
+mod silent;
 mod stalled;
 mod timers;
 mod vectors;

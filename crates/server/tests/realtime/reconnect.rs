@@ -32,14 +32,21 @@ async fn positioned(world: &World, identity: &str, entries: &[String]) -> Vec<St
     found
 }
 
-/// Statements of a whole reconnect, and of its subscribing. That is done again and again on one connection, and
-/// the fewest are right: what the server reads beside it, such as who is online, only adds.
+/// Statements of a whole reconnect, and of its subscribing. Both are done again and again, the latter on one
+/// connection, and the fewest are right: what the server reads beside it, such as who is online, only adds.
 async fn cost(world: &World, identity: &str, entries: &[String]) -> (u64, u64) {
     let store = &world.app().store;
-    let begun = store.statements();
-    let mut wire = Wire::enter(address(world), None, &world.token(identity)).await.unwrap();
-    wire.subscribe(entries).await.unwrap();
-    let whole = store.statements() - begun;
+    let enter = async || {
+        let begun = store.statements();
+        let mut wire = Wire::enter(address(world), None, &world.token(identity)).await.unwrap();
+        wire.subscribe(entries).await.unwrap();
+        (store.statements() - begun, wire)
+    };
+    let (mut whole, mut wire) = enter().await;
+    for _ in 0..4 {
+        let again = enter().await;
+        (whole, wire) = (whole.min(again.0), again.1);
+    }
     let mut fewest = whole;
     for _ in 0..5 {
         let begun = store.statements();

@@ -25,17 +25,24 @@ on_sqlite!(
 
 const REVOCATIONS: &str = "/tertulia/v1/Revocations";
 
-/// Connections end within one second of the answer; the rest is for a busy machine.
-const PROMISED: Duration = Duration::from_secs(1);
+/// Connections end within one second of the answer, which `promised.rs` measures; the rest is for a busy machine.
+pub(super) const PROMISED: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(10);
 
 /// A token as the token endpoint mints it, of the dev key.
-fn token(world: &World, identity: &str, suffix: &str, session: Option<&str>) -> String {
+pub(super) fn token(world: &World, identity: &str, suffix: &str, session: Option<&str>) -> String {
     let (key, secret) = world.dev_key();
     minted(world, &key, &secret, identity, suffix, session)
 }
 
-fn minted(world: &World, key: &str, secret: &str, identity: &str, suffix: &str, session: Option<&str>) -> String {
+pub(super) fn minted(
+    world: &World,
+    key: &str,
+    secret: &str,
+    identity: &str,
+    suffix: &str,
+    session: Option<&str>,
+) -> String {
     let secret = Secret::new(secret);
     let mint = Mint::new(world.account.as_str(), key, &secret).identity(identity).jti_suffix(suffix).ttl(3600);
     let mint = match session {
@@ -45,14 +52,14 @@ fn minted(world: &World, key: &str, secret: &str, identity: &str, suffix: &str, 
     mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds()).unwrap().token
 }
 
-async fn connect(world: &World, token: &str) -> (Client, Subscription) {
+pub(super) async fn connect(world: &World, token: &str) -> (Client, Subscription) {
     let client = Client::connect_with(&world.uri(), token.to_owned(), Options::once()).await.unwrap();
     let own = client.subscribe_own().await.unwrap();
     (client, own)
 }
 
 /// The connection is closed plainly.
-async fn ends(own: &mut Subscription) {
+pub(super) async fn ends(own: &mut Subscription) {
     let ended = tokio::time::timeout(PROMISED + BUSY, own.next()).await.expect("it ends").unwrap_err();
     assert!(matches!(&ended, Error::Disconnected(Disconnected::ByServer { code: 1000, .. })), "{ended:?}");
 }
@@ -69,7 +76,7 @@ async fn refused(world: &World, token: &str, code: u32) {
     );
 }
 
-fn revoke(world: &World, form: &[(&str, &str)]) -> Value {
+pub(super) fn revoke(world: &World, form: &[(&str, &str)]) -> Value {
     world.owner.post(REVOCATIONS, form).is(201)
 }
 
@@ -135,7 +142,7 @@ fn a_session_an_identity_and_a_service_end(world: &World) {
 }
 
 /// A key of the account: its path, SID and secret.
-fn key(world: &World) -> (String, String, String) {
+pub(super) fn key(world: &World) -> (String, String, String) {
     let keys = format!("/2010-04-01/Accounts/{}/Keys", world.account);
     let created = world.owner.post(&format!("{keys}.json"), &[]).is(201);
     let secret = created["secret"].as_str().unwrap().to_owned();
@@ -179,7 +186,7 @@ fn a_suspended_key_is_refused_everywhere_until_it_is_taken_back(world: &World) {
 }
 
 /// A token of a new subaccount, and the subaccount's path.
-fn in_subaccount(world: &World) -> (String, String) {
+pub(super) fn in_subaccount(world: &World) -> (String, String) {
     let created = world.owner.post("/2010-04-01/Accounts.json", &[("FriendlyName", "sub")]).is(201);
     let (account, auth_token) = (sid(&created), created["auth_token"].as_str().unwrap());
     let sub = world.with_credentials(&account, auth_token);

@@ -7,6 +7,7 @@ use tertulia_client::Client;
 use tertulia_protocol::Timestamp;
 use tertulia_server::audit::commands::Minted;
 use tertulia_token::{ChatGrant, Mint, Secret};
+use testkit::Wire;
 
 use crate::support::{World, on_both_engines, on_sqlite, sid};
 
@@ -16,6 +17,7 @@ on_both_engines! {
     a_key_shows_when_it_was_used_and_when_it_is_safe_to_delete,
 }
 on_sqlite! {
+    nobody_but_a_proxy_says_where_something_came_from,
     a_token_is_introspected_by_its_owner_alone,
     a_token_is_explained_with_all_that_its_owner_has,
     the_list_has_pages_and_filters,
@@ -120,6 +122,25 @@ fn what_is_done_to_keys_roles_and_tokens_is_noted_with_whom_and_from_where(world
     assert_eq!(entries(world, "Identity=ana").len(), 2);
     let text = Value::from(entries(world, "")).to_string();
     assert!(!text.contains(created["secret"].as_str().unwrap()) && !text.contains(&world.dev_key().1));
+}
+
+/// Over REST and through the websocket: the address that is noted is the connection's.
+fn nobody_but_a_proxy_says_where_something_came_from(world: &World) {
+    world.owner.with("X-Forwarded-For", "203.0.113.1").post(&format!("{}.json", keys(world)), &[]).is(201);
+    world.play(async {
+        let (key, _) = world.dev_key();
+        let token = signed(world, &key, "another secret, not the one of the key", "ana");
+        let address = world.origin.strip_prefix("http://").unwrap();
+        let mut wire = Wire::open_with(address, None, "X-Forwarded-For: 203.0.113.1\r\n").await.unwrap();
+        wire.init(&token).await.unwrap_err();
+        eventually(world, "Event=token.refused", 1).await;
+    });
+    let noted = entries(world, "");
+    for event in ["key.created", "token.refused"] {
+        assert!(noted.iter().any(|entry| entry["event"] == event), "{event}");
+    }
+    let claims = |entry: &&Value| entry["address"].as_str().is_some_and(|address| address != "127.0.0.1");
+    assert_eq!(noted.iter().find(claims), None);
 }
 
 fn a_refused_token_is_noted_and_explained_to_its_owner_alone(world: &World) {

@@ -287,7 +287,10 @@ fn who_asks_too_often_is_told_when_there_is_room() {
         config.login.per_identity_per_minute = 2;
     };
     let world = World::without_dev_mode(set);
-    let user = |name: &str| world.stranger.with("X-User", name).post("/token", &[]);
+    // Each claims an address of its own, which counts from `http.trusted_proxies` only.
+    let claimed = |name: &str| format!("203.0.113.{}", name.as_bytes()[0]);
+    let user =
+        |name: &str| world.stranger.with("X-User", name).with("X-Forwarded-For", &claimed(name)).post("/token", &[]);
     user("ana").is(200);
     user("ana").is(200);
     let refused = user("ana");

@@ -4,6 +4,7 @@
 //! the disk itself, so that its tests run on small invented trees. A message speaks to the person
 //! who has just broken the rule: where, what, why, and what to do.
 
+mod asks;
 mod binaries;
 mod config;
 mod direction;
@@ -20,7 +21,8 @@ mod words;
 use std::path::Path;
 
 pub(crate) use config::{Config, FILE as CONFIG};
-pub(crate) use tree::Tree;
+pub(crate) use source::tests_start;
+pub(crate) use tree::{Tree, is_test_file};
 
 /// One breach, told to whoever made it.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ pub(crate) struct Rule {
     check: Check,
 }
 
-pub(crate) const RULES: [Rule; 10] = [
+pub(crate) const RULES: [Rule; 11] = [
     Rule {
         name: "direction",
         why: "store, protocol and token know nothing of each other or of the service, so that \
@@ -97,6 +99,12 @@ pub(crate) const RULES: [Rule; 10] = [
         name: "binaries",
         why: "linking is what a warm build waits for; one test binary per crate is one link",
         check: binaries::check,
+    },
+    Rule {
+        name: "asks",
+        why: "a check that no test would miss is one that somebody removes by mistake; the table of \
+              permissions has a case for each",
+        check: asks::check,
     },
     Rule {
         name: "exceptions",
