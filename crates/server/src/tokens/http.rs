@@ -161,7 +161,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     let query = parts.uri.query().unwrap_or_default();
     let is_for_dev = || query.split('&').any(|pair| pair.starts_with("identity=") || pair.starts_with("password="));
     if app.login.is_empty() || (app.dev.is_some() && is_for_dev()) {
-        let address = Page::of(&app, &parts).from.map(|from| from.address);
+        let address = Asking::of(&app, &parts).from.map(|from| from.address);
         return dev::token::answer(&app, &parts.method, query, address).await;
     }
     let began = app.clock.machine();
