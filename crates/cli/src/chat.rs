@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, stdin};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -86,8 +87,10 @@ impl Chat {
     async fn talk(self) -> Result<()> {
         let show = Show::new(self.output == Output::Json);
         let server = self.place.find(&self.identity)?;
-        let options = Options { reconnect: Some(BACKOFF), ..Options::default() };
-        let client = Client::connect_with(&server.uri, server.tokens, options).await.map_err(place::explain)?;
+        let tls = server.trust.as_ref().map(|trust| Ok::<_, anyhow::Error>(Arc::new(trust.config()?))).transpose()?;
+        let options = Options { reconnect: Some(BACKOFF), tls, ..Options::default() };
+        let connected = Client::connect_with(&server.uri, server.tokens, options).await;
+        let client = connected.map_err(|cause| place::explain(cause, server.trust.as_ref()))?;
         let sid = enter(&client, &self.conversation).await?;
         let outcome = match &self.send {
             Some(text) => match client.send(sid, text).await {

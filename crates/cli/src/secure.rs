@@ -58,7 +58,8 @@ impl Trust {
         }
     }
 
-    fn config(&self) -> anyhow::Result<ClientConfig> {
+    /// For rustls.
+    pub(crate) fn config(&self) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use testkit::temp_dir;
 
 use crate::dev::{Running, data, fails, tertulia};
+use crate::operate::certificate;
 
 /// Somebody who chats, and what is printed, a JSON object at a time.
 struct Person {
@@ -130,6 +131,23 @@ fn what_was_committed_and_told_by_nobody_arrives_once_after_the_next_start() {
 }
 
 #[test]
+fn a_chat_is_encrypted_where_the_server_is() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let (certificate_file, key) = certificate(folder.path());
+    let tls = [("TERTULIA__TLS__CERTIFICATE", certificate_file.as_str()), ("TERTULIA__TLS__KEY", &key)];
+    let server = Running::of(tertulia(&["dev", "--data", &data, "--port", "0"]).envs(tls));
+    let uri = server.value("REST").replace("https://127.0.0.1", "wss://localhost") + "/v3/wsconnect";
+    // Beside the server its certificate is known; from elsewhere somebody has to vouch for it.
+    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let bob = Person::enter(&data, &["--as", "bob", "room", "--listen", "--uri", &uri, "--ca", &certificate_file]);
+    writeln!(alice.typed(), "a secret").unwrap();
+    assert_eq!(bob.until("message")["body"], "a secret");
+    let (_, sentence) = fails(&mut tertulia(&["chat", "--data", &data, "--uri", &uri, "--send", "to whom?"]));
+    assert!(sentence.contains("certificate") && sentence.contains("--ca FILE"), "{sentence}");
+}
+
+#[test]
 fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
     let folder = temp_dir();
     let data = data(&folder);
@@ -172,8 +190,8 @@ fn who_is_stuck_is_told_what_to_do() {
     assert!(sentence.contains("--token"), "{sentence}");
     let (_, sentence) = fails(&mut chat(&["--uri", "ws://127.0.0.1:9/v3/wsconnect", "--token", "any"]));
     assert!(sentence.contains("cannot be reached") && sentence.contains("is the server running?"), "{sentence}");
-    let (_, sentence) = fails(&mut chat(&["--uri", "wss://127.0.0.1:9/v3/wsconnect", "--token", "any"]));
-    assert!(sentence.contains("ws://"), "{sentence}");
+    let (_, sentence) = fails(&mut chat(&["--uri", "http://127.0.0.1:9/v3/wsconnect", "--token", "any"]));
+    assert!(sentence.contains("cannot be reached") && sentence.contains("scheme"), "{sentence}");
 
     let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
     let (_, sentence) = fails(&mut chat(&["CH00000000000000000000000000000001"]));

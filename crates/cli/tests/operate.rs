@@ -7,7 +7,7 @@ use crate::dev::tertulia;
 use crate::serve::{Serving, outcome, sealed_folder, serve_fails};
 
 /// A certificate for `localhost` that signs itself, and its key, as files.
-fn certificate(folder: &Path) -> (String, String) {
+pub(crate) fn certificate(folder: &Path) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let file = |name: &str, text: String| {
         let path = folder.join(name);

@@ -52,7 +52,7 @@ impl Client {
         token: impl Into<TokenProvider>,
         options: Options,
     ) -> Result<Self, ConnectError> {
-        if uri.starts_with("wss:") || uri.starts_with("https:") {
+        if cfg!(not(feature = "tls")) && uri.starts_with("wss:") {
             return Err(ConnectError::Tls(uri.to_owned()));
         }
         let link = Link::open(uri, token.into(), &options).await.map_err(|why| ConnectError::new(uri, why))?;

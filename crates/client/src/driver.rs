@@ -14,17 +14,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::core::{Call, CallFailure, Core, Effect, Queue, REPLY_MAX, Reply, Watch};
 use crate::error::Disconnected;
 use crate::state::ConnectionState;
+use crate::tls::{Socket, Trust};
 use crate::token::TokenProvider;
 use crate::typing::Typing;
 
@@ -43,7 +42,6 @@ pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(3);
 /// Packets that are read in a row before callers have their turn.
 const TURN_MAX: u32 = 32;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(crate) type Outcome = Result<Reply, CallFailure>;
 
 /// Something that a caller wants, and waits for.
@@ -76,6 +74,7 @@ pub(crate) struct Ends {
 pub(crate) struct Driver {
     core: Core,
     uri: String,
+    trust: Trust,
     provider: TokenProvider,
     ends: Ends,
     callers: HashMap<u64, oneshot::Sender<Outcome>>,
@@ -104,12 +103,13 @@ enum Woken {
 }
 
 impl Driver {
-    pub(crate) fn new(core: Core, uri: String, provider: TokenProvider, ends: Ends) -> Self {
+    pub(crate) fn new(core: Core, uri: String, trust: Trust, provider: TokenProvider, ends: Ends) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the edge where the core's time begins")]
         let began = Instant::now();
         Self {
             core,
             uri,
+            trust,
             provider,
             ends,
             callers: HashMap::new(),
@@ -307,7 +307,7 @@ impl Driver {
                         token.await.map_err(|_| late.to_owned())?.map_err(|cause| cause.to_string())
                     }));
                 }
-                Effect::Connect => self.connecting = Some(Box::pin(open(self.uri.clone()))),
+                Effect::Connect => self.connecting = Some(Box::pin(open(self.uri.clone(), self.trust.clone()))),
                 Effect::Send(packet) => self.write(Message::Binary(packet.into())),
                 Effect::Ping => self.write(Message::Ping(Bytes::new())),
                 Effect::Disconnect => self.leave(),
@@ -335,15 +335,15 @@ impl Driver {
 }
 
 /// Opens a websocket.
-async fn open(uri: String) -> Result<Box<Socket>, Disconnected> {
+async fn open(uri: String, trust: Trust) -> Result<Box<Socket>, Disconnected> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    match timeout(REPLY_MAX, connect_async_with_config(uri, Some(config), true)).await {
-        Ok(Ok((socket, _))) => Ok(Box::new(socket)),
+    match timeout(REPLY_MAX, trust.connect(uri, config)).await {
+        Ok(Ok(socket)) => Ok(Box::new(socket)),
         Ok(Err(tungstenite::Error::Http(response))) => Err(Disconnected::NotAWebsocket(response.status().as_u16())),
         Ok(Err(cause)) => Err(Disconnected::Unreachable(cause.to_string())),
         Err(_) => Err(Disconnected::Unreachable("no answer within 30 seconds".to_owned())),

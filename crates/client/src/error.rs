@@ -152,8 +152,8 @@ pub enum ConnectError {
     /// There is no token to connect with.
     #[error("there is no token: {0}")]
     Token(String),
-    /// TLS is not spoken here yet.
-    #[error("{0} wants TLS, which this client does not speak yet: connect to a ws:// address, or put a proxy between")]
+    /// The crate was built without its feature `tls`.
+    #[error("{0} wants TLS, which was left out of this client: build it with the feature `tls`")]
     Tls(String),
     /// No websocket could be opened.
     #[error("{uri} cannot be reached: {cause}")]

@@ -44,8 +44,11 @@
 //! own in the attributes. [`Client::connection_states`] tells of cuts, for those who want to know.
 //!
 //! The client must never tell a message twice, out of order or not at all, keep what nobody waits for, or
-//! decide what a user may do: that is the server's. It speaks `ws://` only so far; `wss://` is refused with
-//! [`ConnectError::Tls`], and is for a proxy beside it.
+//! decide what a user may do: that is the server's.
+//!
+//! **TLS.** At a `wss://` address the authorities that the operating system trusts vouch for the server, or
+//! those of [`Options::tls`]. That is the feature `tls`, on by default; without it such an address is refused
+//! with [`ConnectError::Tls`].
 //!
 //! Read in this order: [`Client`], [`Conversation`], [`Subscription`]; then [`core`], the client without a
 //! socket, and `driver.rs`, the task that drives it.
@@ -66,8 +69,13 @@ mod options;
 mod token;
 mod error;
 pub mod core;
+mod tls;
 mod driver;
 mod link;
+
+/// For [`Options::tls`].
+#[cfg(feature = "tls")]
+pub use rustls;
 
 pub use client::Client;
 pub use conversation::{Conversation, Event, Facts};

@@ -15,6 +15,7 @@ use crate::driver::{COMMANDS_MAX, Command, Driver, Ends, FAREWELL_MAX, Note, Out
 use crate::error::{Disconnected, Error, Refusal};
 use crate::options::Options;
 use crate::state::ConnectionState;
+use crate::tls::Trust;
 use crate::token::TokenProvider;
 use crate::typing::Typing;
 
@@ -41,7 +42,7 @@ impl Link {
         let weak = typing.downgrade();
         let ends = Ends { commands: commands_end, notes: notes_end, states: states_end, typing };
         let core = Core::new(options, options.seed.unwrap_or_else(seed));
-        tokio::spawn(Driver::new(core, uri.to_owned(), provider, ends).run());
+        tokio::spawn(Driver::new(core, uri.to_owned(), Trust::of(options), provider, ends).run());
         let link = Arc::new(Self { commands, notes, states: states.clone(), typing: weak, last_id: AtomicU64::new(0) });
         let settled = states.wait_for(|state| *state != ConnectionState::Connecting).await;
         match settled.map(|state| state.clone()) {

@@ -7,6 +7,8 @@ mod house;
 mod gate;
 #[path = "all/connecting.rs"]
 mod connecting;
+#[path = "all/tls.rs"]
+mod tls;
 #[path = "all/talking.rs"]
 mod talking;
 #[path = "all/history.rs"]

@@ -8,6 +8,7 @@ use tertulia_client::{ConnectError, TokenProvider};
 use tertulia_token::{ChatGrant, Mint, Secret};
 
 use crate::facts::{DevFacts, Facts};
+use crate::secure::Trust;
 use crate::token::now;
 
 #[derive(Args)]
@@ -16,41 +17,37 @@ pub(super) struct Place {
     /// The data folder of the dev server
     #[arg(long, default_value = "tertulia-data")]
     data: PathBuf,
-    /// The realtime address (ws://…), instead of the dev server's
+    /// The realtime address (ws://… or wss://…), instead of the dev server's
     #[arg(long, value_name = "ADDRESS", env = "TERTULIA_TWILSOCK_URI")]
     uri: Option<String>,
     /// An Access Token, instead of one that is minted
     #[arg(long, value_name = "TOKEN", env = "TERTULIA_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// A PEM file with the authorities that vouch for a server at a wss:// address. [default: those of the operating
+    /// system]
+    #[arg(long, value_name = "FILE", env = "TERTULIA_CA_FILE", hide_env = true)]
+    ca: Option<PathBuf>,
 }
 
 /// A server, and tokens for it.
 pub(super) struct Server {
     pub(super) uri: String,
     pub(super) tokens: TokenProvider,
+    /// With TLS: whose certificate is believed.
+    pub(super) trust: Option<Trust>,
 }
 
 impl Place {
     /// From the arguments, then the environment (`tertulia env`), then the data folder.
     pub(super) fn find(&self, identity: &str) -> Result<Server> {
-        if let (Some(uri), Some(token)) = (&self.uri, &self.token) {
-            return Ok(Server { uri: uri.clone(), tokens: token.as_str().into() });
-        }
-        let (uri, key) = match (&self.uri, DevFacts::from_env()) {
-            (Some(uri), Some(key)) => (uri.clone(), Some(key)),
-            (Some(uri), None) => {
-                let facts = Facts::read(&self.data).with_context(|| {
-                    format!("to talk to {uri}, give a token with --token, or the key that mints one (`tertulia env`)")
-                })?;
-                (uri.clone(), facts.dev)
-            }
-            (None, _) => {
-                let facts = Facts::read(&self.data)?;
-                (facts.twilsock_uri, facts.dev)
-            }
+        let (uri, key, certificate) = self.server()?;
+        let trust = match certificate {
+            _ if !uri.starts_with("wss:") => None,
+            Some(file) => Some(Trust::Exactly(file)),
+            None => Some(Trust::authorities(self.ca.as_deref())?),
         };
         if let Some(token) = &self.token {
-            return Ok(Server { uri, tokens: token.as_str().into() });
+            return Ok(Server { uri, tokens: token.as_str().into(), trust });
         }
         let Some(key) = key else {
             bail!(
@@ -65,7 +62,25 @@ impl Place {
             let token = mint(&key, &identity).map_err(|cause| format!("{cause:#}"));
             async move { token }
         });
-        Ok(Server { uri, tokens })
+        Ok(Server { uri, tokens, trust })
+    }
+
+    /// The address, a key that mints tokens for it, and the certificate of a server on this machine.
+    fn server(&self) -> Result<(String, Option<DevFacts>, Option<PathBuf>)> {
+        let Some(uri) = &self.uri else {
+            let facts = Facts::read(&self.data)?;
+            return Ok((facts.twilsock_uri, facts.dev, facts.certificate));
+        };
+        if self.token.is_some() {
+            return Ok((uri.clone(), None, None));
+        }
+        if let Some(key) = DevFacts::from_env() {
+            return Ok((uri.clone(), Some(key), None));
+        }
+        let facts = Facts::read(&self.data).with_context(|| {
+            format!("to talk to {uri}, give a token with --token, or the key that mints one (`tertulia env`)")
+        })?;
+        Ok((uri.clone(), facts.dev, None))
     }
 }
 
@@ -82,8 +97,11 @@ fn mint(key: &DevFacts, identity: &str) -> Result<String> {
 }
 
 /// What a person can do about it.
-pub(super) fn explain(error: ConnectError) -> anyhow::Error {
+pub(super) fn explain(error: ConnectError, trust: Option<&Trust>) -> anyhow::Error {
     let hint = match &error {
+        ConnectError::Unreachable { cause, .. } if cause.contains("certificate") => {
+            return anyhow::anyhow!("{error}; {}", trust.map(Trust::advice).unwrap_or_default());
+        }
         ConnectError::Unreachable { .. } => "is the server running? Start one with `tertulia dev`",
         ConnectError::NotAWebsocket { status: 404, .. } => "the path of the address is /v3/wsconnect",
         ConnectError::NotAWebsocket { status: 503, .. } => "the server is full, or going away; try again",

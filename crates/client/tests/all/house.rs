@@ -28,13 +28,24 @@ impl House {
         Self::with(None).await
     }
 
+    /// A house that speaks TLS, with this certificate.
+    pub(crate) async fn with_tls(folder: TempDir, certificate: &str, key: &str) -> Self {
+        let mut config = Config::defaults();
+        config.tls.certificate = certificate.to_owned();
+        config.tls.key = key.to_owned();
+        Self::of(config, Some(folder)).await
+    }
+
     /// A house whose server can stop and start again.
     pub(crate) async fn lasting() -> Self {
         Self::with(Some(temp_dir())).await
     }
 
     async fn with(folder: Option<TempDir>) -> Self {
-        let mut config = Config::defaults();
+        Self::of(Config::defaults(), folder).await
+    }
+
+    async fn of(mut config: Config, folder: Option<TempDir>) -> Self {
         config.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut house = Self { server: None, config, folder, dev: DevCredentials::fixed() };
         house.start().await;

@@ -1,8 +1,7 @@
 //! Everything that a client can do, once.
 
 use tertulia_client::{
-    Client, ConnectError, ConversationChange, Event, MyEvent, NewConversation, NewMessage, Order, RosterEvent,
-    UserChange,
+    ConversationChange, Event, MyEvent, NewConversation, NewMessage, Order, RosterEvent, UserChange,
 };
 
 use crate::house::{House, soon};
@@ -144,10 +143,4 @@ async fn users_have_names_and_attributes() {
     assert_eq!((own.friendly_name.as_deref(), own.attributes.as_str()), (Some("Ana María"), "{\"a\":1}"));
     assert!(ben.user("nobody").await.unwrap_err().is_not_found());
     house.close().await;
-}
-
-#[tokio::test]
-async fn an_address_that_wants_tls_is_refused_with_advice() {
-    let refused = Client::connect("wss://chat.example.com/v3/wsconnect", "any").await.unwrap_err();
-    assert!(matches!(refused, ConnectError::Tls(_)) && refused.to_string().contains("ws://"), "{refused}");
 }

@@ -184,10 +184,10 @@ fn an_answer_that_is_no_json_of_somebody_is_none() {
         ("", "the app's answer is not JSON"),
         ("{\"identity\": \"ana\"", "the app's answer is not JSON"),
         ("{\"identity\": \"ana\"} and more", "the app's answer is not JSON"),
-        ("\"ana\"", "the app's answer has no text or number \"identity\""),
-        ("[{\"identity\": \"ana\"}]", "the app's answer has no text or number \"identity\""),
-        ("{\"identity\": \"\"}", "the app's answer has no text or number \"identity\""),
-        ("{\"identity\": null}", "the app's answer has no text or number \"identity\""),
+        ("\"ana\"", "the app's answer has no text or whole number \"identity\""),
+        ("[{\"identity\": \"ana\"}]", "the app's answer has no text or whole number \"identity\""),
+        ("{\"identity\": \"\"}", "the app's answer has no text or whole number \"identity\""),
+        ("{\"identity\": null}", "the app's answer has no text or whole number \"identity\""),
     ] {
         assert_eq!(App::saying(with_length(body)).is_unavailable(PATIENT), wanted, "{body}");
     }

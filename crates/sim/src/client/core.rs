@@ -176,7 +176,7 @@ impl CoreClient {
 
     /// The app begins. It knows nothing, and asks before there is a connection.
     fn start(&mut self, now: i64) {
-        let options = Options { reconnect: Some(BACKOFF), typing: false, seed: None };
+        let options = Options { reconnect: Some(BACKOFF), typing: false, ..Options::default() };
         self.core = Core::new(&options, self.chance.between(0, i64::MAX / 2).unsigned_abs());
         let pace = [1_000, 1_000, 50_000, 600_000][self.chance.below(4)];
         let room = [1, 2, 5, 1000][self.chance.below(4)];
