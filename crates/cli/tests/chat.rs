@@ -190,8 +190,6 @@ fn who_is_stuck_is_told_what_to_do() {
     assert!(sentence.contains("--token"), "{sentence}");
     let (_, sentence) = fails(&mut chat(&["--uri", "ws://127.0.0.1:9/v3/wsconnect", "--token", "any"]));
     assert!(sentence.contains("cannot be reached") && sentence.contains("is the server running?"), "{sentence}");
-    let (_, sentence) = fails(&mut chat(&["--uri", "http://127.0.0.1:9/v3/wsconnect", "--token", "any"]));
-    assert!(sentence.contains("cannot be reached") && sentence.contains("scheme"), "{sentence}");
 
     let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
     let (_, sentence) = fails(&mut chat(&["CH00000000000000000000000000000001"]));
