@@ -188,20 +188,32 @@ impl Which {
         self.output.show(answer, text);
     }
 
-    /// Hands over what is shown once: on stdout, or in a file for its owner alone.
+    /// Hands over what is shown once: on stdout, or as lines in a file for its owner alone; then JSON on stdout has null in
+    /// its place.
     pub(crate) fn hand_over(&self, answer: &Value, pairs: &[(&str, &str)], file: Option<&Path>) -> anyhow::Result<()> {
-        let text = match self.output {
-            Output::Json => format!("{answer:#}\n"),
-            Output::Text => facts::lines("", pairs),
+        let lines = facts::lines("", pairs);
+        let Some(file) = file else {
+            self.show(answer, || lines);
+            return Ok(());
         };
-        match file {
-            Some(file) => write_whole(file, &text),
-            None => {
-                facts::print(&text);
-                Ok(())
+        write_whole(file, &lines)?;
+        if self.output == Output::Json {
+            let mut shown = answer.clone();
+            for member in shown.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+                // It is in the file and nowhere else.
+                if is_secret(member, pairs) {
+                    *member = Value::Null;
+                }
             }
+            facts::print(&format!("{shown:#}\n"));
         }
+        Ok(())
     }
+}
+
+/// Whether it is what only the lines may show.
+fn is_secret(member: &Value, pairs: &[(&str, &str)]) -> bool {
+    pairs.iter().any(|(name, value)| (name.ends_with("_SECRET") || name.ends_with("_TOKEN")) && *member == *value)
 }
 
 fn set(name: &str) -> Option<String> {

@@ -230,6 +230,12 @@ fn accounts_keys_and_chat_services_are_managed_from_the_command_line() {
     let said = server.ask(&["account", "create", "shop", "--credentials-file", file.to_str().unwrap()]).unwrap();
     assert_eq!(said, "");
     let shop = sourced(&file);
+    let other = data.join("other.env");
+    let told = server.ask_json(&["account", "create", "other", "--credentials-file", other.to_str().unwrap()]);
+    assert_eq!(
+        (&told["auth_token"], told["sid"].as_str()),
+        (&Value::Null, Some(sourced(&other)["TWILIO_ACCOUNT_SID"].as_str()))
+    );
     let (sid, token) = (shop["TWILIO_ACCOUNT_SID"].as_str(), shop["TWILIO_AUTH_TOKEN"].as_str());
     assert_eq!(server.get((sid, token), "/v1/Conversations"), 200);
     assert!(server.ask(&["key", "list"]).unwrap_err().contains("--account"));

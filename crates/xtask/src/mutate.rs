@@ -109,7 +109,7 @@ impl<'t> Bench<'t> {
         loop {
             if let Some(status) = child.try_wait().map_err(failed)? {
                 let text = read(&path)?;
-                if !text.contains("running ") || text.contains("running 0 tests") {
+                if !self.tests.iter().all(|filter| text.contains(&format!("test {filter}"))) {
                     return Err(format!("no test ran; {} says why", path.display()));
                 }
                 let fails = |line: &&str| line.starts_with("test ") && line.ends_with("FAILED");

@@ -164,7 +164,7 @@ pub(super) fn rotate(command: &Rotate) -> anyhow::Result<()> {
         format!(
             "login.key of the server's configuration names {}, and the token endpoint signs with that until it is changed: \
              set login.key = \"{new}\" in the file of --config (or TERTULIA__LOGIN__KEY={new}), restart the server, every \
-             node of it, and retire the old key with `{retire}`",
+             node of it, and retire the old key with `{retire}` (rotating it again would make another key)",
             command.sid
         )
     });

@@ -113,7 +113,8 @@ impl Subscriptions {
                 continue;
             }
             let Some(watched) = self.watched.remove(&sid) else { continue };
-            if watched.standing != Standing::Wanted {
+            // Of the own list the server is told in any case: nothing else goes live while it waits for that one.
+            if watched.standing != Standing::Wanted || is_own_list(&sid) {
                 self.dropped.push(entry(&sid, watched.kind, None));
             }
             self.settle(watched.standing);
@@ -166,8 +167,10 @@ impl Subscriptions {
             return None;
         }
         let wanted = self.watched.iter_mut().filter(|(_, watched)| watched.standing == Standing::Wanted);
+        // The own list first, as the SDK does: nothing else goes live before it.
+        let (own, others): (Vec<_>, Vec<_>) = wanted.partition(|(sid, _)| is_own_list(sid));
         let mut entries = Vec::new();
-        for (sid, watched) in wanted.take(SUBSCRIPTION_BATCH_MAX) {
+        for (sid, watched) in own.into_iter().chain(others).take(SUBSCRIPTION_BATCH_MAX) {
             watched.standing = Standing::Asked(correlation);
             entries.push(entry(sid, watched.kind, Some(watched.position)));
         }
@@ -439,6 +442,10 @@ pub(super) const PATH: &str = "/v4/Subscriptions";
 pub(super) fn request(action: &str, correlation: u64, entries: &[Value]) -> Value {
     json!({"event_protocol_version": 4, "action": action, "correlation_id": correlation, "retried_requests": 0,
         "ttl_in_s": -1, "requests": entries})
+}
+
+fn is_own_list(sid: &str) -> bool {
+    matches!(Object::parse(sid), Some(Object::MyConversations(_)))
 }
 
 fn entry(sid: &str, kind: ObjectType, position: Option<i64>) -> Value {

@@ -194,9 +194,6 @@ impl Change for UpdateAccount {
             return Ok((account, token));
         }
         let after = queries::update(cx.tx, &account, cx.now).await?;
-        let mut draft = Draft::on(cx.caller, Event::AccountUpdated, account.sid.as_str());
-        draft.facts.detail = Some(serde_json::json!({"before": before.status.word(), "after": after.status.word()}));
-        cx.audit_in(account.number, draft);
         if before.status == Status::Active && after.status != Status::Active {
             // A subaccount follows its parent.
             end_connections(cx, account.number, None).await?;
@@ -204,13 +201,18 @@ impl Change for UpdateAccount {
                 end_connections(cx, subaccount, None).await?;
             }
         }
+        let mut detail = serde_json::json!({"before": before.status.word(), "after": after.status.word()});
         if after.status == Status::Closed {
             // Nobody logs in with them again, here or in a subaccount, and what they say of somebody is no data of the app.
-            api_tokens::queries::forget(cx.tx, account.number).await?;
+            let mut forgotten = api_tokens::queries::forget(cx.tx, account.number).await?;
             for subaccount in queries::subaccounts(cx.tx, account.number).await? {
-                api_tokens::queries::forget(cx.tx, subaccount).await?;
+                forgotten += api_tokens::queries::forget(cx.tx, subaccount).await?;
             }
+            detail["api_tokens_deleted"] = forgotten.into();
         }
+        let mut draft = Draft::on(cx.caller, Event::AccountUpdated, account.sid.as_str());
+        draft.facts.detail = Some(detail);
+        cx.audit_in(account.number, draft);
         cx.emit(&AccountEvent::Updated { before: Box::new(before), after: Box::new(after.clone()) });
         Ok((after, token))
     }

@@ -84,9 +84,14 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether its credentials and tokens are worth anything: a subaccount follows its parent.
+    /// Whether its credentials and tokens are worth anything: a subaccount follows its parent, and what is closed, of the
+    /// two, outweighs what is suspended.
     pub fn effective_status(&self) -> Status {
-        if self.status == Status::Active { self.owner_status } else { self.status }
+        match (self.status, self.owner_status) {
+            (Status::Closed, _) | (_, Status::Closed) => Status::Closed,
+            (Status::Active, of_owner) => of_owner,
+            (own, _) => own,
+        }
     }
 }
 

@@ -63,6 +63,8 @@ fn a_subaccount_follows_its_parent() {
         (Active, Suspended, Suspended),
         (Suspended, Active, Suspended),
         (Closed, Suspended, Closed),
+        // Suspended before its parent was closed: nothing brings it back.
+        (Suspended, Closed, Closed),
     ] {
         let account = Account { status, owner_status, ..account(2, Some(1)) };
         assert_eq!(account.effective_status(), expected);

@@ -28,7 +28,11 @@ impl Change for CreateApiToken {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         may_manage(&cx.caller.who)?;
-        // The lock keeps a token from being made while the account is closed, which takes them all.
+        // The locks keep a token from being made while the account or its parent is closed, which takes them all. The
+        // parent's comes first, as there.
+        if let Some(parent) = accounts::queries::get(cx.tx, cx.caller.account).await?.parent {
+            accounts::queries::get_locked(cx.tx, parent).await?;
+        }
         if accounts::queries::get_locked(cx.tx, cx.caller.account).await?.effective_status() == Status::Closed {
             return Err(Error::plain(Code::AccountNotActive));
         }

@@ -76,8 +76,7 @@ pub async fn delete(tx: &mut Tx<'_>, account: AccountNumber, id: &str) -> Outcom
     Ok(tx.execute(&DELETE, &[account.into(), id.into()]).await? > 0)
 }
 
-/// Deletes every token of an account that is closed.
-pub async fn forget(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<()> {
-    tx.execute(&FORGET, &[account.into()]).await?;
-    Ok(())
+/// Deletes every token of an account that is closed; gives how many.
+pub async fn forget(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<u64> {
+    Ok(tx.execute(&FORGET, &[account.into()]).await?)
 }

@@ -82,6 +82,8 @@ async fn insert(cx: &mut Cx<'_, '_>, account: AccountNumber, new: &CreateKey) ->
 pub struct SucceedKey {
     /// The key that is to go. It stays until it is deleted.
     pub sid: Sid<KeyKind>,
+    /// The key that the configuration of this node names for the token endpoint: then that signs.
+    pub login_key: Option<Sid<KeyKind>>,
     /// What seals the secret.
     pub ring: KeyRing,
 }
@@ -92,7 +94,7 @@ pub struct Successor {
     pub key: Key,
     /// Its secret, which is in this answer and nowhere else ever again.
     pub secret: String,
-    /// Whether it was made the signer of the token endpoint.
+    /// Whether it signs for the token endpoint from now on.
     pub is_signer: bool,
 }
 
@@ -115,7 +117,7 @@ impl Change for SucceedKey {
             ring: self.ring.clone(),
         };
         let (key, secret) = insert(cx, account, &new).await?;
-        let is_signer = tokens::commands::hand_signing_over(cx, self.sid, &key).await?;
+        let is_signer = tokens::commands::hand_signing_over(cx, self.sid, &key).await? && self.login_key.is_none();
         let mut draft = Draft::on(cx.caller, Event::KeyCreated, key.sid.as_str());
         draft.facts.detail = Some(json!({"replaces": self.sid, "signs_for_token_endpoint": is_signer}));
         cx.audit(draft);

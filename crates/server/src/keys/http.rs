@@ -66,13 +66,13 @@ struct SuccessorBody {
 /// An operation of Tertulia's own: what it does in one step takes several elsewhere.
 async fn succeed(call: Call) -> Outcome<Reply> {
     let sid = call.sid("Sid")?;
-    let made = call.app.perform(&call.caller, SucceedKey { sid, ring: call.app.sealer.ring() }).await?;
-    let configured = call.app.login_key();
+    let login_key = call.app.login_key();
+    let made = call.app.perform(&call.caller, SucceedKey { sid, login_key, ring: call.app.sealer.ring() }).await?;
     Ok(Reply::created(&SuccessorBody {
         key: managed_body(&made.key, Some(made.secret)),
         replaces: sid,
-        signs_for_token_endpoint: made.is_signer && configured.is_none(),
-        replaced_is_login_key: configured == Some(sid),
+        signs_for_token_endpoint: made.is_signer,
+        replaced_is_login_key: login_key == Some(sid),
     }))
 }
 

@@ -44,7 +44,7 @@ static NEW: Sql = Sql::new(concat!(
 static FROM: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 AND removed IS NULL ORDER BY idx LIMIT $4"
+    " FROM messages WHERE account = $1 AND conversation_sid = $2 AND idx >= $3 AND idx < $4 AND removed IS NULL ORDER BY idx LIMIT $5"
 ));
 // Removed messages keep their row, so every index below the last has one.
 static CREATED_POS: Sql =
@@ -162,13 +162,13 @@ pub async fn changed(
     after: i64,
     limit: usize,
 ) -> Outcome<Changed> {
-    let (mut messages, new_cut) = new_after(tx, account, conversation, after, limit).await?;
     let values = [account.into(), conversation.as_str().into(), after.into(), (limit as i64 + 1).into()];
     let mut older: Vec<Message> = tx.query(&CHANGED, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
     let older_cut = (older.len() > limit).then(|| {
         older.truncate(limit);
         older.last().map_or(after, |message| message.changed_pos)
     });
+    let (mut messages, new_cut) = new_after(tx, account, conversation, after, older_cut, limit).await?;
     let cut_at = match (new_cut, older_cut) {
         (Some(new), Some(older)) => Some(new.min(older)),
         (new, older) => new.or(older),
@@ -179,12 +179,14 @@ pub async fn changed(
     Ok(Changed { messages, cut_at })
 }
 
-/// The messages that came after a position and are still there, and where they were cut.
+/// The messages that came after a position and are still there, and where they were cut; when there are many, none that came
+/// after `upto`.
 async fn new_after(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     conversation: Sid<Conversation>,
     after: i64,
+    upto: Option<i64>,
     limit: usize,
 ) -> Outcome<(Vec<Message>, Option<i64>)> {
     let values = [account.into(), conversation.as_str().into(), i64::MAX.into(), (limit as i64 + 1).into()];
@@ -198,7 +200,15 @@ async fn new_after(
     // Far behind: the first new one is found by halving, since indexes and positions grow together.
     let below = found.last().map_or(0, |message| message.index);
     let first = first_after(tx, account, conversation, after, below).await?;
-    let values = [account.into(), conversation.as_str().into(), first.into(), (limit as i64 + 1).into()];
+    // What came later than the last change that is told is not looked at, however much of it is gone: or each part of a
+    // replay would walk over all of it.
+    let end = match (upto, found.first()) {
+        (Some(upto), Some(newest)) if newest.created_pos > upto => {
+            first_after(tx, account, conversation, upto, newest.index).await?
+        }
+        _ => i64::MAX,
+    };
+    let values = [account.into(), conversation.as_str().into(), first.into(), end.into(), (limit as i64 + 1).into()];
     let mut earliest: Vec<Message> = tx.query(&FROM, &values).await?.iter().map(read).collect::<Outcome<_>>()?;
     let is_cut = earliest.len() > limit;
     earliest.truncate(limit);

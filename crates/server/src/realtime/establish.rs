@@ -114,7 +114,11 @@ impl Establishing {
 
     /// What must be asked next, in one snapshot; nothing when every entry is answered.
     pub fn ask(&mut self) -> Option<Snapshot> {
-        if self.tries == TRIES_MAX || self.waits_in_vain() {
+        let waits_in_vain = self.waits_in_vain();
+        if waits_in_vain {
+            self.mailbox.own_did_not_come();
+        }
+        if self.tries == TRIES_MAX || waits_in_vain {
             // A stream that moves faster than it is read: the client comes again at once.
             for at in std::mem::take(&mut self.waiting) {
                 let position = self.entries[at].0.last_event_id.unwrap_or(0);
@@ -135,7 +139,7 @@ impl Establishing {
     /// asks for it again.
     fn waits_in_vain(&self) -> bool {
         let asks_own = self.waiting.iter().any(|at| self.is_own(*at));
-        self.mailbox.is_own_awaited() && !asks_own
+        !self.waiting.is_empty() && !asks_own && self.mailbox.is_own_awaited()
     }
 
     fn is_own(&self, at: usize) -> bool {

@@ -33,6 +33,9 @@ pub struct Bounds {
 /// Packets that may wait before typing is left out.
 const TYPING_PACKETS_MAX: usize = 32;
 
+/// Requests that are interrupted for the sake of an own list that is not asked for again.
+const WAITS_IN_VAIN_MAX: usize = 8;
+
 /// One connection's mailbox.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -53,7 +56,8 @@ struct Inner {
     taken: usize,
     is_given_up: bool,
     own_position: i64,
-    is_own_awaited: bool,
+    /// How often others may still wait for the client's own list, which it has asked for; 0: they need not.
+    own_awaited: usize,
     holder: Option<Arc<Holder>>,
     /// How often rights may have changed.
     rights_count: u64,
@@ -227,12 +231,18 @@ impl Mailbox {
 
     /// Notes whether the client has asked for the user's own list and has no answer yet that stands.
     pub fn awaits_own(&self, is_awaited: bool) {
-        self.lock().is_own_awaited = is_awaited;
+        self.lock().own_awaited = if is_awaited { WAITS_IN_VAIN_MAX } else { 0 };
+    }
+
+    /// A request has waited in vain. A client that asks for everything but the list does not want it any more.
+    pub fn own_did_not_come(&self) {
+        let mut inner = self.lock();
+        inner.own_awaited = inner.own_awaited.saturating_sub(1);
     }
 
     /// Whether it has: nothing else goes live before.
     pub fn is_own_awaited(&self) -> bool {
-        self.lock().is_own_awaited
+        self.lock().own_awaited > 0
     }
 
     /// Notes whose connection it is, and by which token.

@@ -146,7 +146,21 @@ fn while_the_own_list_is_still_to_be_asked_for_again_the_rest_is_interrupted() {
     assert!(establishing.ask().is_none(), "no read for what cannot go live");
     assert!(told(&mailbox).contains("interrupted"));
     establishing.end(&mut hub);
+    // A client that does not ask for it again waits for a while, and not for ever.
+    let mut waits = 1;
+    loop {
+        let (mut establishing, _) = Establishing::begin(&mut hub, ACCOUNT, &mailbox, request(&[talk]));
+        let may_read = establishing.ask().is_some();
+        establishing.end(&mut hub);
+        if may_read {
+            break;
+        }
+        assert!(told(&mailbox).contains("interrupted"));
+        waits += 1;
+    }
+    assert_eq!(waits, 8);
     // Whoever no longer wants the list waits for nothing.
+    mailbox.awaits_own(true);
     let mut unwanted = request(&[own]);
     unwanted.action = tertulia_protocol::sync::SubscriptionAction::Cancel;
     cancel(&mut hub, &mailbox, &unwanted);
