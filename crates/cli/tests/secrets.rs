@@ -1,4 +1,4 @@
-//! A run that uses every kind of secret there is and logs everything it can: none is in the logs, in an error, or in
+//! A run that uses every kind of secret there is (`logins.rs`: those of logins, tokens and imports) and logs everything it can: none is in the logs, in an error, or in
 //! what is printed twice.
 
 use std::fs;
@@ -10,7 +10,10 @@ use serde_json::Value;
 use tertulia_client::Client;
 
 use crate::dev::{sourced, tertulia};
+use crate::operate::certificate;
 use crate::serve::{Serving, outcome, sealed_folder, serve_fails};
+
+mod logins;
 
 /// A run, what it has used and what it has said.
 struct Run {
@@ -25,7 +28,8 @@ struct Run {
 
 impl Run {
     fn begin(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let server = Serving::with(data, environment);
+        let config = logins::elsewhere().configure(data);
+        let server = Serving::of(data, &["--config", &config], environment);
         let first = server.first();
         let of = |name: &str| first[name].clone();
         let account = (of("TWILIO_ACCOUNT_SID"), of("TWILIO_AUTH_TOKEN"));
@@ -161,8 +165,13 @@ fn full_run(data: &Path, environment: &[(&str, &str)]) -> (Vec<String>, String) 
     run.accounts();
     run.operator();
     run.tokens();
+    run.logins();
+    run.minted();
+    run.import();
     let log = run.server.end();
-    assert!(log.contains("CreateNewKey") && log.contains("CreateSealRotation"), "the log is of this run");
+    for operation in ["CreateNewKey", "CreateSealRotation", "EndLogin", "CreateImport"] {
+        assert!(log.contains(operation), "the log is of this run: {operation}");
+    }
     holds_none("log", &log, &run.secrets);
     holds_none("command line", &run.said, &run.secrets);
     (run.secrets, run.said)
@@ -178,7 +187,7 @@ fn no_secret_of_a_full_run_is_in_its_logs_or_errors() {
         let database = rusqlite::Connection::open(data.join("tertulia.db")).unwrap();
         // Of all accounts: the start tries one value of each key.
         let moved = "UPDATE accounts SET auth_token = (SELECT secret FROM keys LIMIT 1)";
-        assert_eq!(database.execute(moved, []).unwrap(), 3);
+        assert_eq!(database.execute(moved, []).unwrap(), 4);
         drop(database);
         let sentence = serve_fails(&data, &environment);
         assert!(sentence.contains("does not open"), "{sentence}");
@@ -206,4 +215,42 @@ fn no_secret_of_a_full_run_on_postgres_is_in_its_logs_or_errors() {
         let sentence = serve_fails(&data, &[engine[0], engine[1], ("TERTULIA__STORE__URL", &broken)]);
         holds_none("sentence", &sentence, std::slice::from_ref(&password));
     }
+}
+
+/// The key of a certificate, in a server that uses it and in one that cannot.
+#[test]
+fn no_private_key_of_tls_is_in_logs_or_errors() {
+    let (folder, data) = sealed_folder();
+    let (certificate_file, key_file) = certificate(folder.path());
+    let environment = |certificate: &str, key: &str| {
+        [("LOG__LEVEL", "trace"), ("TLS__CERTIFICATE", certificate), ("TLS__KEY", key)]
+            .map(|(name, value)| (format!("TERTULIA__{name}"), value.to_owned()))
+    };
+    let text = fs::read_to_string(&key_file).unwrap();
+    let mut secrets: Vec<String> = text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned).collect();
+    // Decoded, as bytes of a debug output: of a P-256 key in PKCS #8 these are the number itself.
+    let der = STANDARD.decode(secrets.concat()).unwrap();
+    secrets.push(format!("{:?}", &der[36..68]).trim_matches(['[', ']']).to_owned());
+    let hex = der[36..68].iter().map(|byte| format!("{byte:02x}")).collect();
+    secrets.push(hex);
+    secrets.retain(|secret| secret.len() >= 20);
+    let refused = |certificate: &str, key: &str| {
+        let environment = environment(certificate, key);
+        let environment = environment.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+        serve_fails(&data, &environment)
+    };
+    // A wrong file in each place, a key that does not fit, and one that is cut.
+    let (other_folder, _) = sealed_folder();
+    let (other, _) = certificate(other_folder.path());
+    let cut = folder.join("cut.pem");
+    fs::write(&cut, &text[..text.len() - 60]).unwrap();
+    let files = [(&key_file, &certificate_file), (&other, &key_file), (&certificate_file, &cut.display().to_string())];
+    let mut said = files.map(|(certificate, key)| refused(certificate, key)).concat();
+    let environment = environment(&certificate_file, &key_file);
+    let environment = environment.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+    let server = Serving::with(&data, &environment);
+    said += &server.ask(&["account", "list"]).unwrap();
+    said += &server.ask(&["account", "list", "--ca", &key_file]).unwrap_or_else(|error| error);
+    holds_none("log", &server.end(), &secrets);
+    holds_none("command line", &said, &secrets);
 }

@@ -125,11 +125,23 @@ impl World {
     }
 }
 
-/// The names of fields and types stay, which stand in backquotes; texts that were given, in double quotes, go.
+/// No secret is as short as this. What stands in backquotes and is longer may be one: a number, or a name that is
+/// none of ours.
+const SHOWN_BYTES_MAX: usize = 15;
+
+/// The names of fields and types stay; what was given goes: texts, which stand in double quotes and may have some
+/// in them, and whatever of numbers and unknown names is long enough for a secret.
 fn without_values(message: &str) -> String {
-    let cut = message.split(" at line ").next().unwrap_or_default();
-    let parts = cut.split('"').enumerate().map(|(at, part)| if at % 2 == 0 { part } else { "…" });
-    parts.collect()
+    let mut text = message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned();
+    if let (Some(first), Some(last)) = (text.find('"'), text.rfind('"')) {
+        text.replace_range(first..=last, "…");
+    }
+    if let (Some(first), Some(last)) = (text.find('`'), text.rfind("`, expected "))
+        && last > first + 1 + SHOWN_BYTES_MAX
+    {
+        text.replace_range(first..=last, "…");
+    }
+    text
 }
 
 /// Why an import is refused. Nothing of it has happened then.
@@ -197,12 +209,22 @@ mod tests {
             (r#"{"accounts": [{"secret": "a-secret"}]}"#, "unknown field `secret`"),
             ("{\"roles\": \n \"a-secret\"}", "line 2"),
             ("{\"keys\": [\n\n", "not JSON"),
+            (r#"{"keys": "x\"a-secret\"y\"a-secret"}"#, "invalid type: string …"),
+            (r#"{"keys": [{"a-secret-for-a-name": 1}]}"#, "unknown field …, expected one of `sid`"),
+            (r#"{"a-secret at line 1, `, expected": 1}"#, "unknown field …, expected one of `accounts`"),
         ];
         for (json, expected) in wrong {
             let message = Error::from(World::parse(json).unwrap_err()).to_string();
             assert!(message.contains(expected), "{message}");
             assert!(!message.contains("a-secret"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_a_secret_is_not_told() {
+        let world = r#"{"keys": [{"sid": "SK11111111111111111111111111111111", "secret": 1234567890123456}]}"#;
+        let message = Error::from(World::parse(world).unwrap_err()).to_string();
+        assert!(message.contains("invalid type: integer …, expected a string"), "{message}");
     }
 
     #[test]
