@@ -195,8 +195,16 @@ fn wait(old: &Old<'_>, longest: Duration, every: Duration, say: fn(&str)) -> any
             return Ok(());
         }
         let (count, moment) = (&found["connections"], text(&found, "safe_to_delete_at"));
-        let line = format!("{} is still needed: {count} connections, safe to delete at {moment}\n", old.sid);
-        if is_needed && line != said {
+        let line = match is_needed {
+            true => format!("{} is still needed: {count} connections, safe to delete at {moment}\n", old.sid),
+            // Once, and not with the seconds that are left: it is said again only when it has changed.
+            false => format!(
+                "no token of {} is known to live; it stays until {} s have passed, as long as one of your backend may live\n",
+                old.sid,
+                longest.as_secs()
+            ),
+        };
+        if line != said {
             say(&line);
             said = line;
         }
