@@ -1,7 +1,14 @@
 //! What whoever runs a server meets beside the straight way: TLS, several nodes, and mistakes.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::dev::tertulia;
 use crate::serve::{Serving, outcome, sealed_folder, serve_fails};
@@ -58,6 +65,60 @@ fn the_command_line_believes_exactly_the_certificate_of_the_server_beside_it() {
     fs::remove_file(&certificate_file).unwrap();
     let sentence = server.ask(&["account", "list"]).unwrap_err();
     assert!(sentence.contains("cannot be read") && sentence.contains(&certificate_file), "{sentence}");
+}
+
+/// A connection that trusts the certificate in a file and no other.
+struct Trusting(StreamOwned<ClientConnection, TcpStream>);
+
+impl Trusting {
+    fn open(server: &Serving, certificate: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        let session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        Self(StreamOwned::new(session, TcpStream::connect(server.url.strip_prefix("https://").unwrap()).unwrap()))
+    }
+
+    /// Whether it is shown that certificate, and answered.
+    fn is_answered(&mut self) -> bool {
+        let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut answer = Vec::new();
+        let mut byte = [0];
+        self.0.write_all(request).is_ok() && {
+            while !answer.ends_with(b"\r\n\r\nok\n") && self.0.read_exact(&mut byte).is_ok() {
+                answer.push(byte[0]);
+            }
+            answer.starts_with(b"HTTP/1.1 200")
+        }
+    }
+}
+
+#[test]
+fn a_new_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() {
+    let (folder, data) = sealed_folder();
+    let (other_folder, _) = sealed_folder();
+    let (certificate_file, key_file) = certificate(folder.path());
+    let tls = [("TERTULIA__TLS__CERTIFICATE", certificate_file.as_str()), ("TERTULIA__TLS__KEY", &key_file)];
+    let server = Serving::with(&data, &[tls[0], tls[1], ("TERTULIA__HTTP__IDLE_SECONDS", "120")]);
+    let old = folder.join("old.pem").to_str().unwrap().to_owned();
+    fs::copy(&certificate_file, &old).unwrap();
+    let (new, new_key) = certificate(other_folder.path());
+    let mut first = Trusting::open(&server, &old);
+    assert!(first.is_answered());
+
+    fs::write(&certificate_file, "no certificate").unwrap();
+    // It looks every ten seconds, and so long it may take here.
+    server.logs("the new certificate cannot be used; the old one stays");
+    assert!(Trusting::open(&server, &old).is_answered());
+
+    fs::copy(&new_key, &key_file).unwrap();
+    fs::copy(&new, &certificate_file).unwrap();
+    server.logs("the certificate was read again");
+    assert!(Trusting::open(&server, &new).is_answered());
+    assert!(!Trusting::open(&server, &old).is_answered());
+    assert!(first.is_answered(), "whoever is connected stays so");
 }
 
 #[test]

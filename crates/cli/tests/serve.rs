@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +22,9 @@ pub(crate) struct Serving {
     pub(crate) said: String,
     pub(crate) url: String,
     pub(crate) data: PathBuf,
-    log: Option<JoinHandle<String>>,
+    log: Option<JoinHandle<()>>,
+    /// What it has logged so far.
+    logged: Arc<Mutex<String>>,
 }
 
 impl Serving {
@@ -43,9 +47,15 @@ impl Serving {
             assert_ne!(out.read_line(&mut said).unwrap(), 0, "ended early: {}", rest(child.stderr.take()));
         }
         let errors = child.stderr.take();
-        let log = Some(std::thread::spawn(move || rest(errors)));
+        let logged = Arc::<Mutex<String>>::default();
+        let lines = Arc::clone(&logged);
+        let log = Some(std::thread::spawn(move || {
+            for line in BufReader::new(errors.unwrap()).lines() {
+                *lines.lock().unwrap() += &(line.unwrap() + "\n");
+            }
+        }));
         let url = said.split("serves at ").nth(1).unwrap().split(". Data").next().unwrap().to_owned();
-        Self { child, said, url, data: data.to_owned(), log }
+        Self { child, said, url, data: data.to_owned(), log, logged }
     }
 
     /// The first account's credentials, as the first start left them.
@@ -95,12 +105,24 @@ impl Serving {
         serde_json::from_str(&self.ask(&[args, &["-o", "json"]].concat()).unwrap()).unwrap()
     }
 
+    /// Waits until it has logged these words.
+    pub(crate) fn logs(&self, words: &str) {
+        for _ in 0..3000 {
+            if self.logged.lock().unwrap().contains(words) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{words} is not logged within thirty seconds:\n{}", self.logged.lock().unwrap());
+    }
+
     /// Ends it; what it has logged from first to last.
     pub(crate) fn end(mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-15", &id]).status().unwrap().success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        self.log.take().unwrap().join().unwrap()
+        self.log.take().unwrap().join().unwrap();
+        self.logged.lock().unwrap().clone()
     }
 }
 
