@@ -148,6 +148,8 @@ pub struct Realtime {
     pub offline_after_seconds: i64,
     /// Seconds that a node may be silent before its users are taken for gone.
     pub lease_seconds: i64,
+    /// Seconds between two comparisons of what is watched with the store.
+    pub sweep_seconds: u32,
 }
 
 /// What is allowed at most.
@@ -336,6 +338,7 @@ impl Config {
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
             ("realtime.mailboxes_bytes_max", self.realtime.mailboxes_bytes_max),
+            ("realtime.sweep_seconds", self.realtime.sweep_seconds as usize),
         ];
         for (key, value) in counts {
             if !(1..=1 << 30).contains(&value) {

@@ -21,9 +21,7 @@ use crate::http::refuse;
 use crate::platform::{Caller, Surface};
 
 /// Batches of news (one a commit) that may wait for the hub.
-const WAITING_MAX: usize = 4096;
-/// How often all watched streams are compared with the store, for the case that nobody told.
-const SWEEP_EVERY: Duration = Duration::from_secs(300);
+pub const WAITING_MAX: usize = 4096;
 
 /// The store's end.
 pub struct LocalBus {
@@ -84,7 +82,9 @@ pub async fn feed(app: Arc<App>, mut feed: LocalFeed) {
 /// Compares every watched stream with the store, slowly and beside everything else: what nobody told is
 /// found in the end.
 pub async fn sweep(app: Arc<App>) {
-    let mut turn = tokio::time::interval(SWEEP_EVERY);
+    // As often as `realtime.sweep_seconds` says.
+    let every = Duration::from_secs(app.config.realtime.sweep_seconds.into());
+    let mut turn = tokio::time::interval(every);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut draining = app.draining();
     loop {
