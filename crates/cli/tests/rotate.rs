@@ -1,16 +1,17 @@
 //! `tertulia key rotate` at a server that serves: the token endpoint's own signer goes with it.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStderr};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use tertulia_client::Client;
 use testkit::temp_dir;
 
-use crate::dev::{Running, asked, tertulia};
-use crate::serve::{Serving, outcome, sealed_folder};
+use crate::dev::{Running, asked, data, sourced, tertulia};
+use crate::serve::{Serving, sealed_folder};
 
 /// The key that signs what the token endpoint mints.
 fn signer(server: &Serving) -> String {
@@ -72,89 +73,6 @@ fn a_rotation_switches_the_token_endpoint_at_once() {
     }
 }
 
-/// A rotation that goes on beside the test.
-struct Rotating {
-    child: Child,
-    says: BufReader<ChildStderr>,
-}
-
-impl Rotating {
-    fn start(data: &str, key: &str, more: &[&str]) -> Self {
-        // The new key is on stdout; what is said meanwhile is read here.
-        let args = ["key", "rotate", key, "--account", ACCOUNT, "--every", "1", "-o", "json", "--data", data];
-        let mut child = tertulia(&[&args, more].concat()).spawn().unwrap();
-        let says = BufReader::new(child.stderr.take().unwrap());
-        Self { child, says }
-    }
-
-    /// Reads until it says this; what came before, or, if it ends, all there was.
-    fn until(&mut self, words: &str) -> Result<(), String> {
-        let mut said = String::new();
-        while !said.contains(words) {
-            if self.says.read_line(&mut said).unwrap() == 0 {
-                return Err(said);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Rotating {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-const ACCOUNT: &str = "AC00000000000000000000000000000de0";
-
-#[test]
-fn a_key_is_deleted_when_its_last_token_is_dead_and_not_before() {
-    let folder = temp_dir();
-    let data = folder.path().to_str().unwrap();
-    let server = Running::start(&["dev", "--data", data, "--port", "0"]);
-    let ask = |args: &[&str]| asked(folder.path(), args);
-    let made: Value =
-        serde_json::from_str(&ask(&["key", "create", "ci", "--account", ACCOUNT, "-o", "json"]).unwrap()).unwrap();
-    let (key, secret) = (made["sid"].as_str().unwrap(), made["secret"].as_str().unwrap());
-    let is_there = || ask(&["key", "show", key, "--account", ACCOUNT]).is_ok();
-    // A token comes in and goes: what is left of it is what the server knows.
-    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", ACCOUNT, "--key-sid", key]);
-    mint.args(["--chat-service-sid", server.value("Chat service")]).env("TWILIO_API_SECRET", secret);
-    let token = outcome(&mut mint).unwrap().trim().to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { Client::connect(server.value("Realtime"), token).await.unwrap().close().await });
-
-    let mut rotating = Rotating::start(data, key, &["--longest", "0"]);
-    rotating.until("is still needed").unwrap();
-    assert!(is_there());
-    ask(&["clock", "--advance", "2d"]).unwrap();
-    rotating.until(&format!("{key} is deleted")).unwrap();
-    assert!(rotating.child.wait().unwrap().success() && !is_there());
-}
-
-#[test]
-fn a_key_without_a_known_token_stays_as_long_as_the_longest_of_a_backend() {
-    let folder = temp_dir();
-    let data = folder.path().to_str().unwrap();
-    let _server = Running::start(&["dev", "--data", data, "--port", "0"]);
-    let ask = |args: &[&str]| asked(folder.path(), args);
-    let made: Value =
-        serde_json::from_str(&ask(&["key", "create", "ci", "--account", ACCOUNT, "-o", "json"]).unwrap()).unwrap();
-    let key = made["sid"].as_str().unwrap();
-    let is_there = || ask(&["key", "show", key, "--account", ACCOUNT]).is_ok();
-    // A day, unless something else is said; and the time counts from the switch, whatever the server's clock says.
-    let mut rotating = Rotating::start(data, key, &[]);
-    rotating.until("stays until 86400 s have passed").unwrap();
-    ask(&["clock", "--advance", "2d"]).unwrap();
-    assert!(is_there());
-    drop(rotating);
-    let mut rotating = Rotating::start(data, key, &["--longest", "1"]);
-    rotating.until("stays until 1 s have passed").unwrap();
-    rotating.until(&format!("{key} is deleted")).unwrap();
-    assert!(rotating.child.wait().unwrap().success() && !is_there());
-}
-
 #[test]
 fn a_key_that_the_configuration_names_stays_until_that_is_changed() {
     let (_folder, data) = sealed_folder();
@@ -190,4 +108,45 @@ fn a_key_that_the_configuration_names_stays_until_that_is_changed() {
     assert_eq!(signer(&server), new);
     server.ask(&["key", "delete", &old, "--force"]).unwrap();
     assert_eq!(signer(&server), new);
+}
+
+#[test]
+fn a_rotated_key_stays_while_a_token_of_it_is_known_to_live() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let path = Path::new(&data);
+    let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let file = path.join("old.env");
+    let created = ["key", "create", "ci", "--credentials-file", file.to_str().unwrap(), "-o", "json"];
+    let created: Value = serde_json::from_str(&asked(path, &created).unwrap()).unwrap();
+    let old = created["sid"].as_str().unwrap();
+    let (account, service) = (server.value("Account SID"), server.value("Chat service"));
+    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
+    let minted = mint.args(["--chat-service-sid", service]).envs(sourced(&file)).output().unwrap();
+    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+    let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", server.value("Realtime")]);
+    assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+
+    let mut rotate = tertulia(&["key", "rotate", old, "--longest", "0", "--every", "1", "--data", &data]);
+    let mut rotating = rotate.stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(rotating.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("is still needed")), "it waits, and says for what");
+    assert!(asked(path, &["key", "show", old]).is_ok() && rotating.try_wait().unwrap().is_none());
+    asked(path, &["clock", "--advance", "1d"]).unwrap();
+    assert!(told.any(|line| line == format!("{old} is deleted")));
+    assert!(rotating.wait().unwrap().success());
+    assert!(asked(path, &["key", "show", old]).unwrap_err().contains("no API key"));
+}
+
+#[test]
+fn a_rotated_key_stays_for_as_long_as_the_longest_token_may_live() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    let old = server.ask_json(&["key", "create", "ci"])["sid"].as_str().unwrap().to_owned();
+    #[expect(clippy::disallowed_methods, reason = "the command waits in real time, for tokens that no server knows of")]
+    let began = Instant::now();
+    let said = server.ask(&["key", "rotate", &old, "--longest", "2", "--every", "1"]).unwrap();
+    assert!(said.contains("it stays until 2 s have passed"), "{said}");
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert!(server.ask(&["key", "show", &old]).is_err());
 }
