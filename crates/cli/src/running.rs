@@ -199,10 +199,10 @@ impl Which {
         write_whole(file, &lines)?;
         if self.output == Output::Json {
             let mut shown = answer.clone();
-            for member in shown.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+            for field in shown.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
                 // It is in the file and nowhere else.
-                if is_secret(member, pairs) {
-                    *member = Value::Null;
+                if is_secret(field, pairs) {
+                    *field = Value::Null;
                 }
             }
             facts::print(&format!("{shown:#}\n"));
@@ -212,8 +212,8 @@ impl Which {
 }
 
 /// Whether it is what only the lines may show.
-fn is_secret(member: &Value, pairs: &[(&str, &str)]) -> bool {
-    pairs.iter().any(|(name, value)| (name.ends_with("_SECRET") || name.ends_with("_TOKEN")) && *member == *value)
+fn is_secret(field: &Value, pairs: &[(&str, &str)]) -> bool {
+    pairs.iter().any(|(name, value)| (name.ends_with("_SECRET") || name.ends_with("_TOKEN")) && *field == *value)
 }
 
 fn set(name: &str) -> Option<String> {

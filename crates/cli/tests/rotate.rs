@@ -1,10 +1,16 @@
 //! `tertulia key rotate` at a server that serves: the token endpoint's own signer goes with it.
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use testkit::temp_dir;
 
-use crate::dev::tertulia;
+use crate::dev::{Running, asked, data, sourced, tertulia};
 use crate::serve::{Serving, sealed_folder};
 
 /// The key that signs what the token endpoint mints.
@@ -102,4 +108,44 @@ fn a_key_that_the_configuration_names_stays_until_that_is_changed() {
     assert_eq!(signer(&server), new);
     server.ask(&["key", "delete", &old, "--force"]).unwrap();
     assert_eq!(signer(&server), new);
+}
+
+#[test]
+fn a_rotated_key_stays_while_a_token_of_it_is_known_to_live() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let path = Path::new(&data);
+    let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let file = path.join("old.env");
+    let created = ["key", "create", "ci", "--credentials-file", file.to_str().unwrap(), "-o", "json"];
+    let created: Value = serde_json::from_str(&asked(path, &created).unwrap()).unwrap();
+    let old = created["sid"].as_str().unwrap();
+    let (account, service) = (server.value("Account SID"), server.value("Chat service"));
+    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
+    let minted = mint.args(["--chat-service-sid", service]).envs(sourced(&file)).output().unwrap();
+    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+    let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", server.value("Realtime")]);
+    assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+
+    let mut rotate = tertulia(&["key", "rotate", old, "--longest", "0", "--every", "1", "--data", &data]);
+    let mut rotating = rotate.stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(rotating.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("is still needed")), "it waits, and says for what");
+    assert!(asked(path, &["key", "show", old]).is_ok() && rotating.try_wait().unwrap().is_none());
+    asked(path, &["clock", "--advance", "1d"]).unwrap();
+    assert!(told.any(|line| line == format!("{old} is deleted")));
+    assert!(rotating.wait().unwrap().success());
+    assert!(asked(path, &["key", "show", old]).unwrap_err().contains("no API key"));
+}
+
+#[test]
+fn a_rotated_key_stays_for_as_long_as_the_longest_token_may_live() {
+    let (_folder, data) = sealed_folder();
+    let server = Serving::start(&data);
+    let old = server.ask_json(&["key", "create", "ci"])["sid"].as_str().unwrap().to_owned();
+    #[expect(clippy::disallowed_methods, reason = "the command waits in real time, for tokens that no server knows of")]
+    let began = Instant::now();
+    server.ask(&["key", "rotate", &old, "--longest", "2", "--every", "1"]).unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert!(server.ask(&["key", "show", &old]).is_err());
 }

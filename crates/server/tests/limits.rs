@@ -4,7 +4,7 @@ use tertulia_client::{Client, ConnectError, Options};
 use tertulia_server::platform::Config;
 use tertulia_token::{ChatGrant, Mint, Secret};
 
-use crate::support::{Answer, World, sid};
+use crate::support::{Actor, Answer, World, sid};
 
 fn told_to_wait(answer: Answer, seconds: &str) {
     assert_eq!(answer.header("retry-after"), Some(seconds));
@@ -28,6 +28,27 @@ fn an_account_has_so_many_requests_and_another_has_its_own() {
     let list = world.owner.get("/v1/Conversations").is(200);
     assert_eq!(list["conversations"], serde_json::json!([]), "what was refused did nothing");
     told_to_wait(world.owner.get("/v1/Conversations"), "1");
+}
+
+#[test]
+fn an_address_has_so_many_requests_whoever_asks_and_another_has_its_own() {
+    let world = World::sqlite_with(|config| {
+        config.http.requests_per_address_per_second = 2;
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let from =
+        |address: &'static str| move |actor: &Actor| actor.with("X-Forwarded-For", address).get("/v1/Conversations");
+    let (here, elsewhere) = (from("203.0.113.1"), from("203.0.113.2"));
+    for actor in [&world.owner, &world.tenant, &world.key] {
+        here(actor).is(200);
+    }
+    here(&world.stranger).refuses(401, 20003);
+    for actor in [&world.owner, &world.tenant, &world.stranger] {
+        told_to_wait(here(actor), "1");
+    }
+    elsewhere(&world.owner).is(200);
+    world.pass(1);
+    here(&world.owner).is(200);
 }
 
 #[test]

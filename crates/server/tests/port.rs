@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tertulia_server::platform::Config;
 
@@ -13,7 +15,7 @@ fn connect(world: &World) -> TcpStream {
 
 /// What comes until the server closes; nobody waits for ever.
 fn rest(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -59,7 +61,7 @@ fn a_head_that_comes_too_slowly_is_not_waited_for() {
     let mut stream = connect(&world);
     stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
     let sent = (0..1000).take_while(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
         stream.write_all(b"x").is_ok()
     });
     assert!(sent.count() < 1000, "twenty seconds later it is still listened to");
@@ -79,7 +81,7 @@ fn answers_that_nobody_takes_are_not_waited_for() {
         socket.connect(address).await.unwrap().into_std().unwrap()
     });
     stream.set_nonblocking(false).unwrap();
-    stream.set_write_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let many = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
     let ended = std::iter::repeat_with(|| stream.write_all(many.as_bytes())).find_map(Result::err).unwrap().kind();
     assert!(matches!(ended, std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe), "{ended:?}");
@@ -240,6 +242,60 @@ fn certificate(folder: &std::path::Path) -> (String, String, rustls::pki_types::
     (files.0, files.1, made.cert.der().clone())
 }
 
+type Encrypted = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
+
+/// A connection to whoever shows this certificate, on which something has been said.
+fn encrypted(
+    world: &World,
+    trusted: &rustls::pki_types::CertificateDer<'static>,
+    text: &str,
+) -> std::io::Result<Encrypted> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let session = rustls::ClientConnection::new(config, name).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, connect(world));
+    stream.write_all(text.as_bytes())?;
+    Ok(stream)
+}
+
+#[test]
+fn another_certificate_counts_for_new_connections_and_old_ones_go_on() {
+    const GET: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let (folder, other) = (testkit::temp_dir(), testkit::temp_dir());
+    let (certificate_file, key_file, first) = certificate(folder.path());
+    let (other_certificate, other_key, second) = certificate(other.path());
+    let world = World::sqlite_with(|config| {
+        config.tls.certificate.clone_from(&certificate_file);
+        config.tls.key.clone_from(&key_file);
+    });
+    let mut old = encrypted(&world, &first, GET).unwrap();
+    let mut answer = [0; 12];
+    old.read_exact(&mut answer).unwrap();
+    assert!(encrypted(&world, &second, GET).is_err());
+    std::fs::copy(other_key, key_file).unwrap();
+    std::fs::copy(other_certificate, certificate_file).unwrap();
+    // The files are looked at every ten seconds.
+    let is_shown = (0..1200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        encrypted(&world, &second, GET).is_ok()
+    });
+    assert!(is_shown, "the files are not read again within a minute");
+    assert!(encrypted(&world, &first, GET).is_err());
+    // Whoever was there has the rest of the first answer, and a second one.
+    old.write_all(GET.as_bytes()).unwrap();
+    let mut both = String::new();
+    while both.matches("HTTP/1.1 200").count() < 1 {
+        let mut some = [0; 512];
+        let count = old.read(&mut some).unwrap();
+        assert!(count > 0, "an old connection was closed");
+        both.push_str(&String::from_utf8_lossy(&some[..count]));
+    }
+}
+
 #[test]
 fn everything_is_encrypted_when_there_is_a_certificate() {
     let folder = testkit::temp_dir();
@@ -249,18 +305,7 @@ fn everything_is_encrypted_when_there_is_a_certificate() {
         config.tls.key = key;
         config.http.idle_seconds = 1;
     });
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = std::sync::Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-    let secure = |text: &str| {
-        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-        let session = rustls::ClientConnection::new(std::sync::Arc::clone(&config), name).unwrap();
-        let mut stream = rustls::StreamOwned::new(session, connect(&world));
-        stream.write_all(text.as_bytes()).unwrap();
-        stream
-    };
+    let secure = |text: &str| encrypted(&world, &trusted, text).unwrap();
     let say = |text: &str| {
         let mut answer = vec![0; 12];
         secure(text).read_exact(&mut answer).unwrap();
@@ -281,7 +326,7 @@ fn everything_is_encrypted_when_there_is_a_certificate() {
         assert_eq!(silent.map(|thread| thread.join().unwrap()), ["", ""]);
     });
     let mut half = secure("GET /healthz HTTP/1.1\r\nX-Half: ");
-    half.sock.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    half.sock.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let left = half.read(&mut [0; 12]).map_err(|cause| cause.kind());
     assert!(matches!(left, Ok(0) | Err(std::io::ErrorKind::UnexpectedEof)), "{left:?}");
 }

@@ -111,6 +111,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
 /// Who calls, unless they, or others of their address, are to wait.
 async fn who_calls(app: &App, headers: &HeaderMap, address: IpAddr) -> Outcome<Caller> {
     let now = app.clock.machine();
+    app.throttle.request_from(address, now)?;
     app.throttle.may_try(address, now)?;
     let header = header_bytes(headers, "authorization");
     let outcome = authenticate(app, header, hooks(headers)).await;

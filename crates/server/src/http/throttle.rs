@@ -1,4 +1,4 @@
-//! How often REST may be called: requests of an account, and wrong credentials of an address.
+//! How often REST may be called: requests of an account and of an address, and wrong credentials of an address.
 //!
 //! Each process counts for itself, and what it remembers is bounded.
 
@@ -13,6 +13,7 @@ use crate::platform::{AccountNumber, Config, Error, Outcome};
 /// What was counted.
 pub struct Throttle {
     requests: Rate<AccountNumber>,
+    from_address: Rate<IpAddr>,
     failures: Rate<IpAddr>,
 }
 
@@ -20,9 +21,10 @@ impl Throttle {
     /// Of the configuration. Dev mode does not count wrong credentials: everybody is this machine.
     pub fn new(config: &Config, is_dev: bool) -> Self {
         let failures = if is_dev { 0 } else { config.http.failed_authentications_per_minute };
-        let limits = &config.limits;
+        let (limits, per_address) = (&config.limits, config.http.requests_per_address_per_second);
         Self {
             requests: Rate::per_second(limits.requests_per_second, limits.requests_burst),
+            from_address: Rate::per_second(per_address, per_address.saturating_mul(2)),
             failures: Rate::per_minute(failures),
         }
     }
@@ -30,6 +32,11 @@ impl Throttle {
     /// Counts a request of an account.
     pub fn request(&self, account: AccountNumber, now: Timestamp) -> Outcome<()> {
         self.requests.take(account, now).map_err(Error::too_many)
+    }
+
+    /// Counts a request of an address, whoever it is of.
+    pub fn request_from(&self, address: IpAddr, now: Timestamp) -> Outcome<()> {
+        self.from_address.take(bundled(address), now).map_err(Error::too_many)
     }
 
     /// Refuses an address that was wrong too often, even if it is right now: else it could go on guessing.

@@ -53,6 +53,8 @@ pub struct Http {
     pub plain_connections_max: usize,
     /// Connections of one address at the same time; 0: no bound.
     pub connections_per_address_max: usize,
+    /// REST requests of one address in a second, after a burst of twice as many; 0: no bound.
+    pub requests_per_address_per_second: u32,
     /// Wrong credentials of one address in a minute; 0: no bound.
     pub failed_authentications_per_minute: u32,
     /// Bytes that the kernel takes for a connection that does not read; 0: as many as it likes.
@@ -216,6 +218,10 @@ pub struct ConfigError(String);
 /// The prefix of environment variables that set a key: `TERTULIA__SECTION__KEY`.
 const ENV_PREFIX: &str = "TERTULIA__";
 
+/// What dev mode has in place of the defaults.
+const FOR_DEV: &str =
+    "[http]\nupgrades_per_second = 0\nrequests_per_address_per_second = 0\n[limits]\nrequests_per_second = 0";
+
 impl Config {
     /// The defaults alone.
     pub fn defaults() -> Self {
@@ -237,7 +243,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Self::load_over("[http]\nupgrades_per_second = 0\n[limits]\nrequests_per_second = 0", file, environment)
+        Self::load_over(FOR_DEV, file, environment)
     }
 
     fn load_over(
@@ -410,6 +416,7 @@ mod tests {
         let rate = |environment: &[(&str, &str)]| {
             let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let config = Config::load_for_dev(None, pairs).unwrap();
+            assert_eq!(config.http.requests_per_address_per_second, 0);
             (config.http.upgrades_per_second, config.limits.requests_per_second)
         };
         assert_eq!(rate(&[]), (0, 0));

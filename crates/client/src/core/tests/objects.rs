@@ -71,6 +71,37 @@ fn a_part_of_a_replay_is_followed_by_the_next() {
     assert_eq!((wanted, ids(&queue)), (vec![("ES1".to_owned(), 7)], vec![5]));
 }
 
+const OWN: &str = "MC00000000000000000000000000000001";
+
+#[test]
+fn the_own_list_is_asked_for_before_anything_else() {
+    let mut stage = Stage::new();
+    let others: Vec<String> = (0..150).map(|number| format!("ES{number}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let _others = stage.watch(1, &others);
+    let _own = stage.watch(2, &[OWN]);
+    stage.come_in("one");
+    let (_, _, wanted) = stage.asked();
+    assert_eq!((wanted.len(), wanted[0].0.as_str()), (100, OWN));
+}
+
+#[test]
+fn an_own_list_that_is_no_longer_wanted_is_cancelled_though_it_never_was_live() {
+    let mut stage = Stage::live();
+    let _own = stage.watch(1, &[OWN]);
+    let (id, correlation, _) = stage.asked();
+    stage.packet(&http_reply(&id, 503, b"{}"));
+    let mut part = established(OWN, correlation, 0);
+    part["events"][0]["replay_status"] = "interrupted".into();
+    stage.sync(&part);
+    assert_eq!(stage.effects(), [], "it is asked for again after a pause");
+    // The server would let nothing else go live for its sake.
+    stage.core.unsubscribe(stage.now, 1);
+    let cancelled = stage.sent();
+    assert_eq!(cancelled[0].payload["action"], "cancel");
+    assert_eq!(cancelled[0].payload["requests"][0]["object_sid"], OWN);
+}
+
 #[test]
 fn what_a_full_queue_leaves_out_comes_once_it_is_empty() {
     let mut stage = Stage::live();
