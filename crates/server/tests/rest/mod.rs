@@ -25,6 +25,5 @@ mod leftovers;
 mod login;
 mod minting;
 mod provider;
-mod noted;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
 mod axum_app;
