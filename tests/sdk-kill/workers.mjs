@@ -1,7 +1,7 @@
 // Those who keep the server busy until the ledger says stop.
 
-// Not typing: an SDK that is told of it asks for the conversation, and when the connection ends meanwhile, it
-// rejects a promise that nobody holds. And nothing that reads a page, as setAllMessagesRead does: what a page
+// Not typing: SDKs 2.6 and 2.4 that are told of it ask for the conversation, and when the connection ends meanwhile,
+// they reject a promise that nobody holds (../sdk-faults/typing.test.mjs). And nothing that reads a page, as setAllMessagesRead does: what a page
 // brought before its event came is not told by messageAdded.
 const SAYINGS = ['send', 'send', 'send', 'send', 'send', 'send', 'edit', 'remove', 'read'];
 

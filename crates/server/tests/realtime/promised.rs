@@ -29,13 +29,18 @@ fn endings(world: &World, number: usize) -> Vec<Ending<'_>> {
         token(world, &identity, &identity, session)
     };
     let (one, session, identity) = (of("ana", None), format!("login-{number}"), format!("bruno-{number}"));
+    // A token's own name, as the mint puts it together: its key, its moment and what it was given.
+    let by_name = of("fritz", None);
+    let jti = format!("{}-{}-fritz-{number}", world.dev_key().0, world.seconds());
     let (deleted, suspended) = (key(world), key(world));
     let signed = |by: &(String, String, String)| minted(world, &by.1, &by.2, "carla", &number.to_string(), None);
     let (of_subaccount, subaccount) = in_subaccount(world);
+    let (of_closed, closed) = in_subaccount(world);
     let service = world.second_service();
     let now = world.owner.get("/tertulia/v1/Clock").is(200)["now"].as_str().unwrap().to_owned();
     vec![
         ("a token", one.clone(), Box::new(move || revoke(world, &[("Token", &one)]))),
+        ("a token, by its name", by_name, Box::new(move || revoke(world, &[("Jti", &jti)]))),
         ("a session", of("dora", Some(&session)), Box::new(move || revoke(world, &[("Session", &session)]))),
         ("an identity", of("bruno", None), Box::new(move || revoke(world, &[("Identity", &identity)]))),
         ("a key, deleted", signed(&deleted), Box::new(move || world.owner.delete(&deleted.0).is(204))),
@@ -45,6 +50,7 @@ fn endings(world: &World, number: usize) -> Vec<Ending<'_>> {
             of_subaccount,
             Box::new(move || world.owner.post(&subaccount, &[("Status", "suspended")]).is(200)),
         ),
+        ("an account, closed", of_closed, Box::new(move || world.owner.post(&closed, &[("Status", "closed")]).is(200))),
         (
             "a service, until now",
             world.token_in(&service, "emil"),
@@ -72,7 +78,7 @@ fn in_time(here: &World, there: &World) {
         }
     });
     let late: Vec<_> = took.iter().filter(|(_, some)| !is_prompt(some)).collect();
-    assert!(took.len() == 7 && late.is_empty(), "these ended too late, each time: {late:?}");
+    assert!(took.len() == 9 && late.is_empty(), "these ended too late, each time: {late:?}");
 }
 
 fn whatever_ends_a_connection_ends_it_within_a_second(world: &World) {

@@ -23,6 +23,7 @@ on_sqlite! {
     the_list_has_pages_and_filters,
     the_log_is_for_those_who_manage_the_account,
     old_entries_go,
+    what_is_old_or_dead_goes_by_itself,
     refusals_of_one_account_are_bounded,
 }
 
@@ -284,6 +285,28 @@ fn old_entries_go(world: &World) {
     world.play(async { world.app().purge_audit().await.unwrap() });
     let left = entries(world, "");
     assert_eq!((left.len(), &left[0]["jti"]), (1, &json!("y")));
+}
+
+/// A running server looks when it starts, and from then on by a timer that no clock of ours moves.
+fn what_is_old_or_dead_goes_by_itself(_: &World) {
+    let folder = testkit::temp_dir();
+    let revocations = "/tertulia/v1/Revocations";
+    let world = World::in_folder(folder.path());
+    // The next one begins where this one did, which is 91 days after this.
+    world.pass(-91 * 86_400);
+    world.owner.post(revocations, &[("Jti", "x")]).is(201);
+    assert_eq!(entries(&world, "Event=revocation.created").len(), 1);
+    assert_eq!(world.owner.get(revocations).is(200)["revocations"].as_array().unwrap().len(), 1);
+    drop(world);
+    let world = World::in_folder(folder.path());
+    for _ in 0..1000 {
+        let dead = world.owner.get(revocations).is(200)["revocations"].as_array().unwrap().len();
+        if (dead, entries(&world, "Event=revocation.created").len()) == (0, 0) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it is still there after ten seconds");
 }
 
 fn refusals_of_one_account_are_bounded(world: &World) {

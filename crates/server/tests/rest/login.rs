@@ -33,13 +33,13 @@ pub(super) fn given(text: &str) -> impl FnOnce(&mut Config) + use<> {
 }
 
 /// An app that knows the session `s=1` as ana, and counts how often it is asked.
-struct SomeApp {
+pub(super) struct SomeApp {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl SomeApp {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&asked);
@@ -70,7 +70,7 @@ impl SomeApp {
         Self { address, asked }
     }
 
-    fn source(&self, more: &str) -> String {
+    pub(super) fn source(&self, more: &str) -> String {
         format!("[[sources]]\nname = \"site\"\nkind = \"app\"\nurl = \"http://{}/me?a=b\"\n{more}\n", self.address)
     }
 

@@ -23,6 +23,7 @@ mod audit;
 mod tokens;
 mod leftovers;
 mod login;
-mod noted;
+mod minting;
+mod provider;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
 mod axum_app;

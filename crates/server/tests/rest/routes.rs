@@ -4,7 +4,8 @@
 use tertulia_server::platform::{Method, Surface};
 use tertulia_server::router::{Mounted, mounted};
 
-use crate::support::{Actor, World, on_sqlite, sid};
+use super::login::{PROXY, given};
+use crate::support::{Actor, Answer, World, on_sqlite, sid};
 
 on_sqlite! {
     every_route_asks_for_credentials,
@@ -30,6 +31,8 @@ struct Things {
     revocation: String,
     audit: String,
     api_token: String,
+    /// Nobody owns it, where no login has come yet.
+    identity: String,
 }
 
 impl Things {
@@ -54,8 +57,55 @@ impl Things {
                 .as_str()
                 .unwrap()
                 .to_owned(),
+            identity: "ana".to_owned(),
             conversation,
         }
+    }
+
+    /// The same with names of things that are nowhere.
+    fn nowhere(&self) -> Self {
+        let nowhere = |thing: &String| match thing.len() {
+            34 => format!("{}{}", &thing[..2], "0123456789abcdef".repeat(2)),
+            _ if thing.bytes().all(|byte| byte.is_ascii_digit()) => "987654".to_owned(),
+            _ => format!("nobody-{}", thing.len()),
+        };
+        Self {
+            account: nowhere(&self.account),
+            service: nowhere(&self.service),
+            conversation: nowhere(&self.conversation),
+            participant: nowhere(&self.participant),
+            message: nowhere(&self.message),
+            user: nowhere(&self.user),
+            role: nowhere(&self.role),
+            key: nowhere(&self.key),
+            fault: nowhere(&self.fault),
+            revocation: nowhere(&self.revocation),
+            audit: nowhere(&self.audit),
+            api_token: nowhere(&self.api_token),
+            identity: nowhere(&self.identity),
+        }
+    }
+
+    /// The status and the text of an answer, without the names of these things.
+    fn blurred(&self, answer: &Answer) -> (u16, String) {
+        let names = [
+            (&self.account, "{account}"),
+            (&self.service, "{service}"),
+            (&self.conversation, "{conversation}"),
+            (&self.participant, "{participant}"),
+            (&self.message, "{message}"),
+            (&self.user, "{user}"),
+            (&self.role, "{role}"),
+            (&self.key, "{key}"),
+            (&self.revocation, "{revocation}"),
+            (&self.audit, "{audit}"),
+            (&self.api_token, "{api token}"),
+        ];
+        let text = names.iter().fold(answer.text.clone(), |text, (name, blurred)| text.replace(*name, blurred));
+        // Too short to be replaced wherever they stand: an answer echoes them in its path, at the end.
+        let short = [(&self.fault, "/{fault}"), (&self.identity, "/{identity}")];
+        let short = short.iter().fold(text, |text, (name, blurred)| text.replace(&format!("/{name}"), blurred));
+        (answer.status, short)
     }
 
     /// The route's path with these things in it, and with this chat service in the service form.
@@ -68,8 +118,7 @@ impl Things {
             .replace("{UserSid}", &self.user)
             .replace("{Id}", &self.fault)
             .replace("{ApiTokenId}", &self.api_token)
-            // Nobody owns it: no login has come yet.
-            .replace("{Identity}", "ana");
+            .replace("{Identity}", &self.identity);
         if let Some(at) = path.find("{Sid}") {
             let collection = path[..at].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let thing = match collection {
@@ -120,7 +169,7 @@ fn rest_routes() -> impl Iterator<Item = Mounted> {
     mounted().filter(|mounted| mounted.route.surface != Surface::Sdk)
 }
 
-fn call(actor: &Actor, mounted: &Mounted, path: &str) -> crate::support::Answer {
+fn call(actor: &Actor, mounted: &Mounted, path: &str) -> Answer {
     match mounted.route.method {
         Method::Get => actor.get(path),
         Method::Post => actor.post(path, form(mounted)),
@@ -170,9 +219,7 @@ fn every_route_answers_404_in_another_service(world: &World) {
 /// The cases above are real ones: with the owner's credentials each of these calls is answered.
 fn every_route_works_for_its_owner(world: &World) {
     let things = Things::of(world);
-    let deletes_last = |mounted: &Mounted| mounted.route.method == Method::Delete;
-    let (deletes, others): (Vec<_>, Vec<_>) = rest_routes().partition(deletes_last);
-    for mounted in others {
+    for mounted in rest_routes().filter(|mounted| mounted.route.method != Method::Delete) {
         let is_operators = mounted.route.surface == Surface::Operator;
         let actor = if is_operators { &world.operator } else { &world.owner };
         if mounted.route.operation == "UpdateAuthTokenPromotion" {
@@ -183,11 +230,75 @@ fn every_route_works_for_its_owner(world: &World) {
         // What the short form has created exists already in the service form.
         assert!(matches!(answer.status, 200 | 201 | 409), "{}: {} {}", answer.asked, answer.status, answer.text);
     }
-    for mounted in deletes {
-        let answer = call(&world.owner, &mounted, &things.path(&mounted, &things.service));
-        let is_default_service = mounted.operation() == "DeleteService";
-        let wanted = if is_default_service { [409, 409] } else { [204, 404] };
-        assert!(wanted.contains(&answer.status), "{}: {} {}", answer.asked, answer.status, answer.text);
+}
+
+/// Whoever is logged in as ana owns that identity.
+fn where_ana_is_owned() -> World {
+    let world = World::sqlite_with(given(PROXY));
+    world.stranger.with("X-User", "ana").post("/token", &[]).is(200);
+    world
+}
+
+#[test]
+fn every_delete_of_the_owner_deletes_something() {
+    let world = where_ana_is_owned();
+    let default = Things::of(&world);
+    let path = |things: &Things, mounted: &Mounted| things.path(mounted, &things.service);
+    let deletes = || rest_routes().filter(|mounted| mounted.route.method == Method::Delete);
+    assert!(deletes().count() > 10);
+    for mounted in deletes() {
+        // Things of its own: what is deleted takes other things along.
+        let mut things = Things::of(&world);
+        if mounted.route.operation == "DeleteService" {
+            call(&world.owner, &mounted, &path(&default, &mounted)).refuses(409, 20409);
+            things.service = world.second_service();
+        }
+        if mounted.route.operation == "DeleteSecondaryAuthToken" {
+            world.owner.post("/v1/AuthTokens/Secondary", &[]).is(201);
+        }
+        let answer = call(&world.owner, &mounted, &path(&things, &mounted));
+        assert_eq!(answer.status, 204, "{}: {}", answer.asked, answer.text);
+        // All faults are none, too.
+        if !mounted.pattern().ends_with("/Faults") {
+            call(&world.owner, &mounted, &path(&things, &mounted)).refuses(404, 20404);
+        }
+    }
+}
+
+/// Calls a route for things that are not the caller's, and for nothing: nobody can tell them apart.
+fn assert_like_nothing(actor: &Actor, mounted: &Mounted, things: &Things, service: [&str; 2]) {
+    let nowhere = things.nowhere();
+    let ask = |things: &Things, service: &str| {
+        let form: Vec<_> = form(mounted)
+            .iter()
+            .map(|(name, value)| (*name, if *name == "AccountSid" { things.account.as_str() } else { value }))
+            .collect();
+        let path = things.path(mounted, service);
+        match mounted.route.method {
+            Method::Post => actor.post(&path, &form),
+            Method::Get | Method::Delete => call(actor, mounted, &path),
+        }
+    };
+    let (answer, wanted) = (ask(things, service[0]), ask(&nowhere, service[1]));
+    assert_eq!(things.blurred(&answer), nowhere.blurred(&wanted), "{}", answer.asked);
+    assert_eq!(answer.status, 404, "{}: {}", answer.asked, answer.text);
+}
+
+#[test]
+fn what_is_foreign_is_told_from_what_does_not_exist_by_no_route() {
+    let world = where_ana_is_owned();
+    let things = Things::of(&world);
+    let nowhere = things.nowhere();
+    let second = world.second_service();
+    let tenants = sid(&world.tenant.post("/v1/Services", &[("FriendlyName", "x")]).is(201));
+    let names = |mounted: &Mounted| mounted.pattern().contains('{') || mounted.pattern() == "/v1/Keys";
+    for mounted in rest_routes().filter(names) {
+        assert_like_nothing(&world.tenant, &mounted, &things, [&things.service, &nowhere.service]);
+        if mounted.service_form && mounted.route.path.contains('{') {
+            // In one's own chat service, things of another account and of another chat service.
+            assert_like_nothing(&world.tenant, &mounted, &things, [&tenants, &tenants]);
+            assert_like_nothing(&world.owner, &mounted, &things, [&second, &second]);
+        }
     }
 }
 
