@@ -62,6 +62,16 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Somebody comes in with a token of the key in this file, which lives on.
+    pub(crate) fn is_used_with(&self, file: &Path) {
+        let (account, service) = (self.value("Account SID"), self.value("Chat service"));
+        let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
+        let minted = mint.args(["--chat-service-sid", service]).envs(sourced(file)).output().unwrap();
+        let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
+        let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", self.value("Realtime")]);
+        assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+    }
+
     fn end(mut self, signal: i32) -> i32 {
         self.signal(signal);
         self.child.wait().unwrap().code().unwrap()
@@ -460,12 +470,7 @@ fn tokens_and_keys_of_a_running_server_end_by_the_command_line() {
     assert!(asked(data, &["key", "evidence", &new]).unwrap().contains("last token came in   never"));
     // Without waiting, the old one stays; and no live token goes without --force.
     assert!(asked(data, &["key", "rotate", &new, "--no-wait"]).unwrap().contains("tertulia key delete"));
-    let (account, service) = (server.value("Account SID"), server.value("Chat service"));
-    let mut mint = tertulia(&["token", "mint", "--identity", "ana", "--account-sid", account]);
-    let minted = mint.args(["--chat-service-sid", service]).envs(sourced(&file)).output().unwrap();
-    let token = String::from_utf8(minted.stdout).unwrap().trim().to_owned();
-    let mut chat = tertulia(&["chat", "room", "--send", "Hi", "--uri", server.value("Realtime")]);
-    assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
+    server.is_used_with(&file);
     let refused = asked(data, &["key", "delete", &new]).unwrap_err();
     assert!(refused.contains("--force") && refused.contains("safe to delete at"), "{refused}");
     asked(data, &["key", "delete", &new, "--force"]).unwrap();

@@ -263,40 +263,6 @@ fn encrypted(
 }
 
 #[test]
-fn another_certificate_counts_for_new_connections_and_old_ones_go_on() {
-    const GET: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    let (folder, other) = (testkit::temp_dir(), testkit::temp_dir());
-    let (certificate_file, key_file, first) = certificate(folder.path());
-    let (other_certificate, other_key, second) = certificate(other.path());
-    let world = World::sqlite_with(|config| {
-        config.tls.certificate.clone_from(&certificate_file);
-        config.tls.key.clone_from(&key_file);
-    });
-    let mut old = encrypted(&world, &first, GET).unwrap();
-    let mut answer = [0; 12];
-    old.read_exact(&mut answer).unwrap();
-    assert!(encrypted(&world, &second, GET).is_err());
-    std::fs::copy(other_key, key_file).unwrap();
-    std::fs::copy(other_certificate, certificate_file).unwrap();
-    // The files are looked at every ten seconds.
-    let is_shown = (0..1200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        encrypted(&world, &second, GET).is_ok()
-    });
-    assert!(is_shown, "the files are not read again within a minute");
-    assert!(encrypted(&world, &first, GET).is_err());
-    // Whoever was there has the rest of the first answer, and a second one.
-    old.write_all(GET.as_bytes()).unwrap();
-    let mut both = String::new();
-    while both.matches("HTTP/1.1 200").count() < 1 {
-        let mut some = [0; 512];
-        let count = old.read(&mut some).unwrap();
-        assert!(count > 0, "an old connection was closed");
-        both.push_str(&String::from_utf8_lossy(&some[..count]));
-    }
-}
-
-#[test]
 fn everything_is_encrypted_when_there_is_a_certificate() {
     let folder = testkit::temp_dir();
     let (certificate, key, trusted) = certificate(folder.path());
