@@ -10,7 +10,7 @@ use clap::Args;
 use tertulia_server::accounts::commands::{CreateAccount, CreateFirst, IsEmpty};
 use tertulia_server::keys::Kind;
 use tertulia_server::keys::commands::CreateKey;
-use tertulia_server::platform::{Clock, Config, Ids, ids};
+use tertulia_server::platform::{Caller, Clock, Config, Ids, ids};
 use tertulia_server::{App, Options, Server, seal};
 
 use crate::facts::{self, Facts, write_whole};

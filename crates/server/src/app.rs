@@ -5,15 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Conversation, Service};
 use tertulia_store::seal::{SealError, SealKey, Sealer, Secret};
 use tertulia_store::{Engine, Publish, Settings, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::accounts::commands::Install;
 use crate::audit::{self, Uses};
-use crate::conversations::commands::{ConversationsToPurge, PurgeConversation};
 use crate::dev::DevCredentials;
 use crate::dev::faults::{Faults, FaultyBus};
 use crate::http::peer::bundled;
@@ -29,8 +26,7 @@ use crate::realtime::mailbox::{Mailbox, Mailroom};
 use crate::realtime::presence::{self, Presence};
 use crate::realtime::record::Recorder;
 use crate::realtime::{SharedHub, bus};
-use crate::services::commands::{PurgeService, Purged, ServicesToPurge};
-use crate::timers;
+use crate::workflows;
 
 /// When a client that found its account full comes back, at the earliest.
 const CONNECTION_RETRY_SECONDS: i64 = 5;
@@ -59,6 +55,8 @@ pub struct App {
     pub login: Sources,
     /// Who is connected to this node.
     pub presence: Arc<Presence>,
+    /// Notified when a durable job was enqueued.
+    pub jobs: Arc<Notify>,
     /// What keys were used for since it was last written down.
     pub uses: Uses,
     /// Refusals that are to be noted.
@@ -143,6 +141,7 @@ impl App {
         let mut app = Self {
             db: Db { store, clock: options.clock.clone(), limits: Arc::new(config.limits.clone()) },
             presence: Presence::new(options.clock.clone()),
+            jobs: Arc::default(),
             uses: Uses::default(),
             refused,
             ends: Ends::default(),
@@ -177,8 +176,7 @@ impl App {
         tokio::spawn(bus::feed(Arc::clone(&app), feed));
         tokio::spawn(bus::sweep(Arc::clone(&app)));
         tokio::spawn(Self::tick(Arc::clone(&app)));
-        tokio::spawn(Self::purge_all(Arc::clone(&app)));
-        tokio::spawn(timers::run(Arc::clone(&app)));
+        tokio::spawn(workflows::runner(&app).run(app.draining()));
         tokio::spawn(presence::run(Arc::clone(&app)));
         tokio::spawn(ends::run(Arc::clone(&app)));
         tokio::spawn(audit::commands::run(Arc::clone(&app), to_note));
@@ -242,51 +240,6 @@ impl App {
         self.draining.send_replace(true);
     }
 
-    /// Purges a deleted conversation, batch by batch, beside the requests.
-    pub fn purge_conversation(app: Arc<Self>, account: AccountNumber, sid: Sid<Conversation>) {
-        tokio::spawn(async move { app.purge(account, sid).await });
-    }
-
-    /// Purges a deleted chat service, batch by batch, beside the requests.
-    pub fn purge_service(app: Arc<Self>, account: AccountNumber, sid: Sid<Service>) {
-        tokio::spawn(async move { app.purge_whole_service(account, sid).await });
-    }
-
-    /// Whether it is done. What fails is logged, and taken up again by the next start.
-    async fn purge(&self, account: AccountNumber, sid: Sid<Conversation>) -> bool {
-        let caller = Caller::system(account, Caller::nobody().account_sid);
-        loop {
-            match self.db.perform(&caller, PurgeConversation { account, sid }).await {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(cause = %error, "a deleted conversation could not be purged");
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// As [`App::purge`], for a chat service and all that it holds.
-    async fn purge_whole_service(&self, account: AccountNumber, sid: Sid<Service>) -> bool {
-        let caller = Caller::system(account, Caller::nobody().account_sid);
-        loop {
-            match self.db.perform(&caller, PurgeService { account, sid }).await {
-                Ok(Purged::Whole) => return true,
-                Ok(Purged::Part) => {}
-                Ok(Purged::Conversation(conversation)) => {
-                    if !self.purge(account, conversation).await {
-                        return false;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(cause = %error, "a deleted chat service could not be purged");
-                    return false;
-                }
-            }
-        }
-    }
-
     /// Wakes every connection when the clock was moved; by itself it comes to what is due.
     async fn tick(app: Arc<Self>) {
         let mut changes = app.db.clock.changes();
@@ -297,24 +250,6 @@ impl App {
                 changed = changes.changed() => if changed.is_err() { return },
             }
             app.hub().post(Whose::Everybody, &Post::Tick);
-        }
-    }
-
-    /// Finishes what a stop interrupted. What cannot be finished now is left for the next start: the
-    /// same batch would only come again.
-    async fn purge_all(app: Arc<Self>) {
-        while let Ok(batch) = app.db.ask(&Caller::nobody(), ConversationsToPurge).await {
-            if batch.is_empty() {
-                break;
-            }
-            for (account, sid) in batch {
-                if !app.purge(account, sid).await {
-                    return;
-                }
-            }
-        }
-        for (account, sid) in app.db.ask(&Caller::nobody(), ServicesToPurge).await.unwrap_or_default() {
-            app.purge_whole_service(account, sid).await;
         }
     }
 }

@@ -21,6 +21,8 @@ pub mod tokens;
 pub mod api_tokens;
 pub mod revocations;
 pub mod audit;
+pub mod jobs;
+pub mod workflows;
 
 pub mod login;
 pub mod realtime;
@@ -34,7 +36,6 @@ pub mod pages;
 
 mod app;
 mod serve;
-mod timers;
 
 pub use app::{App, OpenError, Options};
 pub use serve::{Server, StartError};

@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::platform::{Method, Route, Surface};
 use crate::{
-    accounts, api_tokens, audit, conversations, dev, imports, keys, messages, participants, realtime, revocations,
-    roles, sealing, services, tokens, users,
+    accounts, api_tokens, audit, conversations, dev, imports, jobs, keys, messages, participants, realtime,
+    revocations, roles, sealing, services, tokens, users,
 };
 
 /// Where operations of Tertulia's own are.
@@ -19,7 +19,7 @@ pub const OWN_MOUNT: &str = "/tertulia/v1";
 
 /// Every route, noun by noun.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let nouns: [&[Route]; 21] = [
+    let nouns: [&[Route]; 22] = [
         accounts::http::ROUTES,
         imports::http::ROUTES,
         keys::http::ROUTES,
@@ -38,6 +38,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         realtime::http::ROUTES,
         revocations::http::ROUTES,
         audit::http::ROUTES,
+        jobs::http::ROUTES,
         sealing::ROUTES,
         dev::clock::ROUTES,
         dev::faults::http::ROUTES,

@@ -8,5 +8,6 @@ mod permissions;
 mod realtime;
 mod rest;
 mod docs;
+mod jobs;
 mod limits;
 mod port;

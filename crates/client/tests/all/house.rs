@@ -91,7 +91,7 @@ impl House {
 
     /// Moves the time of the one account there is.
     pub(crate) fn pass(&self, seconds: i64) {
-        self.server.as_ref().unwrap().app().clock.advance(AccountNumber(1), seconds * 1_000_000);
+        self.server.as_ref().unwrap().app().db.clock.advance(AccountNumber(1), seconds * 1_000_000);
     }
 
     pub(crate) async fn enter(&self, identity: &str) -> Client {

@@ -27,7 +27,7 @@ const REFUSALS_PER_MINUTE: u32 = 100;
 /// How often the uses of keys are written down.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 /// Entries that are removed at once.
-const BATCH: i64 = 500;
+pub const PURGE_BATCH: i64 = 500;
 
 /// Notes what happened without any other change, such as a token that was minted.
 #[derive(Clone, Debug)]
@@ -108,7 +108,9 @@ impl Change for WriteUses {
     }
 }
 
-struct OldestEntries;
+/// Accounts with entries, each with the oldest one's moment.
+#[derive(Clone, Copy, Debug)]
+pub struct OldestEntries;
 
 impl Question for OldestEntries {
     type Out = Vec<(AccountNumber, Timestamp)>;
@@ -118,14 +120,15 @@ impl Question for OldestEntries {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Purge(Timestamp);
+/// Removes a batch of the caller's entries from before a moment; gives how many.
+#[derive(Clone, Copy, Debug)]
+pub struct Purge(pub Timestamp);
 
 impl Change for Purge {
     type Out = u64;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<u64> {
-        queries::purge(cx.tx, cx.caller.account, self.0, BATCH).await
+        queries::purge(cx.tx, cx.caller.account, self.0, PURGE_BATCH).await
     }
 }
 
@@ -221,21 +224,6 @@ impl App {
         if uses.is_empty() { Ok(()) } else { self.db.perform(&Caller::nobody(), WriteUses(uses)).await }
     }
 
-    /// Removes entries that are older than they may be, batch by batch.
-    pub async fn purge_audit(&self) -> Outcome<()> {
-        let kept = self.config.audit.retention_days * 86_400 * 1_000_000;
-        for (account, oldest) in self.db.ask(&Caller::nobody(), OldestEntries).await? {
-            let before = self.db.clock.now(account).plus_micros(-kept);
-            let caller = Caller::system(account, Caller::nobody().account_sid);
-            while oldest < before && self.db.perform(&caller, Purge(before)).await? == BATCH.unsigned_abs() {
-                if self.is_draining() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Whose account a refused token is for: its key's, or else the one that it names itself.
     async fn account_of(&self, token: &str) -> Outcome<Option<(Caller, Option<Sid<Key>>)>> {
         let key = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok());
@@ -302,7 +290,7 @@ pub(crate) async fn run(app: Arc<App>, mut refused: mpsc::Receiver<Refused>) {
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut draining = app.draining();
     let mut counts = HashMap::new();
-    let (mut turns, mut is_over) = (0_u32, false);
+    let mut is_over = false;
     while !is_over {
         let token = tokio::select! {
             _ = draining.wait_for(|draining| *draining) => { is_over = true; None }
@@ -313,9 +301,7 @@ pub(crate) async fn run(app: Arc<App>, mut refused: mpsc::Receiver<Refused>) {
             Some(refused) => app.write_refused(refused, &mut counts).await,
             None => {
                 counts.clear();
-                turns += 1;
-                let purged = if turns % 60 == 1 && !is_over { app.purge_audit().await } else { Ok(()) };
-                app.write_uses().await.and(purged)
+                app.write_uses().await
             }
         };
         if let Err(error) = done {

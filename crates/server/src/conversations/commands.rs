@@ -5,8 +5,9 @@ use tertulia_protocol::{Sid, Timestamp};
 
 use super::events::ConversationEvent;
 use super::queries::{self, Filter, Lock};
-use super::{Conversation, Patch, Reason, Refusal, State};
+use super::{Conversation, PURGE, Patch, Reason, Refusal, State, TIMER};
 use crate::accounts;
+use crate::jobs;
 use crate::messages;
 use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
@@ -153,6 +154,7 @@ pub async fn create(cx: &mut Cx<'_, '_>, service: &Service, patch: &Patch) -> Ou
     }
     let created = queries::insert(cx.tx, &conversation).await?.ok_or(Refusal::NameTaken)?;
     participants::queries::open_roster(cx.tx, service.account, created.sid).await?;
+    schedule_timer(cx, None, &created).await?;
     Ok(created)
 }
 
@@ -223,65 +225,43 @@ impl Change for UpdateConversation {
         let mut changed = before.clone();
         self.patch.apply(&mut changed, cx.now);
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
+        schedule_timer(cx, Some(&before), &after).await?;
         let (before, told) = (Box::new(before), Box::new(after.clone()));
         cx.emit(&ConversationEvent::Updated { before, after: told, reason: Reason::Api });
         Ok(after)
     }
 }
 
-/// Does what a conversation's timers say by now. Asked under the row's lock, so of several nodes that come
-/// for it one changes the state, and a message that was faster keeps it.
+/// Sees to it that a conversation's timers are looked at in time. A job that is there already, for a moment that has
+/// moved on since, is left alone: it waits anew when it runs, so a message costs no second write.
+pub async fn schedule_timer(cx: &mut Cx<'_, '_>, before: Option<&Conversation>, after: &Conversation) -> Outcome<()> {
+    let Some((_, due)) = after.due() else { return Ok(()) };
+    let is_in_time = before.and_then(Conversation::due).is_some_and(|(_, planned)| planned <= due);
+    if is_in_time { Ok(()) } else { jobs::enqueue(cx, after.account, TIMER, after.sid.as_str(), due).await }
+}
+
+/// Does what a conversation's timers say by now. Asked under the row's lock, so a message that was faster keeps the
+/// state, and of two nodes that come for it one changes it.
 #[derive(Clone, Copy, Debug)]
 pub struct RunTimer(pub Sid<ConversationKind>);
 
 impl Change for RunTimer {
-    type Out = ();
+    /// When to look again.
+    type Out = Option<Timestamp>;
 
-    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<Timestamp>> {
         let found = queries::find_even_removed(cx.tx, cx.caller.account, self.0, Lock::Row).await?;
-        let Some(before) = found.filter(|found| found.removed.is_none()) else { return Ok(()) };
+        let Some(before) = found.filter(|found| found.removed.is_none()) else { return Ok(None) };
         let Some((state, _)) = before.due().filter(|(_, at)| *at <= cx.now) else {
-            return queries::note_due(cx.tx, &before).await;
+            return Ok(before.due().map(|(_, at)| at));
         };
         // No activity: the closed timer goes on counting from where the inactive one began.
         let changed = Conversation { state, state_since: cx.now, updated: cx.now, ..before.clone() };
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
+        let next = after.due().map(|(_, at)| at);
         let (before, after) = (Box::new(before), Box::new(after));
         cx.emit(&ConversationEvent::Updated { before, after, reason: Reason::Timer });
-        Ok(())
-    }
-}
-
-/// Conversations or accounts that are looked at in one piece, for timers.
-const DUE_BATCH: i64 = 100;
-
-/// When the first timer of each account is due, for some of the accounts after one.
-#[derive(Clone, Copy, Debug)]
-pub struct FirstDue(pub AccountNumber);
-
-impl Question for FirstDue {
-    type Out = Vec<(AccountNumber, Timestamp)>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        let mut firsts: Self::Out = Vec::new();
-        while (firsts.len() as i64) < DUE_BATCH {
-            let after = firsts.last().map_or(self.0, |(account, _)| *account);
-            let Some(first) = queries::first_due(cx.tx, after).await? else { break };
-            firsts.push(first);
-        }
-        Ok(firsts)
-    }
-}
-
-/// Some conversations of the caller's account whose timers have run out by now.
-#[derive(Clone, Copy, Debug)]
-pub struct DueConversations;
-
-impl Question for DueConversations {
-    type Out = Vec<Sid<ConversationKind>>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::due_by(cx.tx, cx.caller.account, cx.now, DUE_BATCH).await
+        Ok(next)
     }
 }
 
@@ -311,7 +291,7 @@ impl Change for DeleteConversation {
 pub async fn delete(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<()> {
     let conversation = queries::mark_removed(cx.tx, conversation, cx.now).await?;
     purge_participants(cx, &conversation, true).await?;
-    Ok(())
+    jobs::enqueue(cx, conversation.account, PURGE, conversation.sid.as_str(), cx.now).await
 }
 
 /// Rows that one step of a purge touches at most.
@@ -365,18 +345,6 @@ async fn purge_participants(cx: &mut Cx<'_, '_>, conversation: &Conversation, fi
         cx.emit(&ConversationEvent::Removed { after: Box::new(after) });
     }
     Ok(count)
-}
-
-/// Some deleted conversations that are not purged yet.
-#[derive(Clone, Copy, Debug)]
-pub struct ConversationsToPurge;
-
-impl Question for ConversationsToPurge {
-    type Out = Vec<(AccountNumber, Sid<ConversationKind>)>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::to_purge(cx.tx, PURGE_BATCH).await
-    }
 }
 
 /// A conversation as its caller sees it.

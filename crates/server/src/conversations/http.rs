@@ -1,14 +1,11 @@
 //! REST routes of conversations.
 
-use std::sync::Arc;
-
 use tertulia_protocol::rest::{ConversationBody, Links, Timers};
 use tertulia_protocol::{Code, Timestamp};
 
 use super::commands::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
 use super::queries::Filter;
 use super::{Conversation, Email, Patch, Refusal, State};
-use crate::App;
 use crate::platform::page::created_key;
 use crate::platform::{Call, Error, Form, Outcome, PageRequest, Reply, Route, text};
 use crate::routes;
@@ -53,8 +50,7 @@ async fn update(call: Call) -> Outcome<Reply> {
 
 async fn delete(call: Call) -> Outcome<Reply> {
     let change = DeleteConversation { service: call.service, key: call.param("Sid").to_owned() };
-    let sid = call.perform(change).await?;
-    App::purge_conversation(Arc::clone(&call.app), call.caller.account, sid);
+    call.perform(change).await?;
     Ok(Reply::no_content())
 }
 

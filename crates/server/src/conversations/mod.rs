@@ -14,6 +14,7 @@ mod tests;
 use tertulia_protocol::sid::{Conversation as ConversationKind, MessagingService, Service, User};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
+use crate::jobs;
 use crate::platform::{AccountNumber, Error, Limits, Outcome, text};
 
 /// Whether people may talk in a conversation.
@@ -101,18 +102,10 @@ impl Conversation {
     }
 
     /// Which state a timer brings next, and when.
-    pub fn due(&self) -> Option<(State, Timestamp)> {
-        self.due_in(self.state, self.active_at)
-    }
-
-    /// The same, for the conversation as a message that comes now makes it.
-    pub(super) fn due_after_message(&self, now: Timestamp) -> Option<(State, Timestamp)> {
-        self.due_in(State::Active, now)
-    }
-
+    ///
     /// What is active becomes inactive first, if it can: a closed timer that runs out earlier closes it then.
-    fn due_in(&self, state: State, active_at: Timestamp) -> Option<(State, Timestamp)> {
-        let [inactive, closed] = self.timers_in(state, active_at);
+    pub fn due(&self) -> Option<(State, Timestamp)> {
+        let [inactive, closed] = self.timers_in(self.state, self.active_at);
         let inactive = inactive.map(|at| (State::Inactive, at));
         inactive.or_else(|| closed.map(|at| (State::Closed, at)))
     }
@@ -129,6 +122,12 @@ impl Conversation {
         }
     }
 }
+
+/// The durable job that looks at a conversation's timers; its key is the SID. There may be one that comes too early: it
+/// waits for the new moment.
+pub const TIMER: jobs::Kind = jobs::Kind("conversation_timer");
+/// The durable job that purges a deleted conversation; its key is the SID.
+pub const PURGE: jobs::Kind = jobs::Kind("purge_conversation");
 
 /// Why a conversation changed: what applications are told with a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

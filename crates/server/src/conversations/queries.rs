@@ -73,8 +73,8 @@ static LIST_BETWEEN_BACK: Sql = Sql::new(concat!(
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO conversations (account, sid, service_sid, friendly_name, unique_name, attributes, ",
     "messaging_service_sid, state, state_since, inactive_timer, closed_timer, bindings, created_by, created_by_user, ",
-    "created, updated, active_at, due, position, last_index, messages_count, purged) ",
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, -1, 0, 0) ",
+    "created, updated, active_at, position, last_index, messages_count, purged) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, -1, 0, 0) ",
     "ON CONFLICT DO NOTHING RETURNING ",
     columns!()
 ));
@@ -84,12 +84,12 @@ static NAME_TAKEN: Sql = Sql::new(
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE conversations SET friendly_name = $3, unique_name = $4, attributes = $5, messaging_service_sid = $6, ",
     "state = $7, state_since = $8, inactive_timer = $9, closed_timer = $10, bindings = $11, created = $12, ",
-    "updated = $13, active_at = $14, due = $15, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
+    "updated = $13, active_at = $14, position = position + 1 WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
 static TAKE_INDEX: Sql = Sql::new(concat!(
     "UPDATE conversations SET last_index = last_index + 1, position = position + 1, messages_count = messages_count + 1, ",
-    "last_message_at = $3, active_at = $4, due = $5, ",
+    "last_message_at = $3, active_at = $4, ",
     "state_since = CASE WHEN state = 'active' THEN state_since ELSE $4 END, state = 'active' ",
     "WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
@@ -101,12 +101,9 @@ static TAKE_POSITION: Sql = Sql::new(concat!(
 ));
 static MARK_REMOVED: Sql = Sql::new(concat!(
     "UPDATE conversations SET removed = $3, friendly_name = NULL, unique_name = NULL, created_by = '', created_by_user = NULL, ",
-    "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL, due = NULL WHERE account = $1 AND sid = $2 RETURNING ",
+    "attributes = '{}', bindings = NULL, messaging_service_sid = NULL, inactive_timer = NULL, closed_timer = NULL WHERE account = $1 AND sid = $2 RETURNING ",
     columns!()
 ));
-static TO_PURGE: Sql = Sql::new(
-    "SELECT account, sid FROM conversations WHERE removed IS NOT NULL AND purged = 0 ORDER BY account, sid LIMIT $1",
-);
 static MARK_PURGED: Sql = Sql::new("UPDATE conversations SET purged = 1 WHERE account = $1 AND sid = $2");
 static LIVE_OF_SERVICE: Sql = Sql::new(
     "SELECT sid FROM conversations WHERE account = $1 AND service_sid = $2 AND removed IS NULL ORDER BY created, sid LIMIT $3",
@@ -129,13 +126,6 @@ static POSITIONS: Sql = Sql::pair(
 );
 
 // One row an account: the index is read in leaps, not as a whole.
-static FIRST_DUE: Sql = Sql::new(
-    "SELECT account, due FROM conversations WHERE due IS NOT NULL AND account > $1 ORDER BY account, due LIMIT 1",
-);
-static DUE: Sql = Sql::new(
-    "SELECT sid FROM conversations WHERE account = $1 AND due IS NOT NULL AND due <= $2 ORDER BY due, sid LIMIT $3",
-);
-static SET_DUE: Sql = Sql::new("UPDATE conversations SET due = $3 WHERE account = $1 AND sid = $2");
 
 fn read(row: &Row) -> Outcome<Conversation> {
     let mut columns = Columns::of("conversations", row);
@@ -163,10 +153,6 @@ fn read(row: &Row) -> Outcome<Conversation> {
         messages_count: columns.take()?,
         removed: columns.opt_time()?,
     })
-}
-
-fn moment(due: Option<(State, Timestamp)>) -> P<'static> {
-    due.map(|(_, at)| at.micros()).into()
 }
 
 /// Whether a row that is found is also locked against other writers until the commit.
@@ -262,7 +248,6 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Conversation) -> Outcome<Option<Conve
         new.created.micros().into(),
         new.updated.micros().into(),
         new.active_at.micros().into(),
-        moment(new.due()),
     ];
     tx.query_opt(&INSERT, &values).await?.as_ref().map(read).transpose()
 }
@@ -292,7 +277,6 @@ pub async fn update(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<Opt
         conversation.created.micros().into(),
         conversation.updated.micros().into(),
         conversation.active_at.micros().into(),
-        moment(conversation.due()),
     ];
     match tx.query_one(&UPDATE, &values).await {
         Err(Failure::Conflict { .. }) => Ok(None),
@@ -309,8 +293,7 @@ pub async fn take_index(
     now: Timestamp,
 ) -> Outcome<Conversation> {
     let (account, sid) = (conversation.account, conversation.sid.as_str());
-    let due = moment(conversation.due_after_message(now));
-    let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into(), due];
+    let values = [account.into(), sid.into(), dated.micros().into(), now.micros().into()];
     read(&tx.query_one(&TAKE_INDEX, &values).await?)
 }
 
@@ -324,16 +307,6 @@ pub async fn take_position(tx: &mut Tx<'_>, conversation: &Conversation, removed
 pub async fn mark_removed(tx: &mut Tx<'_>, conversation: &Conversation, now: Timestamp) -> Outcome<Conversation> {
     let values = [conversation.account.into(), conversation.sid.as_str().into(), now.micros().into()];
     read(&tx.query_one(&MARK_REMOVED, &values).await?)
-}
-
-/// Removed conversations whose participants and messages are still there.
-pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber, Sid<ConversationKind>)>> {
-    let rows = tx.query(&TO_PURGE, &[limit.into()]).await?;
-    let pair = |row| {
-        let mut columns = Columns::of("conversations", row);
-        Ok((AccountNumber(columns.take()?), columns.sid()?))
-    };
-    rows.iter().map(pair).collect()
 }
 
 /// Notes that nothing of a removed conversation is left but its row.
@@ -404,29 +377,4 @@ pub async fn positions(
         Ok(Positions { sid: columns.sid()?, talk: columns.take()?, roster: columns.take()? })
     };
     tx.query(&POSITIONS, &values).await?.iter().map(read).collect()
-}
-
-/// The next account after this one in which a timer runs, and when the first of them is due.
-pub async fn first_due(tx: &mut Tx<'_>, after: AccountNumber) -> Outcome<Option<(AccountNumber, Timestamp)>> {
-    let Some(row) = tx.query_opt(&FIRST_DUE, &[after.into()]).await? else { return Ok(None) };
-    let mut columns = Columns::of("conversations", &row);
-    Ok(Some((AccountNumber(columns.take()?), columns.time()?)))
-}
-
-/// Some of an account's conversations whose timers are due, the earliest first.
-pub async fn due_by(
-    tx: &mut Tx<'_>,
-    account: AccountNumber,
-    now: Timestamp,
-    limit: i64,
-) -> Outcome<Vec<Sid<ConversationKind>>> {
-    let rows = tx.query(&DUE, &[account.into(), now.micros().into(), limit.into()]).await?;
-    rows.iter().map(|row| Columns::of("conversations", row).sid()).collect()
-}
-
-/// Notes anew when a conversation's timers are due; nobody is told.
-pub async fn note_due(tx: &mut Tx<'_>, conversation: &Conversation) -> Outcome<()> {
-    let values = [conversation.account.into(), conversation.sid.as_str().into(), moment(conversation.due())];
-    tx.execute(&SET_DUE, &values).await?;
-    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Tunnelled routes of conversations, and of the caller's own list of them (SDK facts §3–§4).
 
-use std::sync::Arc;
-
 use tertulia_protocol::Cursor;
 use tertulia_protocol::sdk::{
     BASE, ConversationAnswer, ConversationLinks, ConversationRequest, MyConversationAnswer, MyConversationRequest,
@@ -11,7 +9,6 @@ use tertulia_protocol::sdk::{
 use super::commands::{CreateConversation, DeleteConversation, GetConversation, Seen, UpdateConversation, enter, see};
 use super::queries::Lock;
 use super::{Conversation, Patch};
-use crate::App;
 use crate::participants::commands::{UpdateOwn, with_conversations};
 use crate::participants::queries::list_of_user;
 use crate::participants::{self, NotificationLevel, Participant, Patch as OwnPatch};
@@ -80,8 +77,7 @@ async fn update(call: Call) -> Outcome<Reply> {
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    let sid = call.perform(DeleteConversation { service: None, key: key(&call) }).await?;
-    App::purge_conversation(Arc::clone(&call.app), call.caller.account, sid);
+    call.perform(DeleteConversation { service: None, key: key(&call) }).await?;
     Ok(Reply::no_content())
 }
 

@@ -60,9 +60,13 @@ fn due_moments_count_from_the_last_activity() {
 #[test]
 fn a_message_restarts_both_timers_and_a_state_or_timer_that_is_set_too() {
     let inactive = conversation(State::Inactive, "PT1M", "PT10M");
-    assert_eq!(inactive.due_after_message(at(2_000)), Some((State::Inactive, at(2_060))));
-    let only_closed = conversation(State::Inactive, "", "PT10M");
-    assert_eq!(only_closed.due_after_message(at(2_000)), Some((State::Closed, at(2_600))));
+    let after_message = |timers| Conversation {
+        active_at: at(2_000),
+        state: State::Active,
+        ..conversation(State::Inactive, timers, "PT10M")
+    };
+    assert_eq!(after_message("PT1M").due(), Some((State::Inactive, at(2_060))));
+    assert_eq!(after_message("").due(), Some((State::Closed, at(2_600))));
 
     let patches = [
         Patch { state: Some(State::Inactive), ..Patch::default() },

@@ -7,7 +7,7 @@ use tertulia_protocol::sid::{
 
 use super::events::MessageEvent;
 use super::{Message, Patch, Refusal, queries};
-use crate::conversations::commands::{Room, enter};
+use crate::conversations::commands::{Room, enter, schedule_timer};
 use crate::conversations::queries::{Lock, take_index, take_position};
 use crate::participants;
 use crate::participants::queries::Direction;
@@ -59,6 +59,7 @@ impl Change for SendMessage {
             removed: None,
         };
         queries::insert(cx.tx, &message).await?;
+        schedule_timer(cx, Some(&room.conversation), &conversation).await?;
         let (before, conversation) = (Box::new(room.conversation), Box::new(conversation));
         cx.emit(&MessageEvent::Added { before, conversation, after: Box::new(message.clone()) });
         Ok(message)

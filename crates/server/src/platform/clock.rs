@@ -117,6 +117,13 @@ impl Clock {
         own.now(settings.base())
     }
 
+    /// Accounts whose time differs from the others', with it.
+    pub fn own_times(&self) -> Vec<(AccountNumber, Timestamp)> {
+        let settings = self.settings();
+        let base = settings.base();
+        settings.accounts.iter().map(|(account, own)| (*account, own.now(base))).collect()
+    }
+
     /// How an account's time stands.
     pub fn state(&self, account: AccountNumber) -> ClockState {
         let settings = self.settings();

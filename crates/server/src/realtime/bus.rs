@@ -60,21 +60,25 @@ impl Publish for LocalBus {
 pub async fn feed(app: Arc<App>, mut feed: LocalFeed) {
     while let Some(batch) = feed.queue.recv().await {
         for news in &batch {
-            if news.stream.kind == kind::ENDED {
-                ends::heard(&app, &news.events);
-                continue;
+            match news.stream.kind {
+                kind::ENDED => ends::heard(&app, &news.events),
+                kind::JOBS => app.jobs.notify_one(),
+                _ => {
+                    let need = app.hub().news(news);
+                    follow(&app, need);
+                }
             }
-            let need = app.hub().news(news);
-            follow(&app, need);
         }
         let uncertain = std::mem::take(&mut *feed.uncertain.lock().unwrap_or_else(PoisonError::into_inner));
         for stream in uncertain {
-            if stream.kind == kind::ENDED {
-                app.ends.look();
-                continue;
+            match stream.kind {
+                kind::ENDED => app.ends.look(),
+                kind::JOBS => app.jobs.notify_one(),
+                _ => {
+                    let need = app.hub().doubt(stream);
+                    follow(&app, need);
+                }
             }
-            let need = app.hub().doubt(stream);
-            follow(&app, need);
         }
     }
 }

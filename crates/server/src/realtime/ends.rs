@@ -20,7 +20,7 @@ use super::news::decode_ended;
 use crate::App;
 use crate::audit::{self, RefusedToken};
 use crate::platform::{Caller, Outcome};
-use crate::revocations::commands::{FirstDeaths, Noted, Purge};
+use crate::revocations::commands::Noted;
 use crate::revocations::{Bearer, Revocation};
 use crate::tokens::Refused;
 
@@ -30,8 +30,6 @@ const _: () =
     assert!(LOOK_EVERY.as_millis() <= 500, "connections end within one second of a revocation on another node");
 /// How often it is asked where this node is the only one, for the case that nobody told.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-/// How often dead entries are removed.
-const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// How far each look reaches back: a transaction may commit that long after its entry was noted.
 const REACH_BACK_MICROS: i64 = 30_000_000;
 /// Entries that are read at once.
@@ -150,23 +148,19 @@ fn end(app: &App, entry: &Revocation) {
     }
 }
 
-/// Looks into the store, and removes what is dead, until the server goes away.
+/// Looks into the store until the server goes away.
 pub(crate) async fn run(app: Arc<App>) {
     let every = if app.db.store.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
     let mut turn = tokio::time::interval(every);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut purge = tokio::time::interval(PURGE_EVERY);
-    purge.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut draining = app.draining();
     loop {
-        let is_purge = tokio::select! {
+        tokio::select! {
             _ = draining.wait_for(|draining| *draining) => return,
-            _ = turn.tick() => false,
-            () = app.ends.doubt.notified() => false,
-            _ = purge.tick() => true,
-        };
-        let done = if is_purge { app.purge_revocations().await } else { app.read_ended().await };
-        if let Err(error) = done {
+            _ = turn.tick() => {}
+            () = app.ends.doubt.notified() => {}
+        }
+        if let Err(error) = app.read_ended().await {
             tracing::error!(cause = %error, "revocations could not be read");
         }
     }
@@ -196,22 +190,6 @@ impl App {
                 }
             }
         }
-    }
-
-    /// Removes entries whose tokens are dead, batch by batch.
-    pub async fn purge_revocations(&self) -> Outcome<()> {
-        for (account, first) in self.db.ask(&Caller::nobody(), FirstDeaths).await? {
-            if first > self.db.clock.now(account) {
-                continue;
-            }
-            let caller = Caller::system(account, Caller::nobody().account_sid);
-            while self.db.perform(&caller, Purge(BATCH)).await? == BATCH as u64 {
-                if self.is_draining() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 }
 

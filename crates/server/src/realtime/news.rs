@@ -26,6 +26,8 @@ pub mod kind {
     /// Revocations of an account. It has no positions and no objects: every node reads every piece of it, and
     /// lost ones are found in the store.
     pub const ENDED: u8 = 6;
+    /// A durable job is due. It has no positions and no objects; who misses it looks after a while.
+    pub const JOBS: u8 = 7;
 }
 
 /// The stream of a conversation's messages and document.

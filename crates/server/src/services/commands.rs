@@ -3,8 +3,9 @@
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind};
 
-use super::{Refusal, Service, queries};
+use super::{PURGE, Refusal, Service, queries};
 use crate::conversations::queries::Lock;
+use crate::jobs;
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::roles::Scope;
@@ -132,7 +133,8 @@ impl Change for DeleteService {
         if account.default_service == Some(service.sid) {
             return Err(Refusal::IsDefault.into());
         }
-        queries::mark_removed(cx.tx, &service, cx.now).await
+        queries::mark_removed(cx.tx, &service, cx.now).await?;
+        jobs::enqueue(cx, service.account, PURGE, service.sid.as_str(), cx.now).await
     }
 }
 
@@ -194,17 +196,5 @@ impl Change for PurgeService {
         roles::queries::purge(cx.tx, account, service).await?;
         queries::delete(cx.tx, account, service).await?;
         Ok(Purged::Whole)
-    }
-}
-
-/// Some deleted chat services that are not purged yet.
-#[derive(Clone, Copy, Debug)]
-pub struct ServicesToPurge;
-
-impl Question for ServicesToPurge {
-    type Out = Vec<(AccountNumber, Sid<ServiceKind>)>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::to_purge(cx.tx, PURGE_BATCH).await
     }
 }

@@ -1,14 +1,11 @@
 //! REST routes of chat services, of their configuration, and of the account's configuration, which says
 //! which of them is the default.
 
-use std::sync::Arc;
-
 use tertulia_protocol::Code;
 use tertulia_protocol::rest::{ConfigurationBody, Links, ServiceBody, ServiceConfigurationBody};
 
 use super::Service;
 use super::commands::{ConfigureService, CreateService, DeleteService, FetchService, ListServices};
-use crate::App;
 use crate::accounts::Account;
 use crate::accounts::commands::{Configure, GetOwn};
 use crate::platform::page::created_key;
@@ -49,7 +46,6 @@ async fn fetch(call: Call) -> Outcome<Reply> {
 async fn delete(call: Call) -> Outcome<Reply> {
     let sid = call.sid("Sid")?;
     call.perform(DeleteService(sid)).await?;
-    App::purge_service(Arc::clone(&call.app), call.caller.account, sid);
     Ok(Reply::no_content())
 }
 

@@ -10,7 +10,11 @@ pub mod http;
 use tertulia_protocol::sid::{Role, Service as ServiceKind};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
+use crate::jobs;
 use crate::platform::{AccountNumber, Error};
+
+/// The durable job that purges a deleted chat service and all that it holds; its key is the SID.
+pub const PURGE: jobs::Kind = jobs::Kind("purge_service");
 
 /// A chat service.
 #[derive(Clone, Debug)]

@@ -48,8 +48,6 @@ static CONFIGURE: Sql = Sql::new(concat!(
 static ANYWHERE: Sql = Sql::new("SELECT 1 FROM services WHERE sid = $1");
 static REMOVE: Sql =
     Sql::new("UPDATE services SET removed = $3, updated = $3 WHERE account = $1 AND sid = $2 AND removed IS NULL");
-static REMOVED: Sql =
-    Sql::new("SELECT account, sid FROM services WHERE removed IS NOT NULL ORDER BY account, sid LIMIT $1");
 static DELETE: Sql = Sql::new("DELETE FROM services WHERE account = $1 AND sid = $2 AND removed IS NOT NULL");
 
 fn read(row: &Row) -> Outcome<Service> {
@@ -149,17 +147,6 @@ pub async fn configure(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> Ou
 pub async fn mark_removed(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> Outcome<()> {
     tx.execute(&REMOVE, &[service.account.into(), service.sid.as_str().into(), now.micros().into()]).await?;
     Ok(())
-}
-
-/// Services that are marked and not yet purged.
-pub async fn to_purge(tx: &mut Tx<'_>, limit: i64) -> Outcome<Vec<(AccountNumber, Sid<ServiceKind>)>> {
-    let rows = tx.query(&REMOVED, &[limit.into()]).await?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of("services", row);
-            Ok((AccountNumber(columns.take()?), columns.sid()?))
-        })
-        .collect()
 }
 
 /// Deletes the row of a service that nothing belongs to any more.

@@ -87,7 +87,6 @@ impl App {
         self.db.ask(&Caller::nobody(), FindCredentials(credentials)).await
     }
 
-
     pub(crate) fn rules(&self, account: Option<AccountNumber>) -> Rules {
         let now = account.map_or_else(|| self.db.clock.machine(), |account| self.db.clock.now(account));
         let tokens = &self.config.tokens;

@@ -17,12 +17,12 @@ use tertulia_client::Client;
 use tertulia_protocol::sid::Role;
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_server::accounts::commands::CreateAccount;
-use tertulia_server::conversations::commands::ConversationsToPurge;
 use tertulia_server::dev::DevCredentials;
 use tertulia_server::http::OPERATOR;
+use tertulia_server::jobs::commands::ListBacklog;
 use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
 use tertulia_server::seal::{self, SealKey};
-use tertulia_server::services::commands::{DeleteService, ServicesToPurge};
+use tertulia_server::services::commands::DeleteService;
 use tertulia_server::store::Engine;
 use tertulia_server::{App, Options, Server};
 use tertulia_token::{ChatGrant, Mint, Secret};
@@ -283,9 +283,8 @@ impl World {
         let app = Arc::clone(self.app());
         RUNTIME.block_on(async {
             for _ in 0..500 {
-                let conversations = app.db.ask(&Caller::nobody(), ConversationsToPurge).await.expect("an answer");
-                let services = app.db.ask(&Caller::nobody(), ServicesToPurge).await.expect("an answer");
-                if conversations.is_empty() && services.is_empty() {
+                let backlog = app.db.ask(&Caller::nobody(), ListBacklog).await.expect("an answer");
+                if !backlog.iter().any(|jobs| jobs.kind.starts_with("purge_")) {
                     return;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
