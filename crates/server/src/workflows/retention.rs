@@ -31,11 +31,10 @@ impl Work for Audit {
             for (account, oldest) in job.db.ask(&job.caller, OldestEntries).await? {
                 let before = job.db.clock.now(account).plus_micros(-kept);
                 let caller = Caller::system(account, job.caller.account_sid);
-                while oldest < before {
-                    if job.perform_as(&caller, PurgeAudit(before)).await? < AUDIT_BATCH.unsigned_abs() {
-                        break;
-                    }
+                if oldest >= before {
+                    continue;
                 }
+                while job.perform_as(&caller, PurgeAudit(before)).await? == AUDIT_BATCH.unsigned_abs() {}
             }
             Ok(Next::At(job.now().plus_micros(AUDIT_EVERY_MICROS)))
         }
