@@ -25,6 +25,10 @@ enum Command {
     List(List),
     /// Show one chat service.
     Show(Show),
+    /// Show or change settings that the Conversations API does not have.
+    ///
+    /// Example: tertulia service settings IS0123456789abcdef0123456789abcdef --open-conversations true
+    Settings(Settings),
     /// Delete a chat service with everything in it. The account's default one stays.
     Delete(Show),
 }
@@ -53,6 +57,31 @@ struct Show {
     whose: Whose,
 }
 
+#[derive(Args)]
+struct Settings {
+    /// The chat service's SID.
+    #[arg(value_parser = service_sid)]
+    sid: String,
+    /// Let users whose service role holds joinConversation look at conversations and join them without being added.
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    open_conversations: Option<bool>,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+impl Settings {
+    fn run(&self) -> anyhow::Result<()> {
+        let (server, _) = self.whose.find()?;
+        let path = format!("/tertulia/v1/Services/{}/Settings", self.sid);
+        let settings = match self.open_conversations {
+            None => server.call("GET", &path, &[])?,
+            Some(open) => server.call("POST", &path, &[("OpenConversations", open.to_string())])?,
+        };
+        self.whose.which.show(&settings, || fields(&settings));
+        Ok(())
+    }
+}
+
 pub(crate) fn run(command: Service) -> anyhow::Result<ExitCode> {
     match command.command {
         Command::Create(create) => {
@@ -72,6 +101,7 @@ pub(crate) fn run(command: Service) -> anyhow::Result<ExitCode> {
             let service = show.whose.find()?.0.call("GET", &format!("/v1/Services/{}", show.sid), &[])?;
             show.whose.which.show(&service, || fields(&service));
         }
+        Command::Settings(settings) => settings.run()?,
         Command::Delete(delete) => {
             delete.whose.find()?.0.call("DELETE", &format!("/v1/Services/{}", delete.sid), &[])?;
             delete.whose.which.show(&deleted(&delete.sid), || format!("{} is deleted\n", delete.sid));

@@ -21,5 +21,6 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_keys.sql", "keys"),
     migration!(5, "0005_logins.sql", "logins"),
     migration!(6, "0006_revocations.sql", "revocations"),
+    migration!(7, "0007_private.sql", "private"),
     migration!(12, "0012_jobs.sql", "jobs"),
 ];

@@ -5,7 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 
 use super::events::ConversationEvent;
 use super::queries::{self, Filter, Lock};
-use super::{Conversation, PURGE, Patch, Reason, Refusal, State, TIMER};
+use super::{By, Conversation, PURGE, Patch, Reason, Refusal, State, TIMER, View};
 use crate::accounts;
 use crate::jobs;
 use crate::messages;
@@ -13,7 +13,7 @@ use crate::participants::queries::Roster;
 use crate::participants::{self, Participant};
 use crate::platform::page::{NEWEST, OLDEST, Span};
 use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, PageRequest, Question};
-use crate::roles::commands::{may_in_conversation, may_in_service, standing_in_service};
+use crate::roles::commands::{may_in_conversation, may_in_service, service_permissions};
 use crate::roles::{self, Permission};
 use crate::services::{self, Service};
 use crate::users;
@@ -67,14 +67,10 @@ impl Room {
         }
     }
 
-    /// Refuses unless the caller may know the conversation's shared facts: who takes part, its creator,
-    /// and who may join (docs/decisions/0009).
+    /// Refuses unless the caller may know the conversation's shared facts ([`right_to`]).
     pub async fn must_see(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
-        if cx.caller.user().is_none() || self.participant.is_some() || is_creator(cx, &self.conversation).await? {
-            return Ok(());
-        }
-        let standing = standing_in_service(cx).await?;
-        roles::may(standing, Permission::JoinConversation).map_err(|_| roles::Refusal::NotAParticipant.into())
+        let right = right_to(cx, &self.conversation, self.participant.is_some(), View::Facts).await?;
+        if right.is_some() { Ok(()) } else { Err(roles::Refusal::NotAParticipant.into()) }
     }
 
     /// Refuses when the conversation is closed: nothing in it changes any more.
@@ -102,6 +98,39 @@ impl Room {
         };
         self.participant.as_ref().filter(named)
     }
+}
+
+/// By which right the caller may read a part of a conversation; `None`: not at all. This is the one rule for looking at
+/// conversations without taking part (docs/decisions/0016-private-conversations.md).
+pub async fn right_to(
+    cx: &mut Cx<'_, '_>,
+    conversation: &Conversation,
+    takes_part: bool,
+    view: View,
+) -> Outcome<Option<By>> {
+    if cx.caller.user().is_none() || takes_part {
+        return Ok(Some(By::Own));
+    }
+    if view == View::Facts && is_creator(cx, conversation).await? {
+        return Ok(Some(By::Own));
+    }
+    let reaches = service_permissions(cx).await?.meets(view.reached_by());
+    let is_readable = reaches || (view == View::Facts && is_open_to(cx, conversation).await?);
+    Ok(is_readable.then_some(By::Role))
+}
+
+/// Whether the caller may join without being added: the chat service has open conversations, the service role holds
+/// `joinConversation`, and nobody has removed the caller.
+pub async fn is_open_to(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<bool> {
+    let Some(user) = cx.caller.user().map(|user| user.sid) else { return Ok(true) };
+    let service = services::queries::find(cx.tx, conversation.account, conversation.service).await?;
+    if !service.is_some_and(|service| service.has_open_conversations)
+        || may_in_service(cx, Permission::JoinConversation).await.is_err()
+    {
+        return Ok(false);
+    }
+    let (account, sid) = (conversation.account, conversation.sid);
+    Ok(!participants::queries::was_removed(cx.tx, account, sid, user).await?)
 }
 
 /// Whether the caller is the creator and has not come and gone: who left, was removed or deleted is a

@@ -16,6 +16,7 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 
 use crate::jobs;
 use crate::platform::{AccountNumber, Error, Limits, Outcome, text};
+use crate::roles::{Permission, Permissions};
 
 /// Whether people may talk in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,29 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// What is left of it for somebody who was just taken out: nothing that anybody wrote, and no count.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self {
+            friendly_name: None,
+            unique_name: None,
+            attributes: "{}".to_owned(),
+            messaging_service: None,
+            bindings: None,
+            created_by: String::new(),
+            created_by_user: None,
+            state: State::Active,
+            state_since: self.created,
+            updated: self.created,
+            active_at: self.created,
+            position: 0,
+            last_index: -1,
+            last_message_at: None,
+            messages_count: 0,
+            ..self.clone()
+        }
+    }
+
     /// When its timers run out, counted from the last activity; only for timers that run.
     pub fn timer_dates(&self) -> [(&'static str, Option<Timestamp>); 2] {
         let [inactive, closed] = self.timers_in(self.state, self.active_at);
@@ -122,6 +146,51 @@ impl Conversation {
         }
     }
 }
+
+/// A part of a conversation that is read on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The shared facts: names, attributes, state, when the last message came.
+    Facts,
+    /// The messages.
+    Messages,
+    /// Who takes part.
+    Roster,
+}
+
+impl View {
+    /// Permissions of a service role that let somebody read this without taking part: whoever may change a thing
+    /// must be able to open it. So `editAnyMessage` and its like mean reading the history of every conversation.
+    pub fn reached_by(self) -> Permissions {
+        use Permission as P;
+        let messages = Permissions::of(&[P::EditAnyMessage, P::EditAnyMessageAttributes, P::DeleteAnyMessage]);
+        let roster = Permissions::of(&[P::RemoveParticipant, P::EditAnyParticipantAttributes]);
+        match self {
+            Self::Messages => messages,
+            Self::Roster => roster,
+            Self::Facts => messages.and(roster).and(Permissions::of(&[
+                P::AddParticipant,
+                P::AddNonChatParticipant,
+                P::DeleteConversation,
+                P::EditConversationName,
+                P::EditConversationAttributes,
+            ])),
+        }
+    }
+}
+
+/// By which right somebody reads a part of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Taking part, having created it, or account credentials.
+    Own,
+    /// A service role, or a setting of the chat service: both may change at any time.
+    Role,
+}
+
+/// How long a client may still open what its user was just taken out of: it may be in the middle of opening it, and
+/// "not found" would be an unhandled rejection there.
+pub const FADING_MICROS: i64 = 60_000_000;
 
 /// The durable job that looks at a conversation's timers; its key is the SID. There may be one that comes too early: it
 /// waits for the new moment.

@@ -7,12 +7,11 @@ use super::events::ParticipantEvent;
 use super::queries::{self, Roster};
 use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refusal};
 use crate::audit::{Draft, Event, Facts};
-use crate::conversations::commands::{Room, enter, is_creator, unread};
+use crate::conversations::commands::{Room, enter, is_creator, is_open_to, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
 use crate::conversations::{self, Conversation};
 use crate::platform::page::OLDEST;
 use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question};
-use crate::roles::commands::may_in_service;
 use crate::roles::{self, Permission, Scope};
 use crate::{accounts, services, users};
 
@@ -48,18 +47,17 @@ impl Change for AddParticipant {
 
 async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<()> {
     let Some(user) = cx.caller.user() else { return Ok(()) };
-    if new.identity.is_none() {
-        return room.may(cx, Permission::AddNonChatParticipant).await;
-    }
     let joins = new.identity.as_ref() == Some(&user.identity);
-    if !joins {
-        return room.may(cx, Permission::AddParticipant).await;
-    }
-    // Who is in already is told so, whatever else would be asked.
-    if room.participant.is_some() || is_creator(cx, &room.conversation).await? {
+    // A creator needs no permission before joining. Who is in already is told so, whatever else would be asked.
+    if (joins && room.participant.is_some()) || is_creator(cx, &room.conversation).await? {
         return Ok(());
     }
-    may_in_service(cx, Permission::JoinConversation).await
+    if joins && is_open_to(cx, &room.conversation).await? {
+        return Ok(());
+    }
+    let permission =
+        if new.identity.is_some() { Permission::AddParticipant } else { Permission::AddNonChatParticipant };
+    room.may(cx, permission).await
 }
 
 async fn add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Participant> {
@@ -142,12 +140,22 @@ async fn take_in(cx: &mut Cx<'_, '_>, room: &Room, identity: &str) -> Outcome<(S
     Ok((user.sid, position))
 }
 
-/// Who creates a conversation through the SDK has its creator's role once joined (docs/decisions/0009).
+/// Who creates a conversation through the SDK has its creator's role once in, whoever adds them
+/// (docs/decisions/0009-creator.md).
 async fn default_role(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outcome<Option<Sid<RoleKind>>> {
     let Some(identity) = &new.identity else { return Ok(None) };
-    let joins = cx.caller.user().is_some_and(|caller| *identity == caller.identity);
-    let is_creator = joins && is_creator(cx, &room.conversation).await?;
+    let is_creator = *identity == room.conversation.created_by && is_unjoined_creator(cx, room, identity).await?;
     Ok(Some(if is_creator { room.service.conversation_creator_role } else { room.service.conversation_role }))
+}
+
+/// Whether this is the identity of the SDK user who created the conversation and has never been in it.
+async fn is_unjoined_creator(cx: &mut Cx<'_, '_>, room: &Room, identity: &str) -> Outcome<bool> {
+    let Some(creator) = room.conversation.created_by_user else { return Ok(false) };
+    let (account, sid) = (room.conversation.account, room.conversation.sid);
+    let found = users::queries::find_by_identity(cx.tx, account, room.service.sid, identity).await?;
+    // Who is given a deleted user's identity is another user.
+    let is_same = found.is_some_and(|user| user.sid == creator);
+    Ok(is_same && !queries::was_there(cx.tx, account, sid, creator).await?)
 }
 
 /// A new row, but for user and role.
@@ -324,7 +332,8 @@ async fn remove(cx: &mut Cx<'_, '_>, participant: Participant, roster_pos: Optio
         None => 0,
     };
     let in_roster = roster_pos.unwrap_or(participant.roster_changed_pos);
-    if !queries::remove(cx.tx, &participant, in_roster, mine_pos, cx.now).await? {
+    let has_left = cx.caller.user().is_some_and(|user| Some(user.sid) == participant.user);
+    if !queries::remove(cx.tx, &participant, in_roster, mine_pos, has_left, cx.now).await? {
         // Somebody was faster; what was counted above is undone with this command.
         return Err(Refusal::NotFound.into());
     }

@@ -36,6 +36,10 @@ static BY_IDENTITY: Sql = Sql::new(select!("conversation_sid = $2 AND identity =
 static BY_USER: Sql = Sql::new(select!("user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"));
 static WAS_THERE: Sql =
     Sql::new("SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3");
+static LAST_TOMBSTONE: Sql = Sql::new(
+    "SELECT removed, has_left FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3 \
+     AND removed IS NOT NULL ORDER BY mine_changed_pos DESC LIMIT 1",
+);
 static LIST: Sql = Sql::new(select!(
     "conversation_sid = $2 AND removed IS NULL AND (created, sid) > ($3, $4) ",
     "ORDER BY created, sid LIMIT $5"
@@ -75,8 +79,8 @@ static UPDATE: Sql = Sql::new(concat!(
 ));
 static REMOVE: Sql = Sql::new(
     "UPDATE participants SET removed = $4, identity = NULL, binding = NULL, address = NULL, proxy_address = NULL, \
-     role_sid = NULL, attributes = '{}', last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6 \
-     WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
+     role_sid = NULL, attributes = '{}', last_read_index = NULL, last_read_at = NULL, roster_changed_pos = $5, mine_changed_pos = $6, \
+     has_left = $7 WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL",
 );
 static USERS: Sql = Sql::new(
     "SELECT user_sid FROM participants WHERE account = $1 AND conversation_sid = $2 AND removed IS NULL \
@@ -215,6 +219,38 @@ pub async fn was_there(
 ) -> Outcome<bool> {
     let values = [account.into(), conversation.as_str().into(), user.as_str().into()];
     Ok(tx.query_one(&WAS_THERE, &values).await?.get::<i64>(0)? > 0)
+}
+
+/// Whether somebody else last took a user out of a conversation; `false` for who left, and for who was never there.
+pub async fn was_removed(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    user: Sid<User>,
+) -> Outcome<bool> {
+    Ok(last_tombstone(tx, account, conversation, user).await?.is_some_and(|(_, has_left)| !has_left))
+}
+
+/// When a user last left, or was removed from, a conversation.
+pub async fn gone_since(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    user: Sid<User>,
+) -> Outcome<Option<Timestamp>> {
+    Ok(last_tombstone(tx, account, conversation, user).await?.map(|(removed, _)| removed))
+}
+
+async fn last_tombstone(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    conversation: Sid<Conversation>,
+    user: Sid<User>,
+) -> Outcome<Option<(Timestamp, bool)>> {
+    let values = [account.into(), conversation.as_str().into(), user.as_str().into()];
+    let Some(row) = tx.query_opt(&LAST_TOMBSTONE, &values).await? else { return Ok(None) };
+    let mut columns = Columns::of("participants", &row);
+    Ok(Some((columns.time()?, columns.take()?)))
 }
 
 /// A conversation's participants in the order they came; the span says which.
@@ -359,6 +395,7 @@ pub async fn remove(
     participant: &Participant,
     roster_pos: i64,
     mine_pos: i64,
+    has_left: bool,
     now: Timestamp,
 ) -> Outcome<bool> {
     let values = [
@@ -368,6 +405,7 @@ pub async fn remove(
         now.micros().into(),
         roster_pos.into(),
         mine_pos.into(),
+        has_left.into(),
     ];
     Ok(tx.execute(&REMOVE, &values).await? > 0)
 }

@@ -217,7 +217,7 @@ impl Establishing {
         let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
         self.mailbox.attached(stream, watch);
         if let Right::Role(_) = right {
-            self.mailbox.leans_on_role(stream);
+            self.mailbox.leans_on_role(stream, part_of(object));
         }
         match hub.attach(stream, self.account, watch, &self.mailbox, position, own) {
             Attached::Live(need) => need,

@@ -261,14 +261,15 @@ impl Mailbox {
         self.lock().attached.contains(stream, watch)
     }
 
-    /// Notes that this conversation's document is watched by the right of a role.
-    pub fn leans_on_role(&self, stream: StreamId) {
-        self.lock().by_role.insert(stream, Watch::Part(Part::Document));
+    /// Notes that this object is watched by the right of a role.
+    pub fn leans_on_role(&self, stream: StreamId, part: Part) {
+        self.lock().by_role.insert(stream, Watch::Part(part));
     }
 
-    /// Streams of conversations whose documents are watched by the right of a role.
-    pub fn leaning(&self) -> Vec<StreamId> {
-        self.lock().by_role.iter().map(|(stream, _)| stream).collect()
+    /// Objects that are watched by the right of a role.
+    pub fn leaning(&self) -> Vec<(StreamId, Part)> {
+        let part = |(stream, watch)| if let Watch::Part(part) = watch { Some((stream, part)) } else { None };
+        self.lock().by_role.iter().filter_map(part).collect()
     }
 
     /// Notes that the hub delivers this here from now on.

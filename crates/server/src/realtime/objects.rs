@@ -9,20 +9,14 @@ use tertulia_protocol::sync::{Event, Item, Object, ObjectChange, data};
 use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::StreamId;
 
-use super::news::{Replayed, decode, kind, objects_of, rights, rights_changed};
+use super::news::{Part, Replayed, decode, kind, objects_of, part_of, rights, rights_changed};
 use super::unchanged::Unchanged;
 use crate::conversations::queries::Lock;
-use crate::conversations::{self, Conversation};
+use crate::conversations::{self, By, Conversation, FADING_MICROS, View};
 use crate::messages;
 use crate::participants;
 use crate::platform::{Cx, Error, Outcome, Question};
-use crate::roles::commands::standing_in_service;
-use crate::roles::{self, Permission};
 use crate::users::{self, User};
-
-/// How long a deleted conversation can still be opened by who was in it: a client that is
-/// just being added fetches it during the deletion, and a 404 would be an unhandled rejection there.
-const FADING_MICROS: i64 = 60_000_000;
 
 /// By which right a conversation's object is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +30,8 @@ pub enum Right {
 /// An object that the caller may read, with the rows behind it.
 pub(super) enum Readable {
     Conversation(Box<Conversation>, Right),
-    /// Deleted a moment ago: readable once more, empty, but nothing to subscribe to.
+    /// Deleted a moment ago, or the reader was just taken out of it: readable once more, empty, but nothing to
+    /// subscribe to.
     Fading(Box<Conversation>),
     User(Box<User>),
 }
@@ -52,40 +47,55 @@ pub(super) fn not_found(object: Option<Object>) -> Error {
 
 pub(super) async fn readable(cx: &mut Cx<'_, '_>, object: Object) -> Outcome<Readable> {
     let found = match object {
-        Object::Document(sid) => conversation(cx, sid, true).await?,
-        Object::Messages(sid) | Object::Roster(sid) => conversation(cx, sid, false).await?,
+        Object::Document(sid) => conversation(cx, sid, View::Facts).await?,
+        Object::Messages(sid) => conversation(cx, sid, View::Messages).await?,
+        Object::Roster(sid) => conversation(cx, sid, View::Roster).await?,
         Object::MyConversations(sid) => own_user(cx, sid).await?,
         Object::UserInfo(sid) => user(cx, sid).await?,
     };
     found.ok_or_else(|| not_found(Some(object)))
 }
 
-async fn conversation(cx: &mut Cx<'_, '_>, sid: Sid<ConversationKind>, is_document: bool) -> Outcome<Option<Readable>> {
+async fn conversation(cx: &mut Cx<'_, '_>, sid: Sid<ConversationKind>, view: View) -> Outcome<Option<Readable>> {
     let account = cx.caller.account;
     let found = conversations::queries::find_even_removed(cx.tx, account, sid, Lock::None).await?;
-    let Some(conversation) = found.filter(|found| in_service(cx, found)) else { return Ok(None) };
-    let Some(reader) = cx.caller.user() else {
-        return Ok(Some(Readable::Conversation(Box::new(conversation), Right::Own)));
+    let Some(conversation) = found.filter(|found| in_service(cx, found)).map(Box::new) else { return Ok(None) };
+    let Some(reader) = cx.caller.user().map(|user| user.sid) else {
+        return Ok(Some(Readable::Conversation(conversation, Right::Own)));
     };
-    if let Some(removed) = conversation.removed {
-        let fades = cx.now < removed.plus_micros(FADING_MICROS);
-        let was_there = fades && participants::queries::was_there(cx.tx, account, sid, reader.sid).await?;
-        return Ok(was_there.then(|| Readable::Fading(Box::new(conversation))));
+    let takes_part = participants::queries::find_by_user(cx.tx, account, reader, sid).await?.is_some();
+    if conversation.removed.is_some() {
+        return fading(cx, conversation, takes_part, reader).await;
     }
-    let takes_part = participants::queries::find_by_user(cx.tx, account, reader.sid, sid).await?.is_some();
-    let right = if takes_part || (is_document && conversations::commands::is_creator(cx, &conversation).await?) {
-        Right::Own
-    } else if is_document && may_join(cx).await? {
-        Right::Role(rights(reader.service))
-    } else {
-        return Ok(None);
-    };
-    Ok(Some(Readable::Conversation(Box::new(conversation), right)))
+    match conversations::commands::right_to(cx, &conversation, takes_part, view).await? {
+        Some(By::Own) => Ok(Some(Readable::Conversation(conversation, Right::Own))),
+        Some(By::Role) => {
+            let rights = rights(conversation.service);
+            Ok(Some(Readable::Conversation(conversation, Right::Role(rights))))
+        }
+        None => fading(cx, conversation, false, reader).await,
+    }
 }
 
-async fn may_join(cx: &mut Cx<'_, '_>) -> Outcome<bool> {
-    let standing = standing_in_service(cx).await?;
-    Ok(roles::may(standing, Permission::JoinConversation).is_ok())
+/// A conversation that was deleted, or that the reader was taken out of, a moment ago. Of a deleted one only who took
+/// part to the end may see that much.
+async fn fading(
+    cx: &mut Cx<'_, '_>,
+    conversation: Box<Conversation>,
+    takes_part: bool,
+    reader: Sid<UserKind>,
+) -> Outcome<Option<Readable>> {
+    let (account, sid) = (conversation.account, conversation.sid);
+    let gone = match conversation.removed {
+        // The purge has not come to this participant yet.
+        Some(removed) if takes_part => Some(removed),
+        removed => {
+            let gone = participants::queries::gone_since(cx.tx, account, sid, reader).await?;
+            gone.filter(|gone| removed.is_none_or(|removed| *gone >= removed))
+        }
+    };
+    let is_fading = gone.is_some_and(|gone| cx.now < gone.plus_micros(FADING_MICROS));
+    Ok(is_fading.then(|| Readable::Fading(Box::new(conversation.emptied()))))
 }
 
 fn in_service(cx: &Cx<'_, '_>, conversation: &Conversation) -> bool {
@@ -168,8 +178,9 @@ impl Question for OpenObject {
 
 pub(super) async fn position(cx: &mut Cx<'_, '_>, object: Object, readable: &Readable) -> Outcome<i64> {
     match (object, readable) {
+        (_, Readable::Fading(_)) => Ok(0),
         (Object::Roster(sid), _) => Ok(participants::queries::roster(cx.tx, cx.caller.account, sid).await?.position),
-        (_, Readable::Conversation(conversation, _) | Readable::Fading(conversation)) => Ok(conversation.position),
+        (_, Readable::Conversation(conversation, _)) => Ok(conversation.position),
         (Object::MyConversations(_), Readable::User(user)) => Ok(user.mine_position),
         (_, Readable::User(user)) => Ok(user.info_position),
     }
@@ -236,12 +247,12 @@ async fn standing(cx: &mut Cx<'_, '_>, object: Object, after: Option<i64>, event
     Ok(Standing { object, position, right, missed, cut_at })
 }
 
-/// Which of these conversations' documents are no longer the caller's to read.
-pub struct NoLongerReadable(pub Vec<StreamId>);
+/// Which of these objects, that were opened by the right of a role, are no longer the caller's to read.
+pub struct NoLongerReadable(pub Vec<(StreamId, Part)>);
 
 impl Question for NoLongerReadable {
     /// `None` when the caller is gone, and may read nothing at all.
-    type Out = Option<Vec<StreamId>>;
+    type Out = Option<Vec<(StreamId, Part)>>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
         if let Some(user) = cx.caller.user().map(|user| user.sid)
@@ -250,11 +261,13 @@ impl Question for NoLongerReadable {
             return Ok(None);
         }
         let mut lost = Vec::new();
-        for stream in &self.0 {
-            match readable(cx, Object::Document(Sid::from_number(stream.key))).await {
+        for (stream, part) in &self.0 {
+            let object = objects_of(*stream).into_iter().find(|object| part_of(*object) == *part);
+            match readable(cx, object.ok_or_else(|| not_found(None))?).await {
                 // A deleted one tells of its end itself.
+                Ok(Readable::Fading(conversation)) if conversation.removed.is_none() => lost.push((*stream, *part)),
                 Ok(_) => {}
-                Err(Error::Refused(_)) => lost.push(*stream),
+                Err(Error::Refused(_)) => lost.push((*stream, *part)),
                 Err(failure) => return Err(failure),
             }
         }

@@ -22,7 +22,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::establish::{leave, lose};
 use super::hub::Post;
 use super::mailbox::{Mailbox, Overflow};
-use super::news::Part;
 use super::presence::Counted;
 use super::record::Direction;
 use super::session::{CloseReason, Effect, Input, Session};
@@ -245,8 +244,8 @@ impl Connection {
         match subscriber.look_again().await {
             Ok(None) => self.input(Input::UserGone).await,
             Ok(Some(lost)) => {
-                for stream in lost {
-                    self.input(Input::Cancelled(stream, Part::Document)).await?;
+                for (stream, part) in lost {
+                    self.input(Input::Cancelled(stream, part)).await?;
                 }
                 Ok(())
             }

@@ -140,10 +140,10 @@ impl Subscriber {
 
     /// Reads again what was opened by the right of a role, and ends what is no longer the user's to read.
     /// Gives that; nothing when the user is gone.
-    pub async fn look_again(&self) -> Outcome<Option<Vec<StreamId>>> {
+    pub async fn look_again(&self) -> Outcome<Option<Vec<(StreamId, Part)>>> {
         let lost = self.app.db.ask(&self.caller, NoLongerReadable(self.mailbox.leaning())).await?;
-        for stream in lost.iter().flatten() {
-            let watch = Watch::Part(Part::Document);
+        for (stream, part) in lost.iter().flatten() {
+            let watch = Watch::Part(*part);
             self.app.hub().detach(*stream, watch, &self.mailbox);
             self.mailbox.detached(*stream, watch);
         }

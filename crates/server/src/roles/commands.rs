@@ -65,8 +65,9 @@ pub async fn may_to_user(cx: &mut Cx<'_, '_>, other: Sid<User>, permission: Perm
     Ok(super::may(Standing::Bound { service, conversation: Some(shared) }, permission)?)
 }
 
-/// By the token's role, else by the user's. Who has been deleted may nothing, whatever the token says.
-async fn service_permissions(cx: &mut Cx<'_, '_>) -> Outcome<Permissions> {
+/// What the caller's service role allows, by the token's role, else by the user's. Who has been deleted may nothing,
+/// whatever the token says.
+pub async fn service_permissions(cx: &mut Cx<'_, '_>) -> Outcome<Permissions> {
     let Some((sid, of_token)) = cx.caller.user().map(|user| (user.sid, user.role)) else {
         return Ok(Permissions::default());
     };

@@ -74,7 +74,7 @@ permissions! {
     EditOwnParticipantAttributes = "editOwnParticipantAttributes", true, true;
     /// Change one's own name and attributes.
     EditOwnUserInfo = "editOwnUserInfo", true, true;
-    /// Join a conversation without being added.
+    /// Join a conversation without being added; only where the chat service has open conversations.
     JoinConversation = "joinConversation", true, false;
     /// Leave a conversation.
     LeaveConversation = "leaveConversation", false, true;
@@ -129,6 +129,11 @@ impl Permissions {
     /// What is in this set or in the other.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Whether the two sets have a permission in common.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether it is in the set.
@@ -300,9 +305,10 @@ impl From<Refusal> for Error {
                 Code::UserUnauthorized,
                 format!("The user's roles do not hold the permission {}", permission.word()),
             ),
-            Refusal::NotAParticipant => {
-                Self::refused(Code::NotAParticipant, "The user is not a participant of the conversation")
-            }
+            Refusal::NotAParticipant => Self::refused(
+                Code::NotAParticipant,
+                "The user is not a participant of the conversation; a participant or the backend can add one",
+            ),
         }
     }
 }

@@ -96,6 +96,22 @@ pub struct ConfigureService {
     pub service_role: Option<Sid<RoleKind>>,
     /// Whether the service says who is online.
     pub reachability_enabled: Option<bool>,
+    /// Whether users with `joinConversation` may join without being added.
+    pub has_open_conversations: Option<bool>,
+}
+
+impl ConfigureService {
+    /// A change of nothing.
+    pub fn of(sid: Sid<ServiceKind>) -> Self {
+        Self {
+            sid,
+            conversation_creator_role: None,
+            conversation_role: None,
+            service_role: None,
+            reachability_enabled: None,
+            has_open_conversations: None,
+        }
+    }
 }
 
 impl Change for ConfigureService {
@@ -115,6 +131,12 @@ impl Change for ConfigureService {
         service.conversation_role = self.conversation_role.unwrap_or(service.conversation_role);
         service.service_role = self.service_role.unwrap_or(service.service_role);
         service.reachability_enabled = self.reachability_enabled.unwrap_or(service.reachability_enabled);
+        let was_open = service.has_open_conversations;
+        service.has_open_conversations = self.has_open_conversations.unwrap_or(was_open);
+        if service.has_open_conversations != was_open {
+            // Whoever looks at a conversation without being in it looks again whether that is still allowed.
+            cx.emit(&roles::events::RightsChanged { service: service.sid });
+        }
         Ok(queries::configure(cx.tx, &service, cx.now).await?.ok_or(Refusal::NotFound)?)
     }
 }

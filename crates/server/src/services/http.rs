@@ -1,8 +1,10 @@
 //! REST routes of chat services, of their configuration, and of the account's configuration, which says
 //! which of them is the default.
 
-use tertulia_protocol::Code;
+use serde::Serialize;
 use tertulia_protocol::rest::{ConfigurationBody, Links, ServiceBody, ServiceConfigurationBody};
+use tertulia_protocol::sid::Service as ServiceKind;
+use tertulia_protocol::{Code, Sid};
 
 use super::Service;
 use super::commands::{ConfigureService, CreateService, DeleteService, FetchService, ListServices};
@@ -20,6 +22,8 @@ pub const ROUTES: &[Route] = routes![
     V1 Delete "/Services/{Sid}" DeleteService => delete;
     V1 Get "/Services/{Sid}/Configuration" FetchServiceConfiguration => fetch_configuration;
     V1 Post "/Services/{Sid}/Configuration" UpdateServiceConfiguration => update_configuration;
+    Own Get "/Services/{Sid}/Settings" FetchServiceSettings => fetch_settings;
+    Own Post "/Services/{Sid}/Settings" UpdateServiceSettings => update_settings;
     V1 Get "/Configuration" FetchConfiguration => fetch_account;
     V1 Post "/Configuration" UpdateConfiguration => update_account;
 ];
@@ -87,6 +91,7 @@ async fn update_configuration(call: Call) -> Outcome<Reply> {
         conversation_role: form.sid("DefaultConversationRoleSid", Code::ConversationRoleNotFound)?,
         service_role: form.sid("DefaultChatServiceRoleSid", Code::ServiceRoleNotFound)?,
         reachability_enabled: form.flag("ReachabilityEnabled")?,
+        has_open_conversations: None,
     };
     let updated = call.perform(change).await?;
     if updated.reachability_enabled {
@@ -106,6 +111,35 @@ fn configuration(call: &Call, service: &Service) -> ServiceConfigurationBody {
         reachability_enabled: service.reachability_enabled,
         links: [link("notifications", "Notifications"), link("webhooks", "Webhooks")].into(),
         url,
+    }
+}
+
+/// What Twilio's configuration of a chat service does not have.
+#[derive(Serialize)]
+struct Settings {
+    chat_service_sid: Sid<ServiceKind>,
+    /// Whether users who hold `joinConversation` may look at conversations and join them without being added.
+    open_conversations: bool,
+    url: String,
+}
+
+async fn fetch_settings(call: Call) -> Outcome<Reply> {
+    let found = call.ask(FetchService(call.sid("Sid")?)).await?;
+    Ok(Reply::ok(&settings(&call, &found)))
+}
+
+async fn update_settings(call: Call) -> Outcome<Reply> {
+    let open = call.form.flag("OpenConversations")?;
+    let change = ConfigureService { has_open_conversations: open, ..ConfigureService::of(call.sid("Sid")?) };
+    let updated = call.perform(change).await?;
+    Ok(Reply::ok(&settings(&call, &updated)))
+}
+
+fn settings(call: &Call, service: &Service) -> Settings {
+    Settings {
+        chat_service_sid: service.sid,
+        open_conversations: service.has_open_conversations,
+        url: format!("{}/tertulia/v1/Services/{}/Settings", call.origin, service.sid),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Service {
     pub service_role: Sid<Role>,
     /// Whether the service says who is online.
     pub reachability_enabled: bool,
+    /// Whether users with `joinConversation` may look at conversations and join them without being added.
+    pub has_open_conversations: bool,
     /// When it was created.
     pub created: Timestamp,
     /// When it last changed.

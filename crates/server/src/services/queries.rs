@@ -11,7 +11,7 @@ use crate::platform::{AccountNumber, Columns, Outcome};
 macro_rules! columns {
     () => {
         "account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, service_role_sid, \
-         reachability_enabled, created, updated"
+         reachability_enabled, open_conversations, created, updated"
     };
 }
 
@@ -37,12 +37,13 @@ static LIST_BACK: Sql = Sql::new(concat!(
 ));
 static INSERT: Sql = Sql::new(concat!(
     "INSERT INTO services (account, sid, friendly_name, conversation_creator_role_sid, conversation_role_sid, ",
-    "service_role_sid, reachability_enabled, created, updated) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) RETURNING ",
+    "service_role_sid, reachability_enabled, open_conversations, created, updated) ",
+    "VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $7) RETURNING ",
     columns!()
 ));
 static CONFIGURE: Sql = Sql::new(concat!(
     "UPDATE services SET conversation_creator_role_sid = $3, conversation_role_sid = $4, service_role_sid = $5, ",
-    "reachability_enabled = $6, updated = $7 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
+    "reachability_enabled = $6, open_conversations = $7, updated = $8 WHERE account = $1 AND sid = $2 AND removed IS NULL RETURNING ",
     columns!()
 ));
 static ANYWHERE: Sql = Sql::new("SELECT 1 FROM services WHERE sid = $1");
@@ -60,6 +61,7 @@ fn read(row: &Row) -> Outcome<Service> {
         conversation_role: columns.sid()?,
         service_role: columns.sid()?,
         reachability_enabled: columns.take()?,
+        has_open_conversations: columns.take()?,
         created: columns.time()?,
         updated: columns.time()?,
     })
@@ -138,6 +140,7 @@ pub async fn configure(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> Ou
         service.conversation_role.as_str().into(),
         service.service_role.as_str().into(),
         service.reachability_enabled.into(),
+        service.has_open_conversations.into(),
         now.micros().into(),
     ];
     tx.query_opt(&CONFIGURE, &values).await?.as_ref().map(read).transpose()

@@ -6,7 +6,13 @@ use super::table::{Case, Names, Rule, TABLE};
 use crate::docs::hold;
 
 fn listed(names: &Names) -> String {
-    let words: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    // Ten permissions let one look at the shared facts: the page names them once, above the table.
+    let reaches_in = names.len() >= 10;
+    let shown = names.iter().filter(|name| !reaches_in || *name == "joinConversation");
+    let mut words: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
+    if reaches_in {
+        words.push("any that reaches in".to_owned());
+    }
     if words.is_empty() { "–".to_owned() } else { words.join(" or ") }
 }
 
@@ -29,14 +35,18 @@ fn refused(case: &Case) -> String {
     if status == 0 { String::new() } else { format!("{status} / {code}") }
 }
 
+fn who(case: &Case) -> String {
+    if case.is_open { format!("{} (open)", case.standing) } else { case.standing.clone() }
+}
+
 fn table() -> String {
-    let mut rows: Vec<(&str, Vec<&str>, [String; 2], String)> = Vec::new();
+    let mut rows: Vec<(&str, Vec<String>, [String; 2], String)> = Vec::new();
     for case in &TABLE.cases {
         let (needed, refused) = (needed(case), refused(case));
         let same = rows.iter_mut().find(|row| row.0 == case.text && row.2 == needed && row.3 == refused);
         match same {
-            Some(row) => row.1.push(&case.standing),
-            None => rows.push((&case.text, vec![&case.standing], needed, refused)),
+            Some(row) => row.1.push(who(case)),
+            None => rows.push((&case.text, vec![who(case)], needed, refused)),
         }
     }
     let mut table = String::from(

@@ -33,21 +33,30 @@ const AT_A_TIME: usize = 8;
 
 /// Plays every case, each with what `tried` says, and shows all that went wrong.
 fn play(world: &World, tried: impl Fn(&Case) -> Vec<(Held, By)>) {
+    play_some(world, false, &tried);
+    let settings = format!("/tertulia/v1/Services/{}/Settings", world.service);
+    world.owner.post(&settings, &[("OpenConversations", "true")]).is(200);
+    play_some(world, true, &tried);
+}
+
+fn play_some(world: &World, is_open: bool, tried: &impl Fn(&Case) -> Vec<(Held, By)>) {
     let house = House::new(world);
     let mut wrong = Vec::new();
     world.play(async {
-        let played = stream::iter(TABLE.cases.iter().enumerate()).map(|(number, case)| {
-            let (house, tried) = (&house, tried(case));
-            async move {
-                let mut wrong = Vec::new();
-                let mut stage = Stage::new(house, case, number).await;
-                for (held, by) in tried {
-                    wrong.extend(stage.play(&held, by).await.err());
+        let played = stream::iter(TABLE.cases.iter().enumerate().filter(|(_, case)| case.is_open == is_open)).map(
+            |(number, case)| {
+                let (house, tried) = (&house, tried(case));
+                async move {
+                    let mut wrong = Vec::new();
+                    let mut stage = Stage::new(house, case, number).await;
+                    for (held, by) in tried {
+                        wrong.extend(stage.play(&held, by).await.err());
+                    }
+                    stage.end().await;
+                    wrong
                 }
-                stage.end().await;
-                wrong
-            }
-        });
+            },
+        );
         let mut played = played.buffer_unordered(AT_A_TIME);
         while let Some(some) = played.next().await {
             wrong.extend(some);

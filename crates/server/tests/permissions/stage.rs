@@ -19,6 +19,7 @@ use tertulia_server::platform::{Change, Outcome};
 use tertulia_server::realtime::news::stream_of;
 use tertulia_server::roles::commands::CreateRole;
 use tertulia_server::roles::{Permissions, Scope};
+use tertulia_server::store::{Command, Failure, Sql, Tx};
 use tertulia_server::users::commands::{self as users, CreateUser, UpdateUser};
 
 use super::table::{Case, Held, Names, TABLE};
@@ -64,6 +65,22 @@ impl<'w> House<'w> {
         let change =
             CreateUser { service: Some(self.service), identity: identity.to_owned(), patch: users::Patch::default() };
         self.perform(change).await.sid
+    }
+}
+
+/// Moves a user's departures into the past: beyond the minute in which an emptied conversation can still be opened.
+struct LongAgo(Sid<User>);
+
+impl Command for LongAgo {
+    type Out = ();
+    type Refusal = Failure;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        static AGE: Sql = Sql::new(
+            "UPDATE participants SET removed = removed - 61000000 WHERE user_sid = $1 AND removed IS NOT NULL",
+        );
+        tx.execute(&AGE, &[self.0.as_str().into()]).await?;
+        Ok(())
     }
 }
 
@@ -125,7 +142,7 @@ impl<'w> Stage<'w> {
         let patch = conversations::Patch { unique_name: Some(Some(name.clone())), ..conversations::Patch::default() };
         let create = CreateConversation { service, patch };
         let standing = self.case.standing.as_str();
-        let is_creator = matches!(standing, "creator" | "left");
+        let is_creator = matches!(standing, "creator" | "left" | "removed");
         let creator = if is_creator { self.mighty().await } else { house.system.clone() };
         let sid = house.outcome(&creator, create).await.expect("a conversation").sid;
         let conversation = sid.to_string();
@@ -135,7 +152,7 @@ impl<'w> Stage<'w> {
         };
         house.perform(add(&self.other.0)).await;
         let mut participant = String::new();
-        if matches!(standing, "participant" | "left") {
+        if matches!(standing, "participant" | "left" | "removed") {
             participant = house.outcome(&creator, add(&self.me.0)).await.expect("a participant").sid.to_string();
         }
         let send = |author: &str| {
@@ -148,9 +165,14 @@ impl<'w> Stage<'w> {
         };
         let own_message = house.perform(send(&self.me.0)).await.sid.to_string();
         let others_message = house.perform(send(&self.other.0)).await.sid.to_string();
-        if standing == "left" {
-            let key = self.me.0.clone();
-            house.perform(RemoveParticipant { service, conversation, key }).await;
+        let leave = RemoveParticipant { service, conversation, key: self.me.0.clone() };
+        match standing {
+            "removed" => house.perform(leave).await,
+            "left" => {
+                house.outcome(&creator, leave).await.expect("the creator may leave");
+                house.world.app().db.store.write(LongAgo(self.me.1)).await.expect("a change");
+            }
+            _ => {}
         }
         self.room = Some(Room { sid, name, participant, own_message, others_message });
     }

@@ -30,8 +30,10 @@ pub(crate) struct Case {
     pub(crate) operation: String,
     /// What is done, in words.
     pub(crate) text: String,
-    /// The situation: `participant`, `outsider`, `creator` or `left`.
+    /// The situation: `participant`, `outsider`, `creator`, `left` or `removed`.
     pub(crate) standing: String,
+    /// Whether the chat service has open conversations.
+    pub(crate) is_open: bool,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
@@ -113,6 +115,7 @@ impl Case {
             "always",
             "refused",
             "allowed",
+            "open",
         ];
         for key in row.as_object().expect("an object").keys() {
             assert!(known.contains(&key.as_str()), "a case has no \"{key}\": {row}");
@@ -136,6 +139,7 @@ impl Case {
             operation: text(&row["operation"]),
             text: text(&row["case"]),
             standing: text(&row["as"]),
+            is_open: row["open"] == true,
             method: method.to_owned(),
             path: path.to_owned(),
             body: row.get("body").cloned(),

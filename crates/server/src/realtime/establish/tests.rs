@@ -104,7 +104,7 @@ fn a_right_of_a_role_from_before_roles_changed_is_read_again() {
     assert!(mailbox.leaning().is_empty());
     settle(&mut establishing, &mut hub, vec![by_role()], 2);
     assert!(matches!(mailbox.take_waiting(), Some(Post::Answer(_))));
-    assert_eq!(mailbox.leaning(), [stream_of(object)]);
+    assert_eq!(mailbox.leaning(), [(stream_of(object), part_of(object))]);
 }
 
 #[test]
