@@ -11,6 +11,7 @@ import horizons from './features/horizons.mjs';
 import messages from './features/messages.mjs';
 import participants from './features/participants.mjs';
 import reachability from './features/reachability.mjs';
+import privacy from './features/private.mjs';
 import restart from './features/restart.mjs';
 import start from './features/start.mjs';
 import timers from './features/timers.mjs';
@@ -19,7 +20,7 @@ import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
 const FEATURES = [
-  start, conversations, messages, participants, horizons, users, reachability, timers, typing, everyone, tokens,
+  start, conversations, privacy, messages, participants, horizons, users, reachability, timers, typing, everyone, tokens,
   restart, convergence,
 ];
 

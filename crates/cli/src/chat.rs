@@ -25,15 +25,18 @@ use show::{Sent, Show};
 
 /// Talk in a conversation from the terminal
 ///
-/// Joins the conversation, or makes it, shows what was said and what comes, and sends each line of standard
-/// input as a message; the end of the input ends it. When the connection is lost it comes back by itself,
-/// and what was missed is shown.
+/// Creates the conversation if it does not exist, shows what was said and what comes, and sends each line of
+/// standard input as a message; the end of the input ends it. When the connection is lost it comes back by
+/// itself, and what was missed is shown.
+///
+/// Conversations are private. If this user is not a participant yet, it waits until one adds it, with
+/// `/add NAME` or with `--invite NAME`.
 ///
 /// Without more, it talks to the dev server that runs on ./tertulia-data, with a token that it mints as
 /// `tertulia token mint` does. With `--token` it needs the address only.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  tertulia chat                             as alice, in a conversation named `lobby`
+  tertulia chat --invite bob                as alice, in a conversation named `lobby`, with bob
   tertulia chat --as bob lobby              in another terminal
   tertulia chat --as bob lobby --send 'Hi'  send one message and leave
   tertulia chat lobby --listen -o json      one JSON object a line, until it is interrupted
@@ -46,6 +49,9 @@ pub(crate) struct Chat {
     /// Who to be
     #[arg(long = "as", value_name = "NAME", default_value = "alice", conflicts_with = "token")]
     identity: String,
+    /// Add this user to the conversation; may be repeated
+    #[arg(long, value_name = "NAME")]
+    invite: Vec<String>,
     /// Send this message and leave
     #[arg(long, value_name = "TEXT", conflicts_with = "listen")]
     send: Option<String>,
@@ -76,6 +82,10 @@ const BACKOFF: Backoff = Backoff { min: Duration::from_millis(500), max: Duratio
 const LINES_MAX: usize = 16;
 /// The documented code for a unique name that another conversation has.
 const NAME_TAKEN: u32 = 50353;
+/// The documented code for somebody who is not a participant.
+const NOT_A_PARTICIPANT: u32 = 50430;
+/// The documented code for somebody who is a participant already.
+const ALREADY_IN: u32 = 50433;
 
 pub(crate) fn run(command: Chat) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -91,7 +101,12 @@ impl Chat {
         let options = Options { reconnect: Some(BACKOFF), tls, ..Options::default() };
         let connected = Client::connect_with(&server.uri, server.tokens, options).await;
         let client = connected.map_err(|cause| place::explain(cause, server.trust.as_ref()))?;
-        let sid = enter(&client, &self.conversation).await?;
+        let sid = match enter(&client, &self.conversation).await? {
+            Some(sid) => sid,
+            None if self.send.is_some() => bail!("{}", self.not_in(&client)),
+            None => self.wait_to_be_added(&client, &show).await?,
+        };
+        self.add_invited(&client, sid).await?;
         let outcome = match &self.send {
             Some(text) => match client.send(sid, text).await {
                 Ok(index) => {
@@ -104,6 +119,40 @@ impl Chat {
         };
         client.close().await;
         outcome
+    }
+
+    fn not_in(&self, client: &Client) -> String {
+        let (name, key) = (client.identity(), &self.conversation);
+        format!("{name} is not in the conversation {key}; a participant can add {name} with /add {name}")
+    }
+
+    /// Waits until a participant adds this user to the conversation.
+    async fn wait_to_be_added(&self, client: &Client, show: &Show) -> Result<Sid<Kind>> {
+        let mut own = client.events().await?;
+        show.waiting(&format!("{}; waiting (Ctrl-C ends it)", self.not_in(client)));
+        loop {
+            // Asked after the subscription stands, so that nothing is missed in between.
+            if let Some(sid) = enter(client, &self.conversation).await? {
+                return Ok(sid);
+            }
+            tokio::select! {
+                event = own.next() => drop(event?),
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted.context("signals cannot be heard")?;
+                    bail!("nobody has added {} yet", client.identity());
+                }
+            }
+        }
+    }
+
+    async fn add_invited(&self, client: &Client, sid: Sid<Kind>) -> Result<()> {
+        for name in &self.invite {
+            match client.add(sid, name).await {
+                Err(error) if error.code() == Some(ALREADY_IN) => {}
+                added => added.with_context(|| format!("{} cannot add {name}", client.identity()))?,
+            }
+        }
+        Ok(())
     }
 
     /// Shows and sends until the end of the input.
@@ -216,34 +265,40 @@ async fn who(client: &Client, sid: Sid<Kind>) -> Result<Sent, Error> {
     Ok(Sent::Told(format!("here: {}", names.join(", "))))
 }
 
-/// Finds the conversation or makes it, and joins it.
-async fn enter(client: &Client, key: &str) -> Result<Sid<Kind>> {
-    // A SID that is none is meant as a name; a name that could be a SID is meant as one.
+/// Finds the conversation, or makes it, and joins it; `None` if the user is not in it.
+async fn enter(client: &Client, key: &str) -> Result<Option<Sid<Kind>>> {
+    // What does not parse as a SID is a unique name; a name that could be a SID is taken for one.
     let is_sid = key.parse::<Sid<Kind>>().is_ok();
     let found = match client.find_conversation(key).await {
+        Ok(found) if found.is_joined => return Ok(Some(found.sid)),
+        Ok(found) => found.sid,
+        Err(error) if error.code() == Some(NOT_A_PARTICIPANT) => return Ok(None),
         Err(error) if error.is_not_found() && is_sid => {
             bail!("there is no conversation {key}; give its unique name, or leave it out to talk in `lobby`")
         }
-        Err(error) if error.is_not_found() => None,
-        found => Some(found.with_context(|| format!("{} cannot look at {key}", client.identity()))?),
+        Err(error) if error.is_not_found() => match make(client, key).await? {
+            Some(made) => made,
+            None => return Ok(None),
+        },
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot look at {key}", client.identity()));
+        }
     };
-    let (sid, is_joined) = match found {
-        Some(found) => (found.sid, found.is_joined),
-        None => (make(client, key).await?, false),
-    };
-    if !is_joined {
-        let hint = || format!("{} cannot join {key}; whoever is in it can /add you", client.identity());
-        client.join(sid).await.with_context(hint)?;
+    match client.join(found).await {
+        Err(error) if error.code() == Some(NOT_A_PARTICIPANT) => Ok(None),
+        joined => {
+            joined.with_context(|| format!("{} cannot join {key}", client.identity()))?;
+            Ok(Some(found))
+        }
     }
-    Ok(sid)
 }
 
-async fn make(client: &Client, name: &str) -> Result<Sid<Kind>> {
+/// Creates the conversation; `None` if another user was faster.
+async fn make(client: &Client, name: &str) -> Result<Option<Sid<Kind>>> {
     let new = NewConversation { unique_name: Some(name.to_owned()), ..NewConversation::named(name) };
     match client.create_conversation(&new).await {
-        // Somebody was faster.
-        Err(error) if error.code() == Some(NAME_TAKEN) => Ok(client.find_conversation(name).await?.sid),
-        made => made.with_context(|| format!("{} cannot make the conversation {name}", client.identity())),
+        Err(error) if error.code() == Some(NAME_TAKEN) => Ok(None),
+        made => made.map(Some).with_context(|| format!("{} cannot create the conversation {name}", client.identity())),
     }
 }
 

@@ -20,6 +20,12 @@ struct Person {
 
 impl Person {
     fn enter(data: &str, args: &[&str]) -> Self {
+        let person = Self::begin(data, args);
+        assert_eq!(person.next()["event"], "open");
+        person
+    }
+
+    fn begin(data: &str, args: &[&str]) -> Self {
         let mut command = tertulia(&["chat", "-o", "json", "--data", data]);
         let mut child = command.args(args).stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -30,9 +36,7 @@ impl Person {
                 let _ = sender.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
         });
-        let person = Self { child, events };
-        assert_eq!(person.next()["event"], "open");
-        person
+        Self { child, events }
     }
 
     fn next(&self) -> Value {
@@ -67,7 +71,7 @@ fn what_is_acknowledged_arrives_once_though_the_server_is_killed() {
     let data = data(&folder);
     let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
     let port = server.value("REST").rsplit(':').next().unwrap().to_owned();
-    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let mut alice = Person::enter(&data, &["--as", "alice", "room", "--invite", "bob"]);
     let bob = Person::enter(&data, &["--as", "bob", "room", "--listen"]);
     let (mut server, mut acknowledged, mut unknown) = (Some(server), BTreeMap::new(), 0);
     for number in 0..60 {
@@ -112,7 +116,7 @@ fn what_was_committed_and_told_by_nobody_arrives_once_after_the_next_start() {
     let data = data(&folder);
     let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
     let port = server.value("REST").rsplit(':').next().unwrap().to_owned();
-    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let mut alice = Person::enter(&data, &["--as", "alice", "room", "--invite", "bob"]);
     let bob = Person::enter(&data, &["--as", "bob", "room", "--listen"]);
     let mut server = Some(server);
     for round in 0..3 {
@@ -139,7 +143,7 @@ fn a_chat_is_encrypted_where_the_server_is() {
     let server = Running::of(tertulia(&["dev", "--data", &data, "--port", "0"]).envs(tls));
     let uri = server.value("REST").replace("https://127.0.0.1", "wss://localhost") + "/v3/wsconnect";
     // Beside the server its certificate is known; from elsewhere somebody has to vouch for it.
-    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let mut alice = Person::enter(&data, &["--as", "alice", "room", "--invite", "bob"]);
     let bob = Person::enter(&data, &["--as", "bob", "room", "--listen", "--uri", &uri, "--ca", &certificate_file]);
     writeln!(alice.typed(), "a secret").unwrap();
     assert_eq!(bob.until("message")["body"], "a secret");
@@ -162,7 +166,7 @@ fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
         (out, errors)
     };
     assert_eq!(chat(&["room", "--send", "Hi \u{1b}[2Jthere"], "").0, "");
-    assert!(chat(&["room", "--history", "0"], "/add carol\n").1.contains("carol is in\n"));
+    assert!(chat(&["room", "--history", "0"], "/add carol\n/add bob\n").1.contains("carol is in\n"));
     let (out, errors) = chat(&["--as", "bob", "room"], "hello\n\n//me\n/who\n/add dora\n/what\n");
     assert_eq!(out, "[0] alice: Hi \u{fffd}[2Jthere\n[1] bob: hello\n[2] bob: /me\n");
     for part in
@@ -173,6 +177,22 @@ fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
     // The history is as long as one wants.
     assert_eq!(chat(&["--as", "carol", "room", "--history", "1"], "/quit\nunsent\n").0, "[2] bob: /me\n");
     assert_eq!(chat(&["--as", "carol"], "").0, "", "without a name it is another conversation");
+}
+
+#[test]
+fn an_outsider_waits_to_be_added_and_a_script_is_told_how() {
+    let folder = temp_dir();
+    let data = data(&folder);
+    let _server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let mut alice = Person::enter(&data, &["--as", "alice", "room"]);
+    let (_, sentence) = fails(&mut tertulia(&["chat", "--data", &data, "--as", "bob", "room", "--send", "Hi"]));
+    assert!(sentence.contains("bob is not in the conversation room") && sentence.contains("/add bob"), "{sentence}");
+    let mut bob = Person::begin(&data, &["--as", "bob", "room"]);
+    assert_eq!(bob.next()["event"], "waiting");
+    writeln!(alice.typed(), "/add bob").unwrap();
+    assert_eq!(bob.until("open")["identity"], "bob");
+    writeln!(bob.typed(), "thanks").unwrap();
+    assert_eq!(alice.until("message")["body"], "thanks");
 }
 
 #[test]

@@ -86,15 +86,6 @@ export class Person extends Model {
     for (const identity of others) await conversation.add(identity);
   }
 
-  /** Enters a conversation that one knows by its SID or unique name. */
-  async join(name: string): Promise<void> {
-    const client = this.ready();
-    const bySid = /^CH[0-9a-f]{32}$/.test(name);
-    const conversation = await (bySid ? client.peekConversationBySid(name) : client.getConversationByUniqueName(name));
-    if (conversation.status !== "joined") await conversation.join();
-    this.select(this.chat(conversation));
-  }
-
   private ready(): Client {
     if (!this.client) throw new Error(`${this.identity} is not connected`);
     return this.client;

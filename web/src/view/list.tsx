@@ -77,7 +77,6 @@ function Invitation({ person, partner }: { person: Person; partner: string }) {
         {alone ? "Start a conversation" : `Start a conversation with ${partner}`}
       </button>
       <Failure text={doing.failure} />
-      <JoinForm person={person} onDone={() => {}} folded />
     </div>
   );
 }
@@ -124,46 +123,9 @@ function NewChat({ person, partner }: { person: Person; partner: string }) {
               </button>
               <Failure text={doing.failure} />
             </form>
-            <JoinForm person={person} onDone={close} />
           </>
         );
       }}
     </Popover>
-  );
-}
-
-function JoinForm({ person, onDone, folded }: { person: Person; onDone: () => void; folded?: boolean }) {
-  const [name, setName] = useState("");
-  const doing = useDoing();
-  const join = async (event: Event) => {
-    event.preventDefault();
-    if (!name.trim() || !(await doing.run(() => person.join(name.trim())))) return;
-    setName("");
-    onDone();
-  };
-  const form = (
-    <form class="join" onSubmit={(event) => void join(event)}>
-      <label>
-        {folded ? "Its SID or unique name" : "Or join one that exists"}
-        <span class="row">
-          <input
-            value={name}
-            autocapitalize="none"
-            spellcheck={false}
-            placeholder="CH… or unique name"
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-          <button disabled={doing.busy || !name.trim()}>Join</button>
-        </span>
-      </label>
-      <Failure text={doing.failure} />
-    </form>
-  );
-  if (!folded) return form;
-  return (
-    <details class="folded">
-      <summary>Join one that exists</summary>
-      {form}
-    </details>
   );
 }

@@ -44,6 +44,13 @@ impl Show {
         remark(&format!("{identity} is in {} ({conversation}); /quit or Ctrl-D leaves", plain(name)));
     }
 
+    pub(super) fn waiting(&self, text: &str) {
+        if self.is_json {
+            return line(&json!({"event": "waiting", "text": text}));
+        }
+        remark(&plain(text));
+    }
+
     pub(super) fn message(&self, message: &Message) {
         if self.is_json {
             return line(&event("message", message));

@@ -191,7 +191,7 @@ fn who_leaves_and_comes_back_hears_again(world: &World) {
             assert_eq!(soon(heard.next_message()).await.unwrap().index, round);
             let own = format!("/Client/v2/Services/{}/Conversations/{sid}/Participants/bob", world.service);
             assert_eq!(bob.request("DELETE", &own, None).await.unwrap().0, 204);
-            bob.join(sid).await.unwrap();
+            alice.add(sid, "bob").await.unwrap();
         }
     });
 }
@@ -278,16 +278,20 @@ fn nobody_opens_what_is_not_theirs(world: &World) {
             (format!("/v3/Lists/{sid}.messages"), 54150),
             (format!("/v3/Maps/{sid}.roster"), 54200),
             (format!("/v3/Lists/{sid}.messages/Items"), 54150),
+            (format!("/v3/Documents/{sid}.channel"), 54100),
         ] {
             let (status, body) = mallory.request("GET", &path, None).await.unwrap();
             assert_eq!((status, body["code"].as_i64()), (404, Some(code)), "{path}");
         }
-        // A service user may join, and so look at the shared facts.
-        assert_eq!(mallory.request("GET", &format!("/v3/Documents/{sid}.channel"), None).await.unwrap().0, 200);
         let conversation = format!("/Client/v2/Services/{}/Conversations/{sid}", world.service);
-        for (method, path) in [("POST", format!("{conversation}/Messages")), ("DELETE", conversation.clone())] {
-            let (status, body) = mallory.request(method, &path, Some(&json!({"body": "x"}))).await.unwrap();
-            assert_eq!(status, 403, "{path}: {body}");
+        for (method, path) in [
+            ("POST", format!("{conversation}/Messages")),
+            ("DELETE", conversation.clone()),
+            ("POST", format!("{conversation}/Participants")),
+        ] {
+            let body = json!({"body": "x", "identity": "mallory"});
+            let (status, body) = mallory.request(method, &path, Some(&body)).await.unwrap();
+            assert_eq!((status, &body["code"]), (403, &json!(50430)), "{path}: {body}");
         }
         assert_eq!(mallory.request("GET", "/nowhere", None).await.unwrap().0, 404);
     });
@@ -296,6 +300,7 @@ fn nobody_opens_what_is_not_theirs(world: &World) {
 fn a_deletion_is_told_to_who_only_looks_on(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        world.give_role("bob", 0);
         let sid = room(&alice, &[]).await;
         let name = format!("{sid}.channel");
         let mut document = bob.subscribe(&[(&name, tertulia_client::ObjectType::Document)]).await.unwrap();

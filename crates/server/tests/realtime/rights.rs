@@ -20,6 +20,8 @@ on_sqlite! {
     a_deleted_role_in_a_token_allows_nothing,
     a_creator_who_was_removed_hears_nothing_more,
     who_joins_what_was_looked_at_keeps_hearing_without_the_role,
+    messages_and_roster_that_a_role_opened_end_with_the_role,
+    a_service_that_closes_its_conversations_ends_what_they_opened,
     the_users_of_a_deleted_service_are_disconnected,
 }
 
@@ -74,18 +76,20 @@ fn give(world: &World, identity: &str, role: &str) {
 fn whose_role_is_edited_hears_nothing_more_and_others_do(world: &World) {
     world.play(async {
         let (alice, bob, carol) = (world.client("alice").await, world.client("bob").await, world.client("carol").await);
-        let looker = role(world, "joinConversation");
+        let looker = role(world, "editConversationName");
         give(world, "bob", &looker);
+        give(world, "carol", &role(world, "editConversationName"));
         let (mut bob, mut carol) = (Onlooker::new(&alice, bob).await, Onlooker::new(&alice, carol).await);
         assert!(bob.hears(world).await && carol.hears(world).await);
         let path = format!("/v1/Roles/{looker}");
-        world.owner.post(&path, &[("Permission", "joinConversation"), ("Permission", "addParticipant")]).is(200);
+        let both = [("Permission", "editConversationName"), ("Permission", "createConversation")];
+        world.owner.post(&path, &both).is(200);
         assert!(bob.hears(world).await, "the edited role allows it still");
-        world.owner.post(&path, &[("Permission", "addParticipant")]).is(200);
+        world.owner.post(&path, &[("Permission", "createConversation")]).is(200);
         assert!(!bob.hears(world).await && !bob.may_look().await);
         assert!(carol.hears(world).await, "it was not carol's role");
         // And what was taken can be given back.
-        world.owner.post(&path, &[("Permission", "joinConversation")]).is(200);
+        world.owner.post(&path, &[("Permission", "editConversationName")]).is(200);
         drop(bob.document);
         bob.document = bob.client.subscribe(&[(&name_of(bob.looked_at), ObjectType::Document)]).await.unwrap();
         assert!(bob.hears(world).await);
@@ -95,6 +99,7 @@ fn whose_role_is_edited_hears_nothing_more_and_others_do(world: &World) {
 fn who_is_given_another_role_hears_nothing_more(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        give(world, "bob", &role(world, "editConversationName"));
         let mut bob = Onlooker::new(&alice, bob).await;
         assert!(bob.hears(world).await);
         give(world, "bob", &role(world, "createConversation"));
@@ -105,7 +110,7 @@ fn who_is_given_another_role_hears_nothing_more(world: &World) {
 fn a_right_that_is_lost_while_subscribing_is_lost(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
-        let looker = role(world, "joinConversation");
+        let looker = role(world, "editConversationName");
         give(world, "bob", &looker);
         let edit = |permission: &str| {
             let named = Named { service: Some(world.service.parse().unwrap()), sid: looker.parse().unwrap() };
@@ -114,13 +119,15 @@ fn a_right_that_is_lost_while_subscribing_is_lost(world: &World) {
         let system = world.system_soon().await;
         let mut bob = Onlooker::new(&alice, bob).await;
         for round in 0..20 {
-            world.app().db.perform(&system, edit("joinConversation")).await.unwrap();
+            world.app().db.perform(&system, edit("editConversationName")).await.unwrap();
             // Not the one that is subscribed to already.
             let sid = room(&alice, &[]).await;
             let name = name_of(sid);
             let objects = [(name.as_str(), ObjectType::Document)];
-            let (document, edited) =
-                tokio::join!(bob.client.subscribe(&objects), world.app().db.perform(&system, edit("addParticipant")));
+            let (document, edited) = tokio::join!(
+                bob.client.subscribe(&objects),
+                world.app().db.perform(&system, edit("createConversation"))
+            );
             edited.unwrap();
             if let Ok(document) = document {
                 bob.document = document;
@@ -134,6 +141,7 @@ fn a_right_that_is_lost_while_subscribing_is_lost(world: &World) {
 fn who_is_deleted_is_disconnected_and_comes_back_as_another(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        give(world, "bob", &role(world, "editConversationName"));
         let mut bob = Onlooker::new(&alice, bob).await;
         let mut own = bob.client.subscribe_own().await.unwrap();
         let before = sid(&world.owner.get("/v1/Users/bob").is(200));
@@ -152,7 +160,7 @@ fn a_token_with_another_role_ends_what_the_former_opened(world: &World) {
         let alice = world.client("alice").await;
         let bob = world.client("bob").await;
         give(world, "bob", &role(world, "createConversation"));
-        let looker = role(world, "joinConversation").parse().unwrap();
+        let looker = role(world, "editConversationName").parse().unwrap();
         let both = world.token_with_role("bob", Some(looker));
         bob.update_token(&both).await.unwrap();
         let mut bob = Onlooker::new(&alice, bob).await;
@@ -168,7 +176,7 @@ fn a_token_with_another_role_ends_what_the_former_opened(world: &World) {
 fn a_deleted_role_in_a_token_allows_nothing(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
-        let looker = role(world, "joinConversation");
+        let looker = role(world, "editConversationName");
         bob.update_token(&world.token_with_role("bob", Some(looker.parse().unwrap()))).await.unwrap();
         let mut bob = Onlooker::new(&alice, bob).await;
         assert!(bob.hears(world).await);
@@ -180,6 +188,7 @@ fn a_deleted_role_in_a_token_allows_nothing(world: &World) {
 fn a_creator_who_was_removed_hears_nothing_more(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        give(world, "bob", &role(world, "editConversationName"));
         let mut bob = Onlooker::new(&alice, bob).await;
         give(world, "bob", &role(world, "createConversation"));
         let made = bob.client.create_conversation(&tertulia_client::NewConversation::named("x")).await.unwrap();
@@ -189,15 +198,21 @@ fn a_creator_who_was_removed_hears_nothing_more(world: &World) {
         bob.client.join(made).await.unwrap();
         assert!(bob.hears(world).await);
         world.owner.delete(&format!("/v1/Conversations/{made}/Participants/bob")).is(204);
-        assert!(!bob.hears(world).await && !bob.may_look().await);
+        assert!(!bob.hears(world).await);
+        // The emptied document can be opened for a minute.
+        assert!(bob.may_look().await);
+        world.pass(60);
+        assert!(!bob.may_look().await);
     });
 }
 
 fn who_joins_what_was_looked_at_keeps_hearing_without_the_role(world: &World) {
     world.play(async {
         let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        give(world, "bob", &role(world, "editConversationName"));
         let mut bob = Onlooker::new(&alice, bob).await;
-        bob.client.join(bob.looked_at).await.unwrap();
+        let looked_at = format!("/v1/Conversations/{}/Participants", bob.looked_at);
+        world.owner.post(&looked_at, &[("Identity", "bob")]).is(201);
         give(world, "bob", &role(world, "createConversation"));
         assert!(bob.hears(world).await);
     });
@@ -214,5 +229,81 @@ fn the_users_of_a_deleted_service_are_disconnected(world: &World) {
         world.owner.delete(&format!("/v1/Services/{second}")).is(204);
         let ended = soon(own.next()).await.unwrap_err();
         assert!(matches!(&ended, Error::Disconnected(Disconnected::ByServer { code: 1000, .. })), "{ended:?}");
+    });
+}
+
+/// Objects of a conversation that somebody reads without taking part, and whether each still tells of a change.
+struct Reader {
+    client: Client,
+    conversation: Sid<ConversationKind>,
+    messages: Subscription,
+    roster: Subscription,
+    /// A conversation that the client takes part in: what happens there comes behind what happened before.
+    other: Conversation,
+}
+
+impl Reader {
+    async fn new(host: &Client, client: Client) -> Self {
+        let conversation = room(host, &[]).await;
+        let taken_part_in = room(host, &[client.identity()]).await;
+        let open = async |name: String, kind| client.subscribe(&[(&name, kind)]).await.unwrap();
+        let messages = open(format!("{conversation}.messages"), ObjectType::List).await;
+        let roster = open(format!("{conversation}.roster"), ObjectType::Map).await;
+        let other = client.conversation(taken_part_in).await.unwrap();
+        Self { client, conversation, messages, roster, other }
+    }
+
+    async fn hears(&mut self, world: &World, host: &Client) -> (bool, bool) {
+        let path = format!("/v1/Conversations/{}", self.conversation);
+        world.owner.post(&format!("{path}/Messages"), &[("Body", "x")]).is(201);
+        let participant = format!("{path}/Participants/{}", host.identity());
+        world.owner.post(&participant, &[("Attributes", &format!("{{\"n\":{}}}", self.other.sid().number()))]).is(200);
+        host.send(self.other.sid(), "x").await.unwrap();
+        soon(self.other.next_message()).await.unwrap();
+        let heard = |subscription: &mut Subscription| {
+            let mut any = false;
+            while let Some(change) = subscription.next().now_or_never() {
+                any |= change.is_ok();
+                if change.is_err() {
+                    break;
+                }
+            }
+            any
+        };
+        (heard(&mut self.messages), heard(&mut self.roster))
+    }
+}
+
+fn messages_and_roster_that_a_role_opened_end_with_the_role(world: &World) {
+    world.play(async {
+        let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        let moderator = role(world, "deleteAnyMessage");
+        let path = format!("/v1/Roles/{moderator}");
+        let both = [("Permission", "deleteAnyMessage"), ("Permission", "removeParticipant")];
+        world.owner.post(&path, &both).is(200);
+        give(world, "bob", &moderator);
+        let mut bob = Reader::new(&alice, bob).await;
+        assert_eq!(bob.hears(world, &alice).await, (true, true));
+        // The part that the role still opens stays.
+        world.owner.post(&path, &[("Permission", "deleteAnyMessage")]).is(200);
+        assert_eq!(bob.hears(world, &alice).await, (true, false));
+        world.owner.post(&path, &[("Permission", "createConversation")]).is(200);
+        assert_eq!(bob.hears(world, &alice).await, (false, false));
+        let list = format!("/v3/Lists/{}.messages", bob.conversation);
+        assert_eq!(bob.client.request("GET", &list, None).await.unwrap().0, 404);
+    });
+}
+
+fn a_service_that_closes_its_conversations_ends_what_they_opened(world: &World) {
+    world.play(async {
+        let (alice, bob) = (world.client("alice").await, world.client("bob").await);
+        let settings = format!("/tertulia/v1/Services/{}/Settings", world.service);
+        let open = |open: &str| world.owner.post(&settings, &[("OpenConversations", open)]).is(200);
+        assert_eq!(open("true")["open_conversations"], true);
+        let mut bob = Onlooker::new(&alice, bob).await;
+        assert!(bob.hears(world).await, "a default user holds joinConversation");
+        assert_eq!(open("false")["open_conversations"], false);
+        assert!(!bob.hears(world).await && !bob.may_look().await);
+        assert!(bob.client.join(bob.looked_at).await.is_err());
     });
 }

@@ -12,7 +12,7 @@ on_both_engines! {
 on_sqlite! {
     subjects_and_empty_updates_change_nobody_elses_message,
     an_empty_update_of_a_conversation_changes_nothing,
-    a_creator_who_left_joins_like_everybody_else,
+    a_creator_who_left_comes_back_as_anybody_else_does,
     a_creators_identity_does_not_inherit_its_rights,
     who_was_deleted_may_nothing_whatever_the_token_says,
     a_service_role_counts_without_taking_part,
@@ -60,8 +60,7 @@ fn an_empty_update_of_a_conversation_changes_nothing(world: &World) {
     let before = world.owner.get(&format!("/v1{path}")).is(200);
     let position = world.position(&path);
     world.pass(1);
-    // A default user may join, and so may see it.
-    assert_eq!(world.user("bob").post(&path, &json!({})).is(200)["sid"], before["sid"]);
+    assert_eq!(world.user("alice").post(&path, &json!({})).is(200)["sid"], before["sid"]);
     assert_eq!(world.owner.post(&format!("/v1{path}"), &[]).is(200), before);
     assert_eq!(world.position(&path), position, "and nobody is told");
     world.owner.post(&format!("/v1{path}"), &[("FriendlyName", "x")]).is(200);
@@ -85,17 +84,20 @@ fn a_creator_who_was_removed_is_a_stranger(world: &World) {
     alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).refuses(409, 50433);
     world.owner.delete(&format!("/v1{path}/Participants/alice")).is(204);
     alice.get(&path).refuses(403, 50430);
-    alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).refuses(403, 50107);
+    alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).refuses(403, 50430);
     add(world, &path, "alice");
     let back = world.owner.get(&format!("/v1{path}/Participants/alice")).is(200);
     assert_eq!(back["role_sid"], role(world, "default_conversation_role_sid"));
 }
 
-fn a_creator_who_left_joins_like_everybody_else(world: &World) {
+fn a_creator_who_left_comes_back_as_anybody_else_does(world: &World) {
     let alice = world.user("alice");
     let path = created_by(&alice);
     alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).is(201);
     alice.delete(&format!("{path}/Participants/alice")).is(204);
+    alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).refuses(403, 50430);
+    let settings = format!("/tertulia/v1/Services/{}/Settings", world.service);
+    world.owner.post(&settings, &[("OpenConversations", "true")]).is(200);
     let back = alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).is(201);
     assert_eq!(back["role_sid"], role(world, "default_conversation_role_sid"));
 }
@@ -136,7 +138,7 @@ fn who_was_deleted_may_nothing_whatever_the_token_says(world: &World) {
         bob.get(path).refuses(403, 50430);
         bob.post(path, &json!({"friendly_name": "x"})).refuses(403, 50430);
         bob.delete(path).refuses(403, 50430);
-        bob.post(&format!("{path}/Participants"), &json!({"identity": "bob"})).refuses(403, 50107);
+        bob.post(&format!("{path}/Participants"), &json!({"identity": "bob"})).refuses(403, 50430);
         bob.ask("GET", &format!("/v3/Documents/{}.channel", &path["/Conversations/".len()..]), None)
             .refuses(404, 54100);
     }
@@ -156,13 +158,14 @@ fn a_service_role_counts_without_taking_part(world: &World) {
     admin.post(&format!("{path}/Participants/alice"), &json!({"attributes": "1"})).is(200);
     admin.delete(&message).is(204);
     admin.post(&format!("{path}/Messages"), &json!({"body": "x"})).refuses(403, 50430);
-    // Who may name conversations need not be one who may join them.
+    // Who may name a conversation may look at it.
     let names = [("FriendlyName", "namer"), ("Type", "service"), ("Permission", "editConversationName")];
     let role = sid(&world.owner.post("/v1/Roles", &names).is(201));
     let namer = world.user("namer");
     world.owner.post("/v1/Users/namer", &[("RoleSid", &role)]).is(200);
     assert_eq!(namer.post(&path, &json!({"friendly_name": "n"})).is(200)["friendly_name"], "n");
-    namer.post(&path, &json!({})).refuses(403, 50430);
+    namer.post(&path, &json!({})).is(200);
+    namer.post(&format!("{path}/Participants"), &json!({"identity": "namer"})).refuses(403, 50430);
 }
 
 fn a_stranger_does_not_learn_who_takes_part(world: &World) {
