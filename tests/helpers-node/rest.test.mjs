@@ -218,6 +218,7 @@ describe('messages', { concurrency: 4 }, () => {
   });
 
   withServer('made_over_rest_they_arrive_live_at_the_sdk', async ({ server, chat }) => {
+    for (const service of [chat, other]) await service.conversations('same').participants.create({ identity: 'alice' });
     const person = new Person(conversations, 'alice', server.token('alice'), server.socketUrl);
     await person.ready();
     const { sid } = await chat.conversations.create({ friendlyName: 'live' });

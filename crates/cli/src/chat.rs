@@ -136,7 +136,7 @@ impl Chat {
                 return Ok(sid);
             }
             tokio::select! {
-                event = own.next() => drop(event?),
+                event = own.next() => { event?; }
                 interrupted = tokio::signal::ctrl_c() => {
                     interrupted.context("signals cannot be heard")?;
                     bail!("nobody has added {} yet", client.identity());

@@ -22,5 +22,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_logins.sql", "logins"),
     migration!(6, "0006_revocations.sql", "revocations"),
     migration!(7, "0007_private.sql", "private"),
-    migration!(12, "0012_jobs.sql", "jobs"),
+    migration!(8, "0008_jobs.sql", "jobs"),
 ];

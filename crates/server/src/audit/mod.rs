@@ -68,6 +68,8 @@ events! {
     RoleUpdated = "role.updated";
     /// A role was deleted.
     RoleDeleted = "role.deleted";
+    /// A chat service opened or closed its conversations to users who were not added.
+    ServiceOpenConversations = "service.open_conversations";
     /// A user was given another role.
     UserRoleChanged = "user.role_changed";
     /// A participant was given another role.

@@ -9,7 +9,7 @@ use super::{By, Conversation, PURGE, Patch, Reason, Refusal, State, TIMER, View}
 use crate::accounts;
 use crate::jobs;
 use crate::messages;
-use crate::participants::queries::Roster;
+use crate::participants::Roster;
 use crate::participants::{self, Participant};
 use crate::platform::page::{NEWEST, OLDEST, Span};
 use crate::platform::{AccountNumber, Change, Cx, Error, Outcome, PageRequest, Question};
@@ -130,18 +130,19 @@ pub async fn is_open_to(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Out
         return Ok(false);
     }
     let (account, sid) = (conversation.account, conversation.sid);
-    Ok(!participants::queries::was_removed(cx.tx, account, sid, user).await?)
+    let departure = participants::queries::departure(cx.tx, account, sid, user).await?;
+    Ok(departure.is_none_or(|departure| departure.has_left))
 }
 
-/// Whether the caller is the creator and has not come and gone: who left, was removed or deleted is a
+/// Whether the caller, who is no participant, is the creator and has not come and gone: who left, was removed or deleted is a
 /// stranger to the conversation like everybody else (docs/decisions/0009-creator.md).
 pub async fn is_creator(cx: &mut Cx<'_, '_>, conversation: &Conversation) -> Outcome<bool> {
     let Some(user) = cx.caller.user().filter(|user| Some(user.sid) == conversation.created_by_user) else {
         return Ok(false);
     };
     let (account, sid, user) = (conversation.account, conversation.sid, user.sid);
-    let came = participants::queries::was_there(cx.tx, account, sid, user).await?;
-    Ok(!came && users::queries::find(cx.tx, account, user).await?.is_some())
+    let departure = participants::queries::departure(cx.tx, account, sid, user).await?;
+    Ok(departure.is_none() && users::queries::find(cx.tx, account, user).await?.is_some())
 }
 
 /// Creates a conversation. Its creator is no participant until joining.

@@ -10,7 +10,7 @@ use super::{Message, Patch, Refusal, queries};
 use crate::conversations::commands::{Room, enter, schedule_timer};
 use crate::conversations::queries::{Lock, take_index, take_position};
 use crate::participants;
-use crate::participants::queries::Direction;
+use crate::platform::page::Direction;
 use crate::platform::{Change, Cx, Outcome, PageRequest, Question};
 use crate::roles::Permission;
 

@@ -5,7 +5,7 @@ use tertulia_protocol::{Code, Cursor};
 
 use super::commands::{GetMessage, ListMessages, Place, RemoveMessage, SendMessage, UpdateMessage};
 use super::{Message, Patch, Refusal};
-use crate::participants::queries::Direction;
+use crate::platform::page::Direction;
 use crate::platform::{Call, Error, Form, Outcome, PageRequest, Reply, Route};
 use crate::routes;
 

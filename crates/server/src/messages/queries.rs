@@ -5,7 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
 use super::Message;
-use crate::participants::queries::Direction;
+use crate::platform::page::Direction;
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {

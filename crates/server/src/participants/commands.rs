@@ -4,8 +4,8 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind, User};
 
 use super::events::ParticipantEvent;
-use super::queries::{self, Roster};
-use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refusal};
+use super::queries;
+use super::{Binding, NewParticipant, NotificationLevel, Participant, Patch, Refusal, Roster};
 use crate::audit::{Draft, Event, Facts};
 use crate::conversations::commands::{Room, enter, is_creator, is_open_to, unread};
 use crate::conversations::queries::{Lock, find_even_removed};
@@ -49,7 +49,8 @@ async fn may_add(cx: &mut Cx<'_, '_>, room: &Room, new: &NewParticipant) -> Outc
     let Some(user) = cx.caller.user() else { return Ok(()) };
     let joins = new.identity.as_ref() == Some(&user.identity);
     // A creator needs no permission before joining. Who is in already is told so, whatever else would be asked.
-    if (joins && room.participant.is_some()) || is_creator(cx, &room.conversation).await? {
+    let is_in = room.participant.is_some();
+    if (joins && is_in) || (!is_in && is_creator(cx, &room.conversation).await?) {
         return Ok(());
     }
     if joins && is_open_to(cx, &room.conversation).await? {
@@ -155,7 +156,7 @@ async fn is_unjoined_creator(cx: &mut Cx<'_, '_>, room: &Room, identity: &str) -
     let found = users::queries::find_by_identity(cx.tx, account, room.service.sid, identity).await?;
     // Who is given a deleted user's identity is another user.
     let is_same = found.is_some_and(|user| user.sid == creator);
-    Ok(is_same && !queries::was_there(cx.tx, account, sid, creator).await?)
+    Ok(is_same && queries::departure(cx.tx, account, sid, creator).await?.is_none())
 }
 
 /// A new row, but for user and role.

@@ -257,6 +257,24 @@ impl Patch {
     }
 }
 
+/// How a user last went out of a conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure {
+    /// When.
+    pub at: Timestamp,
+    /// Whether the user left; otherwise somebody else removed the user, or the conversation was deleted.
+    pub has_left: bool,
+}
+
+/// A roster's position and the number of participants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// Position of the stream `roster`.
+    pub position: i64,
+    /// Participants now.
+    pub participants_count: i64,
+}
+
 /// Why something about a participant is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {

@@ -4,9 +4,8 @@ use tertulia_protocol::sid::{Conversation, Participant as ParticipantKind, Role,
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Row, Sql, Tx};
 
-use super::{Binding, NotificationLevel, Participant};
-pub use crate::platform::page::Direction;
-use crate::platform::page::{Created, Span};
+use super::{Binding, Departure, NotificationLevel, Participant, Roster};
+use crate::platform::page::{Created, Direction, Span};
 use crate::platform::{AccountNumber, Columns, Outcome};
 
 macro_rules! columns {
@@ -34,8 +33,6 @@ static BY_SID: Sql = Sql::new(by_sid!());
 static BY_SID_LOCKED: Sql = Sql::pair(by_sid!(), concat!(by_sid!(), " FOR UPDATE"));
 static BY_IDENTITY: Sql = Sql::new(select!("conversation_sid = $2 AND identity = $3 AND removed IS NULL"));
 static BY_USER: Sql = Sql::new(select!("user_sid = $2 AND conversation_sid = $3 AND removed IS NULL"));
-static WAS_THERE: Sql =
-    Sql::new("SELECT COUNT(*) FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3");
 static LAST_TOMBSTONE: Sql = Sql::new(
     "SELECT removed, has_left FROM participants WHERE account = $1 AND conversation_sid = $2 AND user_sid = $3 \
      AND removed IS NOT NULL ORDER BY mine_changed_pos DESC LIMIT 1",
@@ -210,47 +207,17 @@ pub async fn find_by_user(
     tx.query_opt(&BY_USER, &values).await?.as_ref().map(read).transpose()
 }
 
-/// Whether a user is or was in a conversation: the tombstone knows.
-pub async fn was_there(
+/// A user's last departure from a conversation: its tombstone knows.
+pub async fn departure(
     tx: &mut Tx<'_>,
     account: AccountNumber,
     conversation: Sid<Conversation>,
     user: Sid<User>,
-) -> Outcome<bool> {
-    let values = [account.into(), conversation.as_str().into(), user.as_str().into()];
-    Ok(tx.query_one(&WAS_THERE, &values).await?.get::<i64>(0)? > 0)
-}
-
-/// Whether somebody else last took a user out of a conversation; `false` for who left, and for who was never there.
-pub async fn was_removed(
-    tx: &mut Tx<'_>,
-    account: AccountNumber,
-    conversation: Sid<Conversation>,
-    user: Sid<User>,
-) -> Outcome<bool> {
-    Ok(last_tombstone(tx, account, conversation, user).await?.is_some_and(|(_, has_left)| !has_left))
-}
-
-/// When a user last left, or was removed from, a conversation.
-pub async fn gone_since(
-    tx: &mut Tx<'_>,
-    account: AccountNumber,
-    conversation: Sid<Conversation>,
-    user: Sid<User>,
-) -> Outcome<Option<Timestamp>> {
-    Ok(last_tombstone(tx, account, conversation, user).await?.map(|(removed, _)| removed))
-}
-
-async fn last_tombstone(
-    tx: &mut Tx<'_>,
-    account: AccountNumber,
-    conversation: Sid<Conversation>,
-    user: Sid<User>,
-) -> Outcome<Option<(Timestamp, bool)>> {
+) -> Outcome<Option<Departure>> {
     let values = [account.into(), conversation.as_str().into(), user.as_str().into()];
     let Some(row) = tx.query_opt(&LAST_TOMBSTONE, &values).await? else { return Ok(None) };
     let mut columns = Columns::of("participants", &row);
-    Ok(Some((columns.time()?, columns.take()?)))
+    Ok(Some(Departure { at: columns.time()?, has_left: columns.take()? }))
 }
 
 /// A conversation's participants in the order they came; the span says which.
@@ -414,15 +381,6 @@ pub async fn remove(
 pub async fn open_roster(tx: &mut Tx<'_>, account: AccountNumber, conversation: Sid<Conversation>) -> Outcome<()> {
     tx.execute(&OPEN_ROSTER, &[account.into(), conversation.as_str().into()]).await?;
     Ok(())
-}
-
-/// A roster's position and the number of participants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roster {
-    /// Position of the stream `roster`.
-    pub position: i64,
-    /// Participants now.
-    pub participants_count: i64,
 }
 
 /// Takes the next position of a roster and counts `joined` (1, 0 or -1) participants.

@@ -217,6 +217,8 @@ pub struct Reply {
     /// The object of which this is a page, and its position then. A connection that is told of the object is
     /// told up to there before it gets the page.
     pub shows: Option<(Object, i64)>,
+    /// Whether it shows nothing because the user was just taken out: no better than a refusal for who is back in.
+    pub is_emptied: bool,
 }
 
 impl Reply {
@@ -237,13 +239,13 @@ impl Reply {
 
     /// A status without a body.
     pub fn plain(status: u16) -> Self {
-        Self { status, body: Vec::new(), retry_after: None, shows: None }
+        Self { status, body: Vec::new(), retry_after: None, shows: None, is_emptied: false }
     }
 
     /// Any status with a body.
     pub fn new(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a body has string keys and no failing parts");
-        Self { status, body, retry_after: None, shows: None }
+        Self { status, body, retry_after: None, shows: None, is_emptied: false }
     }
 
     /// The same, as a page of an object that stood at this position.

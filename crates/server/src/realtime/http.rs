@@ -106,13 +106,14 @@ async fn open(call: Call, wanted: ObjectType) -> Outcome<Reply> {
         created: opened.created,
         updated: opened.updated,
     };
-    Ok(Reply::ok(&body.to_value()))
+    Ok(Reply { is_emptied: opened.is_emptied, ..Reply::ok(&body.to_value()) })
 }
 
 async fn items(call: Call) -> Outcome<Reply> {
     let question = ListItems { key: call.param("Key").to_owned(), query: ItemsQuery::read(&call.query)? };
     let page = call.ask(question).await?;
-    Ok(Reply::ok(&sync::items_page(&page.items, &page.ends)).showing(page.object, page.position))
+    let reply = Reply::ok(&sync::items_page(&page.items, &page.ends)).showing(page.object, page.position);
+    Ok(Reply { is_emptied: page.is_emptied, ..reply })
 }
 
 /// There is no push yet. A refusal would be tried again for ever and the app's promise never settle, so

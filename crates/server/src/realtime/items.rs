@@ -7,7 +7,7 @@ use tertulia_protocol::Cursor;
 use tertulia_protocol::sync::{Item, ItemKey, Object, PageEnds};
 
 use super::objects::{Readable, not_found, position, readable};
-use crate::participants::queries::Direction;
+use crate::platform::page::Direction;
 use crate::platform::{Cx, Error, Form, Outcome, Question};
 use crate::users::User;
 use crate::{messages, participants, users};
@@ -98,6 +98,8 @@ pub struct Page {
     pub items: Vec<Item>,
     /// Whether there are more.
     pub ends: PageEnds,
+    /// Whether the reader was just taken out of it, so that it shows nothing.
+    pub is_emptied: bool,
 }
 
 impl Question for ListItems {
@@ -108,7 +110,8 @@ impl Question for ListItems {
         let readable = readable(cx, object).await?;
         let position = position(cx, object, &readable).await?;
         let (items, ends) = self.items(cx, object, &readable).await?;
-        Ok(Page { object, position, items, ends })
+        let is_emptied = matches!(readable, Readable::Fading(_));
+        Ok(Page { object, position, items, ends, is_emptied })
     }
 }
 

@@ -90,8 +90,8 @@ async fn fading(
         // The purge has not come to this participant yet.
         Some(removed) if takes_part => Some(removed),
         removed => {
-            let gone = participants::queries::gone_since(cx.tx, account, sid, reader).await?;
-            gone.filter(|gone| removed.is_none_or(|removed| *gone >= removed))
+            let departure = participants::queries::departure(cx.tx, account, sid, reader).await?;
+            departure.map(|departure| departure.at).filter(|gone| removed.is_none_or(|removed| *gone >= removed))
         }
     };
     let is_fading = gone.is_some_and(|gone| cx.now < gone.plus_micros(FADING_MICROS));
@@ -130,6 +130,8 @@ pub struct Opened {
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
+    /// Whether the reader was just taken out of it, so that it shows nothing.
+    pub is_emptied: bool,
 }
 
 /// Opens an object by its SID or name.
@@ -172,7 +174,8 @@ impl Question for OpenObject {
             (Readable::User(user), Object::UserInfo(_), true) => Some(users::events::items(user)),
             _ => None,
         };
-        Ok(Opened { object, position, data: document, items, created, updated })
+        let is_emptied = matches!(readable, Readable::Fading(_));
+        Ok(Opened { object, position, data: document, items, created, updated, is_emptied })
     }
 }
 

@@ -76,7 +76,8 @@ impl Subscriber {
         loop {
             let own = self.mailbox.own_position();
             let reply = tunnel::answer(&self.app, &self.caller, origin, request.clone()).await;
-            if tries == TRIES_MAX || !is_refused_too_late(reply.status, &self.mailbox, own) {
+            let status = if reply.is_emptied { Code::NotFound.status() } else { reply.status };
+            if tries == TRIES_MAX || !is_refused_too_late(status, &self.mailbox, own) {
                 return reply;
             }
             tries += 1;

@@ -4,6 +4,7 @@ use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind};
 
 use super::{PURGE, Refusal, Service, queries};
+use crate::audit::{Draft, Event};
 use crate::conversations::queries::Lock;
 use crate::jobs;
 use crate::platform::page::OLDEST;
@@ -136,6 +137,9 @@ impl Change for ConfigureService {
         if service.has_open_conversations != was_open {
             // Whoever looks at a conversation without being in it looks again whether that is still allowed.
             cx.emit(&roles::events::RightsChanged { service: service.sid });
+            let mut draft = Draft::on(cx.caller, Event::ServiceOpenConversations, service.sid.as_str());
+            draft.facts.detail = Some(serde_json::json!({"before": was_open, "after": !was_open}));
+            cx.audit(draft);
         }
         Ok(queries::configure(cx.tx, &service, cx.now).await?.ok_or(Refusal::NotFound)?)
     }

@@ -12,7 +12,7 @@ use futures_util::stream;
 use serde_json::Value;
 use tertulia_server::messages::commands::ListMessages;
 use tertulia_server::participants::commands::{GetParticipant, ListParticipants};
-use tertulia_server::participants::queries::Direction;
+use tertulia_server::platform::page::Direction;
 use tertulia_server::platform::{Caller, Form, Method, Outcome, PageRequest, Question, Surface};
 use tertulia_server::router::{Found, all, find_sdk};
 

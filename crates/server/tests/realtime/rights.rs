@@ -305,5 +305,9 @@ fn a_service_that_closes_its_conversations_ends_what_they_opened(world: &World) 
         assert_eq!(open("false")["open_conversations"], false);
         assert!(!bob.hears(world).await && !bob.may_look().await);
         assert!(bob.client.join(bob.looked_at).await.is_err());
+        let noted = world.owner.get("/tertulia/v1/Audit?Event=service.open_conversations").is(200);
+        let details: Vec<_> = noted["audit"].as_array().unwrap().iter().map(|entry| &entry["detail"]).collect();
+        let [opened, closed] = [json!({"before": false, "after": true}), json!({"before": true, "after": false})];
+        assert!(details.len() == 2 && details.contains(&&opened) && details.contains(&&closed), "{details:?}");
     });
 }
