@@ -101,15 +101,23 @@ codes! {
     ParticipantNotFound = 50432, 404, "Participant not found";
     NotAParticipant = 50430, 403, "The user is not a participant";
     ParticipantExists = 50433, 409, "Participant already exists";
+    ProxyAddressRemoval = 50440, 400, "The proxy address cannot be removed";
+    ProxyAddressUnexpected = 50441, 400, "The participant has no address for a proxy address";
+    ProjectedAddressRemoval = 50442, 400, "There is no projected address to remove";
+    ProjectedAddressUnexpected = 50443, 400, "The participant has a binding already";
+    IdentityUpdate = 50444, 400, "The identity cannot be changed";
     IdentityAndAddress = 50451, 400, "Identity and Address are both given";
     MessageNotFound = 50500, 404, "Message not found";
     BodyMissing = 50503, 400, "Message body missing";
     BodyTooLong = 50504, 400, "Message body too long";
     MediaNotFound = 50507, 400, "Media not found";
+    ContentSidInvalid = 50526, 400, "Invalid content SID";
+    ContentSidMissing = 50528, 400, "Content SID is missing";
     MetadataNotFound = 50530, 404, "No channel metadata";
     DocumentNotFound = 54100, 404, "Document not found";
     ListNotFound = 54150, 404, "List not found";
     MapNotFound = 54200, 404, "Map not found";
+    PageInvalid = 70002, 400, "Page and PageToken do not go together";
 }
 
 /// The page about a number, in the closed list or not.

@@ -52,6 +52,19 @@ impl Cursor {
         Some(Self(text.split('\u{1f}').map(str::to_owned).collect()))
     }
 
+    /// The same, with the number of rows that lie before the place that it names.
+    #[must_use]
+    pub fn with_offset(mut self, offset: i64) -> Self {
+        self.0.push(offset.to_string());
+        self
+    }
+
+    /// Takes apart what [`Cursor::with_offset`] put together; `None` if there is no offset, or a negative one.
+    pub fn split_offset(mut self) -> Option<(Self, i64)> {
+        let offset = self.0.pop()?.parse().ok().filter(|offset| *offset >= 0)?;
+        Some((self, offset))
+    }
+
     /// The part at `place` of the sort key.
     pub fn text(&self, place: usize) -> Option<&str> {
         self.0.get(place).map(String::as_str)

@@ -41,10 +41,13 @@ impl ErrorBody {
 /// `meta` of a v1 list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Meta {
-    /// Decoration: the token positions the page.
+    /// Which page it is; the token finds it.
     pub page: i64,
     /// Rows asked for.
     pub page_size: i64,
+    /// How many rows of the list lie before the first one.
+    #[serde(skip)]
+    pub start: i64,
     /// First page.
     pub first_page_url: String,
     /// The page before, `null` on the first.
@@ -66,7 +69,7 @@ pub fn list<T: Serialize>(meta: &Meta, rows: &[T]) -> Value {
 pub fn list_2010<T: Serialize>(meta: &Meta, rows: &[T]) -> Value {
     serde_json::json!({
         meta.key: rows, "page": meta.page, "page_size": meta.page_size,
-        "start": meta.page * meta.page_size, "end": meta.page * meta.page_size + (rows.len() as i64 - 1).max(0),
+        "start": meta.start, "end": meta.start + (rows.len() as i64 - 1).max(0),
         "uri": meta.url, "first_page_uri": meta.first_page_url,
         "next_page_uri": meta.next_page_url, "previous_page_uri": meta.previous_page_url,
     })

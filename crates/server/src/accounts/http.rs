@@ -57,7 +57,7 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn page_of(call: &Call) -> Outcome<(PageRequest, Vec<WithToken>)> {
-    let page = PageRequest::read(&call.query, 1000)?;
+    let page = PageRequest::read_2010(&call.query, 1000)?;
     let status = call.query.text("Status").filter(|status| !status.is_empty());
     let filter = Filter {
         of: None,

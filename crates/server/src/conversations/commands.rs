@@ -247,13 +247,17 @@ impl Change for UpdateConversation {
         room.must_be_open()?;
         self.patch.check(cx.limits)?;
         let before = room.conversation;
-        if let Some(Some(name)) = &self.patch.unique_name
+        let patch = if cx.caller.counts_repetition() { self.patch.clone() } else { self.patch.changing(&before) };
+        if patch.is_empty() {
+            return Ok(before);
+        }
+        if let Some(Some(name)) = &patch.unique_name
             && queries::name_is_taken(cx.tx, &before, name).await?
         {
             return Err(Refusal::NameTaken.into());
         }
         let mut changed = before.clone();
-        self.patch.apply(&mut changed, cx.now);
+        patch.apply(&mut changed, cx.now);
         let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NameTaken)?;
         schedule_timer(cx, Some(&before), &after).await?;
         let (before, told) = (Box::new(before), Box::new(after.clone()));
@@ -417,7 +421,13 @@ pub async fn see(cx: &mut Cx<'_, '_>, room: Room) -> Outcome<Seen> {
     Ok(Seen { room, roster, unread })
 }
 
-/// Messages above a participant's read horizon.
+/// The highest count of unread messages that is told.
+pub const UNREAD_MAX: i64 = 1000;
+/// How many indexes are looked at for it, from the newest on: a bound on the work however long the history is. The count
+/// is exact unless more than ten thousand of these messages were removed.
+const UNREAD_LOOKED_AT: i64 = UNREAD_MAX + 10_000;
+
+/// Messages above a participant's read horizon, at most [`UNREAD_MAX`].
 pub async fn unread(
     cx: &mut Cx<'_, '_>,
     conversation: &Conversation,
@@ -425,8 +435,9 @@ pub async fn unread(
 ) -> Outcome<Option<i64>> {
     let Some(horizon) = participant.last_read_index else { return Ok(None) };
     let (account, sid) = (conversation.account, conversation.sid);
-    let removed = messages::queries::removed_above(cx.tx, account, sid, horizon).await?;
-    Ok(Some((conversation.last_index - horizon - removed).max(0)))
+    let from = horizon.max(conversation.last_index - UNREAD_LOOKED_AT);
+    let removed = messages::queries::removed_above(cx.tx, account, sid, from).await?;
+    Ok(Some((conversation.last_index - from - removed).clamp(0, UNREAD_MAX)))
 }
 
 /// Lists a service's conversations.

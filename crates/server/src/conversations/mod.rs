@@ -309,6 +309,18 @@ impl Patch {
         check_timers(&self.inactive_timer, &self.closed_timer)
     }
 
+    /// The patch without what is so already: names and attributes as they are stored.
+    #[must_use]
+    pub fn changing(&self, conversation: &Conversation) -> Self {
+        let Self { friendly_name, unique_name, attributes, .. } = self.clone();
+        Self {
+            friendly_name: friendly_name.filter(|name| *name != conversation.friendly_name),
+            unique_name: unique_name.filter(|name| *name != conversation.unique_name),
+            attributes: attributes.filter(|attributes| *attributes != conversation.attributes),
+            ..self.clone()
+        }
+    }
+
     /// Applies the patch; `now` is written where the patch brings no date of its own.
     pub fn apply(&self, conversation: &mut Conversation, now: Timestamp) {
         fn set<T: Clone>(place: &mut T, value: &Option<T>) {

@@ -108,7 +108,7 @@ async fn list_signing_keys(call: Call) -> Outcome<Reply> {
 }
 
 async fn list(call: Call, path: &str, name: &'static str) -> Outcome<Reply> {
-    let page = PageRequest::read(&call.query, 1000)?;
+    let page = PageRequest::read_2010(&call.query, 1000)?;
     let rows = call.ask(ListKeys(page.clone())).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&row, None));

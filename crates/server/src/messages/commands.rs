@@ -140,11 +140,15 @@ impl Change for UpdateMessage {
             return Ok(before);
         }
         room.must_be_open()?;
+        let patch = if cx.caller.counts_repetition() { self.patch.clone() } else { self.patch.changing(&before) };
+        if patch.is_empty() {
+            return Ok(before);
+        }
         let mut changed = before.clone();
         if let Some(named) = self.patch.author.as_deref().filter(|_| cx.caller.user().is_none()) {
             (changed.author, changed.participant) = author(cx, &room, Some(named)).await?;
         }
-        self.patch.apply(&mut changed, cx);
+        patch.apply(&mut changed, cx);
         let conversation = take_position(cx.tx, &room.conversation, 0).await?;
         changed.changed_pos = conversation.position;
         let after = queries::update(cx.tx, &changed).await?;

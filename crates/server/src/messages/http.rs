@@ -31,6 +31,13 @@ async fn create(call: Call) -> Outcome<Reply> {
     if call.form.text("MediaSid").is_some_and(|sid| !sid.is_empty()) {
         return Err(Refusal::MediaNotFound.into());
     }
+    let given = |name| call.form.text(name).is_some_and(|text: &str| !text.is_empty());
+    if given("ContentSid") {
+        return Err(Refusal::ContentNotFound.into());
+    }
+    if given("ContentVariables") {
+        return Err(Refusal::VariablesWithoutContent.into());
+    }
     if patch.body.as_deref().is_none_or(str::is_empty) {
         return Err(Refusal::BodyMissing.into());
     }

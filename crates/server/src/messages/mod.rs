@@ -77,6 +77,18 @@ impl Patch {
         texts.into_iter().all(Option::is_none) && self.created.is_none() && self.updated.is_none()
     }
 
+    /// The patch without what is so already: text and attributes as they are stored.
+    #[must_use]
+    pub fn changing(&self, message: &Message) -> Self {
+        let Self { body, attributes, subject, .. } = self.clone();
+        Self {
+            body: body.filter(|body| Some(body) != message.body.as_ref()),
+            attributes: attributes.filter(|attributes| *attributes != message.attributes),
+            subject: subject.filter(|subject| Some(subject) != message.subject.as_ref()),
+            ..self.clone()
+        }
+    }
+
     /// Holds the patch against the limits; the refusals carry the documented codes.
     pub fn check(&self, limits: &Limits) -> Outcome<()> {
         if let Some(body) = &self.body {
@@ -108,6 +120,10 @@ pub enum Refusal {
     BodyMissing,
     /// A file that was never uploaded.
     MediaNotFound,
+    /// A content template that was never created.
+    ContentNotFound,
+    /// Values for the variables of no content template.
+    VariablesWithoutContent,
 }
 
 impl From<Refusal> for Error {
@@ -115,6 +131,12 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::NotFound => Self::not_found(Code::MessageNotFound),
             Refusal::BodyMissing => Self::refused(Code::BodyMissing, "A message needs a Body"),
+            Refusal::ContentNotFound => {
+                Self::refused(Code::ContentSidInvalid, "There is no content template with this ContentSid")
+            }
+            Refusal::VariablesWithoutContent => {
+                Self::refused(Code::ContentSidMissing, "ContentVariables goes with a ContentSid, which is missing")
+            }
             Refusal::MediaNotFound => Self::refused(Code::MediaNotFound, "There is no media file with this SID"),
         }
     }

@@ -202,6 +202,10 @@ impl Change for UpdateParticipant {
     type Out = Participant;
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Participant> {
+        if self.patch.has_binding() {
+            // A pair of addresses is looked for in the whole account: nobody else takes it meanwhile.
+            accounts::queries::get_locked(cx.tx, cx.caller.account).await?;
+        }
         let room = enter(cx, self.service, &self.conversation, Lock::None).await?;
         // Asked before it is looked for: a stranger does not learn who takes part.
         let own = room.own(&self.key).cloned();
@@ -230,6 +234,11 @@ impl Change for UpdateParticipant {
 /// Takes the positions that a patch needs, in the order of locks, and stores the participant.
 pub async fn change(cx: &mut Cx<'_, '_>, found: Participant, patch: &Patch) -> Outcome<Participant> {
     patch.check(cx.limits.attributes_bytes_max)?;
+    let binding = patch.binding(&found)?;
+    if patch.proxy_address.is_some() && binding != found.binding {
+        must_be_free(cx, found.account, binding.as_ref()).await?;
+    }
+    let patch = if cx.caller.counts_repetition() { patch.clone() } else { patch.changing(&found) };
     let (in_roster, in_mine) = patch.touches();
     if !in_roster && !in_mine {
         return Ok(found);
@@ -245,6 +254,8 @@ pub async fn change(cx: &mut Cx<'_, '_>, found: Participant, patch: &Patch) -> O
     let before = queries::lock(cx.tx, &found).await?.ok_or(Refusal::NotFound)?;
     let mut changed = before.clone();
     patch.apply(&mut changed, cx.now);
+    // Read again: another change may have moved the binding, too.
+    changed.binding = patch.binding(&before)?;
     changed.roster_changed_pos = roster_pos.unwrap_or(before.roster_changed_pos);
     changed.mine_changed_pos = mine_pos.unwrap_or(before.mine_changed_pos);
     let after = queries::update(cx.tx, &changed).await?.ok_or(Refusal::NotFound)?;

@@ -89,9 +89,17 @@ fn patch(form: &Form) -> Outcome<Patch> {
         last_read_index: form.text("LastReadMessageIndex").map(last_read_index).transpose()?,
         last_read_at: form.date("LastReadTimestamp", Code::LastReadTimeInvalid)?,
         notification_level: None,
+        proxy_address: form.text("MessagingBinding.ProxyAddress").map(nullable),
+        projected_address: form.text("MessagingBinding.ProjectedAddress").map(nullable),
+        identity: form.owned("Identity").filter(|identity| !identity.is_empty()),
         created: form.date("DateCreated", Code::DateCreatedInvalid)?,
         updated: form.date("DateUpdated", Code::DateUpdatedInvalid)?,
     })
+}
+
+/// A text; nothing and `null` take it away.
+fn nullable(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty() && text != "null")
 }
 
 /// A number; nothing and `null` clear the horizon.

@@ -137,6 +137,11 @@ impl Binding {
         Ok(())
     }
 
+    /// Whether its proxy address was removed.
+    fn is_without_proxy(&self) -> bool {
+        self.address.is_some() && self.proxy_address.is_none()
+    }
+
     /// The type that an address is of: by its prefix, `sms` for a bare number.
     pub fn kind_of(address: &str) -> &str {
         match address.split_once(':') {
@@ -210,6 +215,12 @@ pub struct Patch {
     pub last_read_at: Option<Timestamp>,
     /// Whether the user wants to be notified.
     pub notification_level: Option<NotificationLevel>,
+    /// Another proxy address; `Some(None)` takes it away.
+    pub proxy_address: Option<Option<String>>,
+    /// Another projected address; `Some(None)` takes it away.
+    pub projected_address: Option<Option<String>>,
+    /// An identity.
+    pub identity: Option<String>,
     /// An importer's own date.
     pub created: Option<Timestamp>,
     /// An importer's own date.
@@ -227,6 +238,18 @@ impl Patch {
         Ok(())
     }
 
+    /// The patch without what is so already: attributes, read horizon and notification level as they are stored.
+    #[must_use]
+    fn changing(&self, participant: &Participant) -> Self {
+        let Self { attributes, last_read_index, notification_level, .. } = self.clone();
+        Self {
+            attributes: attributes.filter(|attributes| *attributes != participant.attributes),
+            last_read_index: last_read_index.filter(|index| *index != participant.last_read_index),
+            notification_level: notification_level.filter(|level| *level != participant.notification_level),
+            ..self.clone()
+        }
+    }
+
     /// The roster shows everything but the notification level; the own list shows horizon and level.
     const fn touches(&self) -> (bool, bool) {
         let horizon = self.last_read_index.is_some() || self.last_read_at.is_some();
@@ -235,7 +258,35 @@ impl Patch {
 
     /// Whether it changes the participant as others know it, and not only how far it has read.
     const fn has_facts(&self) -> bool {
-        self.attributes.is_some() || self.role.is_some() || self.created.is_some() || self.updated.is_some()
+        self.attributes.is_some()
+            || self.role.is_some()
+            || self.has_binding()
+            || self.created.is_some()
+            || self.updated.is_some()
+    }
+
+    /// Whether it changes how the participant is reached.
+    const fn has_binding(&self) -> bool {
+        self.proxy_address.is_some() || self.projected_address.is_some()
+    }
+
+    /// The binding that a participant has after this patch, held against the rules: whoever has an address of another
+    /// messenger may get another proxy address, a chat participant a projected one, and nobody another identity.
+    fn binding(&self, participant: &Participant) -> Outcome<Option<Binding>> {
+        if self.identity.as_ref().is_some_and(|identity| Some(identity) != participant.identity.as_ref()) {
+            return Err(Refusal::IdentityFixed.into());
+        }
+        let mut binding = participant.binding.clone();
+        if let Some(proxy) = &self.proxy_address {
+            binding = Some(with_proxy(binding, proxy.clone())?);
+        }
+        if let Some(projected) = &self.projected_address {
+            binding = with_projected(binding, projected.clone())?;
+        }
+        if let Some(binding) = binding.as_ref().filter(|binding| self.has_binding() && !binding.is_without_proxy()) {
+            binding.check(participant.identity.is_some())?;
+        }
+        Ok(binding)
     }
 
     fn apply(&self, participant: &mut Participant, now: Timestamp) {
@@ -251,10 +302,34 @@ impl Patch {
         participant.notification_level = self.notification_level.unwrap_or(participant.notification_level);
         participant.created = self.created.unwrap_or(participant.created);
         // A horizon says where somebody reads, not what somebody is: it is no change of the participant.
-        if self.attributes.is_some() || self.role.is_some() || self.updated.is_some() {
+        if self.attributes.is_some() || self.role.is_some() || self.has_binding() || self.updated.is_some() {
             participant.updated = self.updated.unwrap_or(now);
         }
     }
+}
+
+/// A binding with another proxy address. A phone number may do without one, as in group MMS.
+fn with_proxy(binding: Option<Binding>, proxy: Option<String>) -> Outcome<Binding> {
+    let mut binding = binding.filter(|binding| binding.address.is_some()).ok_or(match proxy {
+        Some(_) => Refusal::NoAddressForProxy,
+        None => Refusal::ProxyAddressStays,
+    })?;
+    if proxy.is_none() && (binding.proxy_address.is_none() || binding.kind != "sms") {
+        return Err(Refusal::ProxyAddressStays.into());
+    }
+    binding.proxy_address = proxy;
+    Ok(binding)
+}
+
+/// A binding with another projected address; without one there is none, for nothing else goes with an identity.
+fn with_projected(binding: Option<Binding>, projected: Option<String>) -> Outcome<Option<Binding>> {
+    if binding.as_ref().is_some_and(|binding| binding.address.is_some()) {
+        return Err(Refusal::BoundAlready.into());
+    }
+    if binding.is_none() && projected.is_none() {
+        return Err(Refusal::NoProjectedAddress.into());
+    }
+    Ok(Binding::given(None, None, projected))
 }
 
 /// How a user last went out of a conversation.
@@ -300,6 +375,16 @@ pub enum Refusal {
     TooManyNonChat,
     /// The pair of addresses is in use; applications parse the conversation out of the message.
     BindingTaken(Sid<Conversation>),
+    /// A proxy address for a participant without an address.
+    NoAddressForProxy,
+    /// The removal of a proxy address that is not there, or that this messenger needs.
+    ProxyAddressStays,
+    /// The removal of a projected address that is not there.
+    NoProjectedAddress,
+    /// A projected address for a participant of another messenger.
+    BoundAlready,
+    /// Another identity for somebody who is a participant already.
+    IdentityFixed,
     /// Not a number.
     LastReadIndexInvalid,
     /// Neither `default` nor `muted`.
@@ -319,6 +404,27 @@ impl From<Refusal> for Error {
                 let message =
                     format!("A binding for this participant and proxy address already exists in Conversation {other}");
                 return Self::refused(Code::BindingTaken, message);
+            }
+            Refusal::NoAddressForProxy => {
+                let message = "MessagingBinding.ProxyAddress goes with a participant who was added with an Address";
+                return Self::refused(Code::ProxyAddressUnexpected, message);
+            }
+            Refusal::ProxyAddressStays => {
+                let message = "MessagingBinding.ProxyAddress can only be removed from an SMS participant who has one";
+                return Self::refused(Code::ProxyAddressRemoval, message);
+            }
+            Refusal::NoProjectedAddress => {
+                let message = "The participant has no MessagingBinding.ProjectedAddress to remove";
+                return Self::refused(Code::ProjectedAddressRemoval, message);
+            }
+            Refusal::BoundAlready => {
+                let message =
+                    "MessagingBinding.ProjectedAddress goes with an Identity, and this participant has an Address";
+                return Self::refused(Code::ProjectedAddressUnexpected, message);
+            }
+            Refusal::IdentityFixed => {
+                let message = "The Identity of a participant cannot be changed; remove the participant and add another";
+                return Self::refused(Code::IdentityUpdate, message);
             }
             Refusal::TooMany => {
                 let message = "The conversation has as many participants as limits.participants_max allows";

@@ -70,7 +70,8 @@ static INSERT: Sql = Sql::new(concat!(
 ));
 static UPDATE: Sql = Sql::new(concat!(
     "UPDATE participants SET role_sid = $4, attributes = $5, last_read_index = $6, last_read_at = $7, ",
-    "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, created = $12 ",
+    "notification_level = $8, updated = $9, roster_changed_pos = $10, mine_changed_pos = $11, created = $12, ",
+    "binding = $13, proxy_address = $14 ",
     "WHERE account = $1 AND conversation_sid = $2 AND sid = $3 AND removed IS NULL RETURNING ",
     columns!()
 ));
@@ -352,6 +353,8 @@ pub async fn update(tx: &mut Tx<'_>, participant: &Participant) -> Outcome<Optio
         participant.roster_changed_pos.into(),
         participant.mine_changed_pos.into(),
         participant.created.micros().into(),
+        stored(participant.binding.as_ref()).into(),
+        participant.binding.as_ref().and_then(|binding| binding.proxy_address.as_deref()).into(),
     ];
     tx.query_opt(&UPDATE, &values).await?.as_ref().map(read).transpose()
 }

@@ -106,6 +106,12 @@ impl Caller {
         }
     }
 
+    /// Whether a change that changes nothing is one: for REST it is (a read horizon that stays moves its timestamp, and a
+    /// state that is set restarts timers), for an SDK it is not, since SDKs repeat themselves all the time.
+    pub fn counts_repetition(&self) -> bool {
+        self.source != Source::Sdk
+    }
+
     /// The identity that authorship and creation are written under.
     pub fn author(&self) -> &str {
         self.user().map_or("system", |user| &user.identity)

@@ -1,5 +1,8 @@
 //! Form and query parameters: PascalCase names, repeated for lists (REST facts §1).
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tertulia_protocol::sid::Kind;
 use tertulia_protocol::{Code, Sid, Timestamp, form};
 
@@ -7,7 +10,14 @@ use super::{Error, Outcome, text};
 
 /// Parameters in the order they came. Unknown names are ignored by whoever reads it.
 #[derive(Clone, Debug, Default)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form {
+    pairs: Vec<(String, String)>,
+    /// Which names were asked for, where a test wants to know.
+    asked: Option<Asked>,
+}
+
+/// Names that were asked for of a [`Form::watched`].
+pub type Asked = Arc<Mutex<BTreeSet<String>>>;
 
 impl Form {
     /// Reads `application/x-www-form-urlencoded` bytes.
@@ -22,12 +32,26 @@ impl Form {
             text::storable("The name of a parameter", name)?;
             text::storable(name, value)?;
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, asked: None })
+    }
+
+    /// The same, and a list of the names that are asked for from now on: a test holds it against the documentation.
+    pub fn watched(pairs: Vec<(String, String)>) -> Outcome<(Self, Asked)> {
+        let asked = Asked::default();
+        let form = Self::from_pairs(pairs)?;
+        Ok((Self { asked: Some(Arc::clone(&asked)), ..form }, asked))
+    }
+
+    fn values<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        if let Some(asked) = &self.asked {
+            asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        }
+        self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The first value of a parameter.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    pub fn text<'f>(&'f self, name: &'f str) -> Option<&'f str> {
+        self.values(name).next()
     }
 
     /// The first value, owned.
@@ -47,11 +71,11 @@ impl Form {
 
     /// Every value of a repeated parameter.
     pub fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+        self.values(name).map(str::to_owned).collect()
     }
 
     /// A parameter that must be there and not be empty.
-    pub fn required(&self, name: &str) -> Outcome<&str> {
+    pub fn required<'f>(&'f self, name: &'f str) -> Outcome<&'f str> {
         let missing = || Error::parameter(format!("Missing required parameter {name} in the post body"));
         self.text(name).filter(|text| !text.is_empty()).ok_or_else(missing)
     }

@@ -1,16 +1,13 @@
 //! Pages of lists: what was asked for, and the `meta` around what is answered (REST facts §4).
 
 use serde::Serialize;
-use tertulia_protocol::Cursor;
 use tertulia_protocol::rest::{Meta, list, list_2010};
+use tertulia_protocol::{Code, Cursor};
 
 use super::{Error, Form, Outcome, Reply};
 
 /// Rows of one page when nothing is asked for.
 const SIZE_DEFAULT: i64 = 50;
-
-/// Page numbers are decoration; a higher one counts as 0.
-const NUMBER_MAX: i64 = 1_000_000_000;
 
 /// Which page is asked for.
 #[derive(Clone, Debug)]
@@ -18,7 +15,8 @@ pub struct PageRequest {
     /// Rows a page, at least 1.
     pub size: i64,
     edge: Edge,
-    number: i64,
+    /// How many rows of the list lay before the page's edge when its token was made.
+    offset: i64,
 }
 
 /// Where a page lies in its list.
@@ -38,6 +36,8 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// Before the first row, when others precede.
     pub previous: Option<Cursor>,
+    /// How many rows lie before the first one, as far as the token knew.
+    pub start: i64,
 }
 
 /// What a page asks the store for: up to `limit` rows beyond a key, in the order of the list, or against
@@ -76,7 +76,19 @@ fn foreign_token() -> Error {
 impl PageRequest {
     /// Reads `PageSize`, `Page` and `PageToken`. A size over `max` is cut, not refused: the helper
     /// libraries send their `limit` as the size.
+    ///
+    /// A page other than the first is found by its token, which the links of a page carry. A number alone is refused: it
+    /// would answer the first page again, and a loop by numbers would never end.
     pub fn read(query: &Form, max: i64) -> Outcome<Self> {
+        Self::read_with(query, max, Code::ParameterInvalid)
+    }
+
+    /// The same for lists of the 2010 API, which has a code of its own for this.
+    pub fn read_2010(query: &Form, max: i64) -> Outcome<Self> {
+        Self::read_with(query, max, Code::PageInvalid)
+    }
+
+    fn read_with(query: &Form, max: i64, page_without_token: Code) -> Outcome<Self> {
         let size = match query.text("PageSize") {
             None => SIZE_DEFAULT.min(max),
             Some(text) => {
@@ -84,16 +96,22 @@ impl PageRequest {
                 size.ok_or_else(|| Error::parameter("Invalid PageSize."))?.min(max)
             }
         };
-        let edge = match query.text("PageToken").filter(|token| !token.is_empty()) {
-            None => Edge::Beginning,
-            Some(token) => {
-                let after = Cursor::parse(token).map(Edge::After);
-                after.or_else(|| Cursor::parse_before(token).map(Edge::Before)).ok_or_else(foreign_token)?
+        let Some(token) = query.text("PageToken").filter(|token| !token.is_empty()) else {
+            let page = query.text("Page").filter(|page| !page.is_empty() && *page != "0");
+            if page.is_some() {
+                let text = "Page goes with the PageToken of next_page_url or previous_page_url; without it, only page 0 \
+                            can be asked for";
+                return Err(Error::refused(page_without_token, text));
             }
+            return Ok(Self { size, edge: Edge::Beginning, offset: 0 });
         };
-        let number =
-            query.text("Page").and_then(|text| text.parse().ok()).filter(|number| (0..=NUMBER_MAX).contains(number));
-        Ok(Self { size, edge, number: number.unwrap_or(0) })
+        let (cursor, wrap): (_, fn(Cursor) -> Edge) = match (Cursor::parse(token), Cursor::parse_before(token)) {
+            (Some(cursor), _) => (cursor, Edge::After),
+            (_, Some(cursor)) => (cursor, Edge::Before),
+            (None, None) => return Err(foreign_token()),
+        };
+        let (cursor, offset) = cursor.split_offset().ok_or_else(foreign_token)?;
+        Ok(Self { size, edge: wrap(cursor), offset })
     }
 
     /// The rows to ask the store for, one more than the page has, to see whether others follow; `key`
@@ -130,13 +148,20 @@ impl PageRequest {
             rows.reverse();
         }
         let (first, last) = (rows.first().map(&key), rows.last().map(&key));
+        let count = rows.len() as i64;
+        let start = match &self.edge {
+            Edge::Before(_) => (self.offset - count).max(0),
+            Edge::Beginning | Edge::After(_) => self.offset,
+        };
         let (previous, next) = match &self.edge {
             Edge::Beginning => (None, last.filter(|_| more)),
             Edge::After(row) => (first.or_else(|| Some(row.clone())), last.filter(|_| more)),
             // The row that the page lies before was there, so others follow.
             Edge::Before(_) => (first.filter(|_| more), last),
         };
-        Page { rows, next, previous }
+        let previous = previous.map(|row| row.with_offset(start));
+        let next = next.map(|row| row.with_offset(start + count));
+        Page { rows, next, previous, start }
     }
 
     fn meta<T>(&self, page: &Page<T>, url: &str, query: &Form, key: &'static str, kept: &[&str]) -> Meta {
@@ -152,13 +177,16 @@ impl PageRequest {
             let token = token.map(|token| format!("&PageToken={token}")).unwrap_or_default();
             format!("{url}?{filters}PageSize={}&Page={number}{token}", self.size)
         };
+        // A list that was entered in the middle may begin with a page that is not full.
+        let number = page.start.div_euclid(self.size) + i64::from(page.start % self.size != 0);
         Meta {
-            page: self.number,
+            page: number,
             page_size: self.size,
+            start: page.start,
             first_page_url: at(0, None),
-            previous_page_url: page.previous.as_ref().map(|row| at((self.number - 1).max(0), Some(row.token_before()))),
-            url: at(self.number, self.token()),
-            next_page_url: page.next.as_ref().map(|next| at(self.number + 1, Some(next.token()))),
+            previous_page_url: page.previous.as_ref().map(|row| at((number - 1).max(0), Some(row.token_before()))),
+            url: at(number, self.token()),
+            next_page_url: page.next.as_ref().map(|next| at(number + 1, Some(next.token()))),
             key,
         }
     }
@@ -166,8 +194,8 @@ impl PageRequest {
     fn token(&self) -> Option<String> {
         match &self.edge {
             Edge::Beginning => None,
-            Edge::After(row) => Some(row.token()),
-            Edge::Before(row) => Some(row.token_before()),
+            Edge::After(row) => Some(row.clone().with_offset(self.offset).token()),
+            Edge::Before(row) => Some(row.clone().with_offset(self.offset).token_before()),
         }
     }
 
@@ -204,7 +232,12 @@ pub fn created_key(created: tertulia_protocol::Timestamp, sid: &str) -> Cursor {
 impl<T> Page<T> {
     /// The same page with other rows.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
-        Page { rows: self.rows.into_iter().map(change).collect(), next: self.next, previous: self.previous }
+        Page {
+            rows: self.rows.into_iter().map(change).collect(),
+            next: self.next,
+            previous: self.previous,
+            start: self.start,
+        }
     }
 }
 

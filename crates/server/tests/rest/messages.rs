@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 
 on_both_engines! {
+    content_without_a_template_is_refused,
     a_message_lives_and_dies,
     an_index_is_never_used_twice,
     the_list_is_ordered_by_index,
@@ -174,4 +175,12 @@ fn a_message_of_another_conversation_is_not_found(world: &World) {
     world.owner.delete(&format!("{there}/{}", sid(&sent))).refuses(404, 20404);
     world.owner.get(&format!("{here}/0")).refuses(404, 20404);
     assert_eq!(world.owner.get(&format!("{here}/{}", sid(&sent))).is(200)["body"], "x");
+}
+
+fn content_without_a_template_is_refused(world: &World) {
+    let path = format!("/v1/Conversations/{}/Messages", sid(&world.conversation(&[])));
+    world.owner.post(&path, &[("Body", "x"), ("ContentVariables", "{\"1\":\"a\"}")]).refuses(400, 50528);
+    let template = format!("HX{}", "1".repeat(32));
+    world.owner.post(&path, &[("Body", "x"), ("ContentSid", &template)]).refuses(400, 50526);
+    assert_eq!(world.owner.get(&path).is(200)["messages"], json!([]));
 }

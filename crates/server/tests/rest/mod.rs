@@ -18,6 +18,7 @@ mod sdk;
 mod races;
 mod together;
 mod dev;
+mod documented;
 mod answers;
 mod audit;
 mod tokens;

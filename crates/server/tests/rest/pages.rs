@@ -17,6 +17,8 @@ on_sqlite! {
     a_page_size_that_is_no_number_is_refused,
     a_page_token_that_is_nonsense_is_refused,
     numbers_at_the_edge_do_no_harm,
+    a_page_number_without_a_token_is_refused,
+    start_and_end_say_which_rows_a_page_has,
     urls_begin_with_the_host_that_was_asked,
     forwarded_headers_change_nothing,
     a_page_that_is_just_full_is_the_last,
@@ -181,7 +183,8 @@ fn a_page_token_that_is_nonsense_is_refused(world: &World) {
 fn numbers_at_the_edge_do_no_harm(world: &World) {
     let list = format!("/v1/Conversations/{}/Messages", sid(&world.conversation(&[])));
     for number in [i64::MAX, i64::MIN] {
-        let token: String = number.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let written = format!("{number}\u{1f}0");
+        let token: String = written.bytes().map(|byte| format!("{byte:02x}")).collect();
         for order in ["asc", "desc"] {
             for prefix in ["PT", "PB"] {
                 let path = format!("{list}?Order={order}&Page={number}&PageToken={prefix}{token}");
@@ -189,8 +192,43 @@ fn numbers_at_the_edge_do_no_harm(world: &World) {
             }
         }
         let keys = format!("/2010-04-01/Accounts/{}/Keys.json?Page={number}&PageSize=1", world.account);
-        assert_eq!(world.owner.get(&keys).is(200)["page"], 0);
+        world.owner.get(&keys).refuses(400, 70002);
     }
+    // An offset that no page of ours gave.
+    for foreign in ["1", "0\u{1f}-1", "0\u{1f}x"] {
+        let token: String = foreign.bytes().map(|byte| format!("{byte:02x}")).collect();
+        world.owner.get(&format!("{list}?PageToken=PT{token}")).refuses(400, 20001);
+    }
+}
+
+fn a_page_number_without_a_token_is_refused(world: &World) {
+    for _ in 0..3 {
+        world.conversation(&[]);
+    }
+    for list in ["/v1/Conversations", "/v1/Users", "/v1/Roles", "/v1/Services", "/tertulia/v1/Audit"] {
+        world.owner.get(&format!("{list}?Page=0&PageSize=1")).is(200);
+        world.owner.get(&format!("{list}?Page=1&PageSize=1")).refuses(400, 20001);
+        world.owner.get(&format!("{list}?Page=x")).refuses(400, 20001);
+    }
+    world.owner.get("/2010-04-01/Accounts.json?Page=2").refuses(400, 70002);
+    world.owner.get("/2010-04-01/Accounts.json?Page=0").is(200);
+}
+
+fn start_and_end_say_which_rows_a_page_has(world: &World) {
+    let keys = format!("/2010-04-01/Accounts/{}/Keys.json", world.account);
+    for number in 0..4 {
+        world.owner.post(&keys, &[("FriendlyName", &format!("key {number}"))]).is(201);
+    }
+    let at = |page: &Value| ["page", "start", "end"].map(|name| page[name].as_i64().expect("a number"));
+    let first = world.owner.get(&format!("{keys}?PageSize=2")).is(200);
+    let second = world.owner.get(first["next_page_uri"].as_str().unwrap()).is(200);
+    let third = world.owner.get(second["next_page_uri"].as_str().unwrap()).is(200);
+    assert_eq!([at(&first), at(&second), at(&third)], [[0, 0, 1], [1, 2, 3], [2, 4, 4]]);
+    let back = world.owner.get(third["previous_page_uri"].as_str().unwrap()).is(200);
+    assert_eq!(at(&back), [1, 2, 3]);
+    // Whatever number comes with a token, the token decides.
+    let lied = second["uri"].as_str().unwrap().replace("Page=1", "Page=7");
+    assert_eq!(at(&world.owner.get(&lied).is(200)), [1, 2, 3]);
 }
 
 fn urls_begin_with_the_host_that_was_asked(world: &World) {

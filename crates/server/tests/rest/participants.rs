@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, path_of, sid};
 
 on_both_engines! {
+    a_binding_changes_as_documented_or_is_refused_with_its_code,
     a_participant_comes_and_goes,
     an_identity_takes_part_once,
     the_conversations_of_an_identity_or_an_address_are_found,
@@ -360,4 +361,44 @@ fn the_conversations_of_an_identity_or_an_address_are_found(world: &World) {
     assert_eq!(none("Identity=nobody")["conversations"], json!([]));
     world.owner.get("/v1/ParticipantConversations?Identity=a&Address=b").refuses(400, 50451);
     world.owner.get("/v1/ParticipantConversations").refuses(400, 20001);
+}
+
+fn a_binding_changes_as_documented_or_is_refused_with_its_code(world: &World) {
+    const PROXY: &str = "MessagingBinding.ProxyAddress";
+    const PROJECTED: &str = "MessagingBinding.ProjectedAddress";
+    let path = format!("/v1/Conversations/{}/Participants", sid(&world.conversation(&[])));
+    let add = |form: &[(&str, &str)]| format!("{path}/{}", sid(&world.owner.post(&path, form).is(201)));
+    let sms = add(&[("MessagingBinding.Address", "+1"), (PROXY, "+2")]);
+    let whatsapp = add(&[("MessagingBinding.Address", "whatsapp:+1"), (PROXY, "whatsapp:+2")]);
+    let chat = add(&[("Identity", "ana")]);
+    let changed = |path: &str, name: &str, value: &str| {
+        world.owner.post(path, &[(name, value)]).is(200);
+        world.owner.get(path).is(200)["messaging_binding"].clone()
+    };
+    assert_eq!(changed(&sms, PROXY, "+3"), json!({"type": "sms", "address": "+1", "proxy_address": "+3"}));
+    // The pair is free again, and the new one is taken.
+    let other = format!("/v1/Conversations/{}/Participants", sid(&world.conversation(&[])));
+    world.owner.post(&other, &[("MessagingBinding.Address", "+1"), (PROXY, "+3")]).refuses(409, 50416);
+    let second = sid(&world.owner.post(&other, &[("MessagingBinding.Address", "+1"), (PROXY, "+2")]).is(201));
+    world.owner.post(&format!("{other}/{second}"), &[(PROXY, "+3")]).refuses(409, 50416);
+    assert_eq!(changed(&sms, PROXY, "null"), json!({"type": "sms", "address": "+1"}));
+    assert_eq!(changed(&chat, PROJECTED, "+7"), json!({"type": "sms", "projected_address": "+7"}));
+    assert_eq!(changed(&chat, PROJECTED, "null"), json!(null));
+    // What is so already is no fault.
+    world.owner.post(&chat, &[("Identity", "ana")]).is(200);
+    for (path, name, value, code) in [
+        (&sms, PROXY, "null", 50440),
+        (&whatsapp, PROXY, "null", 50440),
+        (&chat, PROXY, "+9", 50441),
+        (&chat, PROJECTED, "null", 50442),
+        (&sms, PROJECTED, "+9", 50443),
+        (&chat, "Identity", "bob", 50444),
+        (&sms, "Identity", "bob", 50444),
+        (&whatsapp, PROXY, "+2", 50414),
+        (&whatsapp, PROXY, "whatsapp:+1", 50409),
+    ] {
+        let before = world.owner.get(path).is(200);
+        world.owner.post(path, &[(name, value)]).refuses(400, code);
+        assert_eq!(world.owner.get(path).is(200), before, "{name}={value}");
+    }
 }

@@ -6,6 +6,7 @@ use crate::support::{SdkUser, World, on_both_engines, on_sqlite, sid};
 
 on_both_engines! {
     a_creator_who_was_removed_is_a_stranger,
+    a_change_that_changes_nothing_writes_nothing_and_tells_nobody,
     the_own_list_goes_on_behind_conversations_that_are_being_deleted,
     a_conversation_role_counts_for_who_is_in_the_same_conversation,
 }
@@ -240,4 +241,44 @@ fn odd_names_are_not_found_and_odd_queries_refused(world: &World) {
     alice.get("/Conversations/a%00b").refuses(404, 20404);
     alice.get("/Conversations/nothing").refuses(404, 50350);
     alice.get("/MyConversations?PageToken=%00").refuses(400, 20001);
+}
+
+fn a_change_that_changes_nothing_writes_nothing_and_tells_nobody(world: &World) {
+    let alice = world.user("alice");
+    let path = created_by(&alice);
+    alice.post(&format!("{path}/Participants"), &json!({"identity": "alice"})).is(201);
+    let sent = alice.post(&format!("{path}/Messages"), &json!({"body": "b", "attributes": "{\"m\":1}"})).is(201);
+    let message = format!("{path}/Messages/{}", sid(&sent));
+    let own = path.replace("/Conversations/", "/MyConversations/");
+    let changes = [
+        (path.clone(), json!({"friendly_name": "f", "unique_name": "u", "attributes": "{\"c\":1}"})),
+        (message, json!({"body": "b", "attributes": "{\"m\":1}"})),
+        (format!("{path}/Participants/alice"), json!({"attributes": "{\"p\":1}"})),
+        (own, json!({"last_read_message_index": 0, "notification_level": "muted"})),
+        ("/Users/alice".to_owned(), json!({"friendly_name": "Alice", "attributes": "{\"u\":1}"})),
+    ];
+    for (path, body) in &changes {
+        alice.post(path, body).is(200);
+    }
+    let rest = format!("/v1{path}");
+    let shown = || {
+        let places = [rest.clone(), format!("{rest}/Participants/alice"), "/v1/Users/alice".to_owned()];
+        places.map(|place| world.owner.get(&place).is(200))
+    };
+    let positions = || (world.position(&path), world.positions_of(&path, "alice"));
+    let before = (shown(), positions());
+    world.pass(5);
+    for (path, body) in &changes {
+        // The answer is as if it had been changed.
+        let answer = alice.post(path, body).is(200);
+        for (name, value) in body.as_object().unwrap() {
+            assert!(answer.get(name).is_none_or(|shown| shown == value), "{path}: {answer}");
+        }
+    }
+    assert_eq!((shown(), positions()), before);
+    // Over REST an equal horizon still says when it was read.
+    world.owner.post(&format!("{rest}/Participants/alice"), &[("LastReadMessageIndex", "0")]).is(200);
+    let after = shown();
+    assert_ne!(after[1]["last_read_timestamp"], before.0[1]["last_read_timestamp"]);
+    assert_ne!(positions(), before.1);
 }

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use tertulia_server::store::{Command, Failure, Sql, Tx};
+
 use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 
 on_both_engines! {
@@ -16,6 +18,7 @@ on_sqlite! {
     attributes_are_json_of_at_most_4_kib,
     nobody_is_online_while_the_service_does_not_say,
     unread_messages_are_counted_above_the_horizon,
+    unread_messages_are_counted_up_to_a_thousand,
 }
 
 fn a_user_lives_and_dies(world: &World) {
@@ -173,4 +176,33 @@ fn unread_messages_are_counted_above_the_horizon(world: &World) {
     assert_eq!(unread(), json!(1));
     assert_eq!(set("3"), json!(0));
     assert_eq!(set(""), json!(null));
+}
+
+/// Moves a conversation's last index, as many messages would.
+struct LastIndex(String, i64);
+
+impl Command for LastIndex {
+    type Out = ();
+    type Refusal = Failure;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        static SET: Sql = Sql::new("UPDATE conversations SET last_index = $2 WHERE sid = $1");
+        tx.execute(&SET, &[self.0.as_str().into(), self.1.into()]).await?;
+        Ok(())
+    }
+}
+
+fn unread_messages_are_counted_up_to_a_thousand(world: &World) {
+    let conversation = sid(&world.conversation(&[]));
+    let path = format!("/v1/Conversations/{conversation}");
+    world.owner.post(&format!("{path}/Participants"), &[("Identity", "ana")]).is(201);
+    world.owner.post(&format!("{path}/Messages"), &[("Body", "first")]).is(201);
+    world.owner.post(&format!("{path}/Participants/ana"), &[("LastReadMessageIndex", "0")]).is(200);
+    for (last, told) in [(0, 0), (999, 999), (1000, 1000), (1001, 1000), (5_000_000, 1000)] {
+        world.play(world.app().db.store.write(LastIndex(conversation.clone(), last))).expect("a change");
+        let over_rest = world.owner.get(&format!("/v1/Users/ana/Conversations/{conversation}")).is(200);
+        assert_eq!(over_rest["unread_messages_count"], told, "{last}");
+        let in_sdk = world.user("ana").get(&format!("/MyConversations/{conversation}")).is(200);
+        assert_eq!(in_sdk["unread_messages_count"], told, "{last}");
+    }
 }

@@ -1,12 +1,13 @@
 //! What no answer shows: looks into the store, and the states in between.
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::Conversation as ConversationKind;
+use tertulia_protocol::sid::{Conversation as ConversationKind, Service as ServiceKind};
 use tertulia_server::accounts::commands::FindAccount;
 use tertulia_server::conversations::Conversation;
 use tertulia_server::conversations::queries::{Lock, find_even_removed, mark_removed};
 use tertulia_server::participants::queries::roster;
 use tertulia_server::platform::{Caller, Change, Cx, Outcome, Question};
+use tertulia_server::users::queries::find_by_identity;
 
 use super::{RUNTIME, World};
 
@@ -19,6 +20,18 @@ impl Question for Look {
         let account = cx.caller.account;
         let found = find_even_removed(cx.tx, account, self.0, Lock::None).await?;
         Ok((found.expect("a conversation"), roster(cx.tx, account, self.0).await?.participants_count))
+    }
+}
+
+struct StreamPositions(Sid<ConversationKind>, String, Sid<ServiceKind>);
+
+impl Question for StreamPositions {
+    type Out = (i64, i64, i64);
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        let account = cx.caller.account;
+        let user = find_by_identity(cx.tx, account, self.2, &self.1).await?.expect("a user");
+        Ok((roster(cx.tx, account, self.0).await?.position, user.mine_position, user.info_position))
     }
 }
 
@@ -70,6 +83,12 @@ impl World {
     /// The position of a conversation's stream: how often somebody was told something.
     pub(crate) fn position(&self, path: &str) -> i64 {
         self.look(path).0.position
+    }
+
+    /// The positions of a conversation's roster and of a user's two streams.
+    pub(crate) fn positions_of(&self, path: &str, identity: &str) -> (i64, i64, i64) {
+        let question = StreamPositions(named(path), identity.to_owned(), self.service.parse().expect("a SID"));
+        RUNTIME.block_on(self.app().db.ask(&self.system(), question)).expect("an answer")
     }
 
     /// The conversation's row.
