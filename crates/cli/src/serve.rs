@@ -79,14 +79,14 @@ impl Serve {
     /// credentials are on the disk before the account is there, so that a crash in between loses nothing.
     async fn first_account(&self, app: &Arc<App>) -> anyhow::Result<()> {
         let file = self.credentials_file.clone().unwrap_or_else(|| self.data.join("first-account.env"));
-        if !app.ask(&app.nobody(), IsEmpty).await? {
+        if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
             return first::recover(app, &file).await;
         }
         let (first, credentials) = new_account(app);
         // Under a name of its own: another server may be doing the same in the same folder.
         let pending = first::pending(&file, first.account.sid);
         write_whole(&pending, &credentials)?;
-        if app.perform(&app.nobody(), first).await?.is_some() {
+        if app.db.perform(&Caller::nobody(), first).await?.is_some() {
             first::put_in_place(&pending, &file)?;
             self.hand_over(&file, &credentials);
             return Ok(());
