@@ -54,14 +54,14 @@ impl Dev {
         let operator = fresh_operator();
         let options = self.options(&config, &operator)?;
         let data = (!self.ephemeral).then_some(self.data.as_path());
-        host::serve(config, options, data, async |server| self.announce(server, operator)).await
+        host::serve(config, options, data, async |_| Ok(()), async |server| self.announce(server, operator)).await
     }
 
     fn options(&self, config: &Config, operator: &str) -> anyhow::Result<Options> {
         let engine = match config.store.engine {
-            EngineName::Postgres if self.ephemeral => anyhow::bail!(
-                "--ephemeral keeps nothing, so the key that seals secrets in PostgreSQL would be lost; use --data"
-            ),
+            EngineName::Postgres if self.ephemeral => {
+                anyhow::bail!("--ephemeral keeps nothing, and PostgreSQL keeps everything; use --data")
+            }
             EngineName::Sqlite if self.ephemeral => store::Engine::SqliteMemory,
             EngineName::Postgres | EngineName::Sqlite => host::engine(config, &self.data),
         };
@@ -71,25 +71,33 @@ impl Dev {
         Ok(Options {
             engine,
             clock: Clock::system(),
-            seal_keys: self.seal_keys()?,
-            seal_file: (!self.ephemeral).then(|| self.data.join(SEAL_FILE)),
+            seal_keys: self.seal_keys(config)?,
+            seal_file: self.seal_file(config),
             operator: Some(seal::Secret::new(operator)),
             dev: Some(self.credentials(config.http.listen.ip())?),
             record: self.record.clone(),
         })
     }
 
-    /// Dev mode makes its own key beside the data; it guards nothing that the start does not print.
-    fn seal_keys(&self) -> anyhow::Result<Vec<seal::SealKey>> {
+    /// Dev mode makes its own key beside the data; it guards nothing that the start does not print. On PostgreSQL
+    /// the key stands in the database, for all dev servers there: this one is offered, unless another server has
+    /// left its key already. A file from before that rule still opens what it has sealed.
+    fn seal_keys(&self, config: &Config) -> anyhow::Result<Vec<seal::SealKey>> {
         let fresh = || seal::SealKey::new(ids::fresh_seed());
-        if self.ephemeral {
-            return Ok(vec![fresh()]);
-        }
         let file = self.data.join(SEAL_FILE);
-        if !file.exists() {
-            seal::create_key_file(&file, &fresh())?;
+        let is_known = !self.ephemeral && file.exists();
+        match self.seal_file(config) {
+            None if !is_known => return Ok(vec![fresh()]),
+            Some(file) if !is_known => seal::create_key_file(&file, &fresh())?,
+            _ => {}
         }
         Ok(seal::read_key_file(&file)?)
+    }
+
+    /// The file that decides which key seals, if one does.
+    fn seal_file(&self, config: &Config) -> Option<PathBuf> {
+        let is_own = !self.ephemeral && config.store.engine == EngineName::Sqlite;
+        is_own.then(|| self.data.join(SEAL_FILE))
     }
 
     fn credentials(&self, host: IpAddr) -> anyhow::Result<DevCredentials> {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -74,33 +75,43 @@ pub(crate) fn fresh_operator() -> String {
     Ids::from_seed(ids::fresh_seed()).secret()
 }
 
-/// Opens a service and serves until a signal comes; `announce` says that it is ready, and may refuse to go on.
-/// `run.json` is taken away from the data folder at the end.
+/// Opens a service and serves until a signal comes, or until the service itself cannot go on, which is an error.
+/// `prepare` runs before the port is open, so nobody is answered before it is done; `announce` says that it is ready.
+/// Both may refuse to go on. `run.json` is taken away from the data folder at the end.
 pub(crate) async fn serve(
     config: Config,
     options: Options,
     data: Option<&Path>,
+    prepare: impl AsyncFnOnce(&Arc<App>) -> anyhow::Result<()>,
     announce: impl AsyncFnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Asked for before anything is there to be ended, so that an early signal is not lost.
     let mut signals = Signals::new()?;
     let app = App::open(config, options).await?;
-    let server = match Server::start(app.clone()).await {
+    let server = match start(&app, prepare).await {
         Ok(server) => server,
         Err(error) => {
             app.db.store.close().await;
-            return Err(error.into());
+            return Err(error);
         }
     };
-    let announced = announce(&server).await;
-    if announced.is_ok() {
-        signals.next().await;
+    let mut outcome = announce(&server).await;
+    if outcome.is_ok() {
+        tokio::select! {
+            () = signals.next() => {}
+            why = app.until_given_up() => outcome = Err(anyhow::anyhow!(why)),
+        }
     }
     if let Some(data) = data {
         let _ = fs::remove_file(Facts::file(data));
     }
     server.stop().await;
-    announced
+    outcome
+}
+
+async fn start(app: &Arc<App>, prepare: impl AsyncFnOnce(&Arc<App>) -> anyhow::Result<()>) -> anyhow::Result<Server> {
+    prepare(app).await?;
+    Ok(Server::start(Arc::clone(app)).await?)
 }
 
 /// An address that a client on this machine can use.

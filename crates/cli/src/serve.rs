@@ -17,6 +17,8 @@ use crate::facts::{self, Facts, write_whole};
 use crate::host::{self, Listen, fresh_operator};
 use crate::{logging, seal_keys};
 
+mod first;
+
 /// Run the service.
 ///
 /// It needs a key that seals secrets (`tertulia seal init`). The first start creates one account with an API key, and
@@ -62,60 +64,36 @@ impl Serve {
             dev: None,
             record: None,
         };
-        host::serve(config, options, Some(&self.data), async |server| self.announce(server, operator).await).await
+        let prepare = async |app: &Arc<App>| self.first_account(app).await;
+        host::serve(config, options, Some(&self.data), prepare, async |server| self.announce(server, operator)).await
     }
 
-    async fn announce(&self, server: &Server, operator: String) -> anyhow::Result<()> {
+    fn announce(&self, server: &Server, operator: String) -> anyhow::Result<()> {
         let facts = Facts::of(server, operator, None);
-        self.first_account(server.app()).await?;
         facts.keep(&self.data)?;
         facts::print(&format!("Tertulia serves at {}. Data are kept in {}\n", facts.url, self.data.display()));
         Ok(())
     }
 
-    /// Creates the first account, unless there is one. The credentials are on the disk before the account is, so
-    /// that a crash in between loses nothing.
+    /// Creates the first account, unless there is one. However many servers start at once, one creates it. Its
+    /// credentials are on the disk before the account is there, so that a crash in between loses nothing.
     async fn first_account(&self, app: &Arc<App>) -> anyhow::Result<()> {
-        if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
-            return Ok(());
-        }
-        let mut ids = Ids::from_seed(ids::fresh_seed());
-        let (account, key, service, token, secret) = (ids.sid(), ids.sid(), ids.sid(), ids.hex(16), ids.secret());
-        let first = CreateFirst {
-            account: CreateAccount {
-                sid: Some(account),
-                service: Some(service),
-                parent: None,
-                friendly_name: "First account".to_owned(),
-                auth_token: token.clone(),
-                ring: app.sealer.ring(),
-            },
-            key: CreateKey {
-                sid: Some(key),
-                secret: Some(secret.clone()),
-                kind: Kind::Standard,
-                friendly_name: "First key".to_owned(),
-                policy: None,
-                ring: app.sealer.ring(),
-            },
-        };
-        let pairs = [
-            ("TWILIO_ACCOUNT_SID", account.as_str()),
-            ("TWILIO_AUTH_TOKEN", &token),
-            ("TWILIO_API_KEY", key.as_str()),
-            ("TWILIO_API_SECRET", &secret),
-            ("TWILIO_CHAT_SERVICE_SID", service.as_str()),
-        ];
-        let credentials = facts::lines("", &pairs);
         let file = self.credentials_file.clone().unwrap_or_else(|| self.data.join("first-account.env"));
-        write_whole(&file, &credentials)?;
-        if app.db.perform(&Caller::nobody(), first).await?.is_none() {
-            // Another node was quicker.
-            let _ = fs::remove_file(&file);
+        if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
+            return first::recover(app, &file).await;
+        }
+        let (first, credentials) = new_account(app);
+        // Under a name of its own: another server may be doing the same in the same folder.
+        let pending = first::pending(&file, first.account.sid);
+        write_whole(&pending, &credentials)?;
+        if app.db.perform(&Caller::nobody(), first).await?.is_some() {
+            first::put_in_place(&pending, &file)?;
+            self.hand_over(&file, &credentials);
             return Ok(());
         }
-        self.hand_over(&file, &credentials);
-        Ok(())
+        fs::remove_file(&pending)?;
+        // Another server was faster, and may have sealed with another key.
+        Ok(app.check_seal_keys().await?)
     }
 
     fn hand_over(&self, file: &Path, credentials: &str) {
@@ -129,4 +107,37 @@ impl Serve {
             "The first account's credentials are in {file}; move them to where your secrets are, and delete the file.\n"
         ));
     }
+}
+
+/// An account with a key, which nobody has yet, and its credentials for a file.
+fn new_account(app: &App) -> (CreateFirst, String) {
+    let mut ids = Ids::from_seed(ids::fresh_seed());
+    let (account, key, service, token, secret) = (ids.sid(), ids.sid(), ids.sid(), ids.hex(16), ids.secret());
+    let pairs = [
+        ("TWILIO_ACCOUNT_SID", account.as_str()),
+        ("TWILIO_AUTH_TOKEN", &token),
+        ("TWILIO_API_KEY", key.as_str()),
+        ("TWILIO_API_SECRET", &secret),
+        ("TWILIO_CHAT_SERVICE_SID", service.as_str()),
+    ];
+    let credentials = facts::lines("", &pairs);
+    let first = CreateFirst {
+        account: CreateAccount {
+            sid: Some(account),
+            service: Some(service),
+            parent: None,
+            friendly_name: "First account".to_owned(),
+            auth_token: token,
+            ring: app.sealer.ring(),
+        },
+        key: CreateKey {
+            sid: Some(key),
+            secret: Some(secret),
+            kind: Kind::Standard,
+            friendly_name: "First key".to_owned(),
+            policy: None,
+            ring: app.sealer.ring(),
+        },
+    };
+    (first, credentials)
 }

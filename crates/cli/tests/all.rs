@@ -9,4 +9,5 @@ mod refusals;
 mod rotate;
 mod secrets;
 mod serve;
+mod together;
 mod token;

@@ -18,7 +18,7 @@ pub(crate) fn tertulia(args: &[&str]) -> Command {
 }
 
 /// The documented account SID and auth token, as Basic credentials.
-const DOCUMENTED: &str =
+pub(crate) const DOCUMENTED: &str =
     "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMDpkZTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMGRlMA==";
 
 /// A server that has printed its block.
@@ -52,7 +52,7 @@ impl Running {
         line.trim_start()[label.len()..].trim()
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         get(self.value("REST"), path)
     }
 
@@ -72,7 +72,7 @@ impl Running {
         assert!(chat.env("TERTULIA_TOKEN", token).status().unwrap().success());
     }
 
-    fn end(mut self, signal: i32) -> i32 {
+    pub(crate) fn end(mut self, signal: i32) -> i32 {
         self.signal(signal);
         self.child.wait().unwrap().code().unwrap()
     }
@@ -104,7 +104,7 @@ fn get(url: &str, path: &str) -> (u16, String) {
     get_with(url, path, "X-Nothing: 1")
 }
 
-fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
+pub(crate) fn get_with(url: &str, path: &str, header: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n").unwrap();
@@ -151,7 +151,12 @@ fn the_block_says_what_an_app_needs_and_the_token_url_gives_a_token() {
     assert_eq!((status, token.split('.').count()), (200, 3));
     let (status, text) = server.get("/token?identity=carol&password=wrong");
     assert!(status == 401 && text.contains("password"), "{status} {text}");
-    assert_eq!(server.get("/token?identity=&password=tertulia").0, 400);
+    for incomplete in
+        ["", "?identity=carol", "?password=tertulia", "?identity=&password=tertulia", "?identity=x&password="]
+    {
+        let (status, text) = server.get(&format!("/token{incomplete}"));
+        assert!(status == 401 && text.starts_with("No credentials"), "{incomplete}: {status} {text}");
+    }
     assert_eq!(server.get("/token?identity=system&password=tertulia").0, 400);
 }
 

@@ -46,6 +46,11 @@ impl Serving {
         while !said.contains("Tertulia serves at") {
             assert_ne!(out.read_line(&mut said).unwrap(), 0, "ended early: {}", rest(child.stderr.take()));
         }
+        Self::taken(child, said, data)
+    }
+
+    /// One that runs already and has said so.
+    pub(crate) fn taken(mut child: Child, said: String, data: &Path) -> Self {
         let errors = child.stderr.take();
         let logged = Arc::<Mutex<String>>::default();
         let lines = Arc::clone(&logged);

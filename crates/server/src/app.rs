@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use tertulia_store::seal::{SealError, SealKey, Sealer, Secret};
+use tertulia_store::seal::{KeyId, SealError, SealKey, Sealer, Secret};
 use tertulia_store::{Engine, Publish, Settings, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -75,6 +75,8 @@ pub struct App {
     connections: Arc<Semaphore>,
     connection_numbers: AtomicU64,
     draining: watch::Sender<bool>,
+    /// Why this server cannot go on, once that is so.
+    given_up: watch::Sender<Option<String>>,
 }
 
 /// How to open a service, beside its configuration.
@@ -104,6 +106,12 @@ pub enum OpenError {
     /// The keys do not open what is stored.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The key that would seal was left in the database by dev mode.
+    #[error(
+        "the seal key {0} stands in the database itself, where dev mode has left it, so it protects nothing; put a new \
+         key above it, start again, and run `tertulia seal rotate`"
+    )]
+    DevSealKey(KeyId),
     /// The recording cannot be begun.
     #[error("frames cannot be recorded in {folder}: {cause}")]
     Record {
@@ -162,15 +170,12 @@ impl App {
             connections: Arc::new(Semaphore::new(config.http.connections_max)),
             connection_numbers: AtomicU64::new(0),
             draining: watch::Sender::new(false),
+            given_up: watch::Sender::new(None),
             config,
         };
-        if let Err(cause) = app.try_seal_keys().await? {
+        if let Err(cause) = app.begin(options.seal_keys).await {
             app.db.store.close().await;
-            return Err(cause.into());
-        }
-        app.installation = app.db.perform(&Caller::nobody(), Install).await?;
-        if let Some(dev) = app.dev.clone() {
-            crate::dev::seed(&app, &dev).await?;
+            return Err(cause);
         }
         let app = Arc::new(app);
         tokio::spawn(bus::feed(Arc::clone(&app), feed));
@@ -180,7 +185,38 @@ impl App {
         tokio::spawn(presence::run(Arc::clone(&app)));
         tokio::spawn(ends::run(Arc::clone(&app)));
         tokio::spawn(audit::commands::run(Arc::clone(&app), to_note));
+        tokio::spawn(Self::watch_seals(Arc::clone(&app)));
         Ok(app)
+    }
+
+    /// What must be in the database before anything else is asked of it.
+    async fn begin(&mut self, seal_keys: Vec<SealKey>) -> Result<(), OpenError> {
+        self.installation = self.db.perform(&Caller::nobody(), Install).await?;
+        match self.dev.clone() {
+            Some(dev) => crate::dev::seed(self, dev, seal_keys).await,
+            None => {
+                self.check_seal_keys().await?;
+                self.refuse_dev_seal_key().await
+            }
+        }
+    }
+
+    /// Ends this server from within: it says why, is not ready any more, and whoever runs it ends the process.
+    pub fn give_up(&self, why: String) {
+        tracing::error!("this server cannot go on: {why}");
+        self.given_up.send_replace(Some(why));
+    }
+
+    /// Whether this server cannot go on.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up.borrow().is_some()
+    }
+
+    /// Waits until this server cannot go on; gives why.
+    pub async fn until_given_up(&self) -> String {
+        let mut given_up = self.given_up.subscribe();
+        // The sender lives as long as this.
+        given_up.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 
     /// The hub, for a few lines without an await.

@@ -7,6 +7,7 @@ mod support;
 mod permissions;
 mod realtime;
 mod rest;
+mod schema;
 mod docs;
 mod jobs;
 mod limits;

@@ -21,6 +21,7 @@ static MIGRATIONS: [Migration; 1] = [Migration {
     postgres: "CREATE TABLE room (id BIGINT PRIMARY KEY, last_index BIGINT NOT NULL);
         CREATE TABLE message (room BIGINT NOT NULL, idx BIGINT NOT NULL, body TEXT NOT NULL,
             PRIMARY KEY (room, idx));",
+    obstacles: &[],
 }];
 
 static OPEN_ROOM: Sql = Sql::new("INSERT INTO room (id, last_index) VALUES ($1, -1)");

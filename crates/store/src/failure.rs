@@ -137,6 +137,16 @@ pub enum OpenError {
         /// The database's own words.
         source: Cause,
     },
+    /// Rows of the database are in a migration's way; it was undone, and those before it stay.
+    #[error("migration {name} was not applied, and nothing was changed: {row} {problem}")]
+    Obstacle {
+        /// The migration that did not work.
+        name: String,
+        /// The row that was found.
+        row: String,
+        /// What is wrong with it, and what to do.
+        problem: &'static str,
+    },
     /// The address of the database cannot be understood.
     #[error("the address of the PostgreSQL database cannot be understood: {source}")]
     Address {

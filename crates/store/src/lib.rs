@@ -26,7 +26,7 @@ mod postgres;
 pub mod seal;
 
 pub use failure::{Cause, Failure, OpenError};
-pub use migrate::Migration;
+pub use migrate::{Migration, Obstacle};
 pub use news::{News, Publish, Silence, StreamId};
 pub use row::{Cell, Column, Row};
 pub use settings::{Engine, Settings, SqliteKnobs, Synchronous};

@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::failure::OpenError;
+use crate::failure::{Cause, OpenError};
 
 /// One step of the schema, the same for both engines.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,18 @@ pub struct Migration {
     pub sqlite: &'static str,
     /// The text for PostgreSQL.
     pub postgres: &'static str,
+    /// What may be in its way in a database that is in use.
+    pub obstacles: &'static [Obstacle],
+}
+
+/// Rows that a migration cannot be applied to. It is looked for after the migration has failed, so that
+/// a database without such rows pays nothing for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Obstacle {
+    /// Finds one such row and gives its name as text. Both engines understand it.
+    pub find: &'static str,
+    /// What is wrong with that row and what to do about it; follows its name in the sentence for the operator.
+    pub problem: &'static str,
 }
 
 /// The store's own bookkeeping.
@@ -44,6 +56,18 @@ pub(crate) struct Step {
     pub(crate) file: String,
     pub(crate) checksum: String,
     pub(crate) text: &'static str,
+    pub(crate) obstacles: &'static [Obstacle],
+}
+
+impl Step {
+    /// The sentence for the operator: the rows that were in its way, if some were found, else the database's words.
+    pub(crate) fn failed(&self, source: Cause, found: Option<(String, &Obstacle)>) -> OpenError {
+        let name = self.file.clone();
+        match found {
+            Some((row, obstacle)) => OpenError::Obstacle { name, row, problem: obstacle.problem },
+            None => OpenError::Migration { name, source },
+        }
+    }
 }
 
 /// What is still to do, in order; an error if the database is not one we may touch.
@@ -93,6 +117,7 @@ fn step(migration: &Migration, text: fn(&Migration) -> &'static str) -> Step {
         file: file_name(number, migration.name),
         checksum: checksum(text(migration)),
         text: text(migration),
+        obstacles: migration.obstacles,
     }
 }
 
@@ -110,8 +135,8 @@ fn checksum(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FIRST: Migration = Migration { number: 1, name: "first", sqlite: "one", postgres: "uno" };
-    const THIRD: Migration = Migration { number: 3, name: "third", sqlite: "three", postgres: "tres" };
+    const FIRST: Migration = Migration { number: 1, name: "first", sqlite: "one", postgres: "uno", obstacles: &[] };
+    const THIRD: Migration = Migration { number: 3, name: "third", sqlite: "three", postgres: "tres", ..FIRST };
 
     fn sqlite(migration: &Migration) -> &'static str {
         migration.sqlite

@@ -196,6 +196,12 @@ impl SealKey {
         KeyId(id)
     }
 
+    /// Its bits. Whoever takes them keeps them out of logs.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }

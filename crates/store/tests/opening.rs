@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tertulia_store::{Engine, Migration, OpenError, Settings, Silence, Sql, Store};
+use tertulia_store::{Engine, Migration, Obstacle, OpenError, Settings, Silence, Sql, Store};
 use tokio::task::JoinSet;
 
 use crate::support::{Refused, command};
@@ -14,12 +14,14 @@ const FIRST: Migration = Migration {
     name: "first",
     sqlite: "CREATE TABLE one (n INTEGER NOT NULL) STRICT; INSERT INTO one VALUES (1);",
     postgres: "CREATE TABLE one (n BIGINT NOT NULL); INSERT INTO one VALUES (1);",
+    obstacles: &[],
 };
 const SECOND: Migration = Migration {
     number: 2,
     name: "second",
     sqlite: "INSERT INTO one VALUES (2);",
     postgres: "INSERT INTO one VALUES (2);",
+    obstacles: &[],
 };
 /// It fails in its second statement; the first must be undone.
 const BROKEN: Migration = Migration {
@@ -27,7 +29,24 @@ const BROKEN: Migration = Migration {
     name: "broken",
     sqlite: "INSERT INTO one VALUES (3); INSERT INTO nowhere VALUES (1);",
     postgres: "INSERT INTO one VALUES (3); INSERT INTO nowhere VALUES (1);",
+    obstacles: &[],
 };
+/// It makes unique what is there twice.
+const UNIQUE: Migration = Migration {
+    number: 3,
+    name: "unique",
+    sqlite: "INSERT INTO one VALUES (2); CREATE UNIQUE INDEX one_n ON one (n);",
+    postgres: "INSERT INTO one VALUES (2); CREATE UNIQUE INDEX one_n ON one (n);",
+    obstacles: &[
+        Obstacle { find: "SELECT CAST(n AS TEXT) FROM one WHERE n = 9", problem: "is nine" },
+        Obstacle {
+            find: "SELECT CAST(n AS TEXT) FROM one GROUP BY n HAVING COUNT(*) > 1",
+            problem: "is there twice; delete one of them",
+        },
+    ],
+};
+const TWICE: Migration =
+    Migration { sqlite: "INSERT INTO one VALUES (1);", postgres: "INSERT INTO one VALUES (1);", ..SECOND };
 const CHANGED: Migration = Migration { sqlite: "SELECT 1;", postgres: "SELECT 1;", ..FIRST };
 
 /// Where each test has its database: a folder or an address.
@@ -94,6 +113,7 @@ macro_rules! on_both_engines {
 on_both_engines!(
     what_is_missing_is_applied_once,
     a_failing_migration_is_undone_and_named,
+    rows_that_are_in_a_migrations_way_are_named_in_one_sentence,
     a_changed_migration_is_refused_by_name,
     a_newer_database_is_refused_by_name,
 );
@@ -118,6 +138,18 @@ async fn a_failing_migration_is_undone_and_named(place: Option<Place>) {
     assert!(matches!(&error, OpenError::Migration { name, .. } if name == "0002_broken.sql"), "{error}");
     let store = place.open(&[FIRST, SECOND]).await.unwrap();
     assert_eq!(numbers(&store).await, [1, 2]);
+    store.close().await;
+}
+
+async fn rows_that_are_in_a_migrations_way_are_named_in_one_sentence(place: Option<Place>) {
+    let Some(place) = place else { return };
+    let error = place.open(&[FIRST, TWICE, UNIQUE]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "migration 0003_unique.sql was not applied, and nothing was changed: 1 is there twice; delete one of them"
+    );
+    let store = place.open(&[FIRST, TWICE]).await.unwrap();
+    assert_eq!(numbers(&store).await, [1, 1]);
     store.close().await;
 }
 

@@ -82,6 +82,8 @@ static CONFIGURE: Sql = Sql::new(concat!(
 ));
 static SUBACCOUNTS: Sql = Sql::new("SELECT account FROM accounts WHERE parent = $1");
 static INSTALLATION: Sql = Sql::new("SELECT id FROM installation WHERE one = 1");
+static DEV_SEAL_KEY: Sql = Sql::new("SELECT dev_seal_key FROM installation WHERE one = 1");
+static SET_DEV_SEAL_KEY: Sql = Sql::new("UPDATE installation SET dev_seal_key = $1 WHERE one = 1");
 static INSTALL: Sql = Sql::new("INSERT INTO installation (one, id, created) VALUES (1, $1, $2) ON CONFLICT DO NOTHING");
 
 fn read(row: &Row) -> Outcome<Account> {
@@ -188,9 +190,15 @@ pub async fn is_empty(tx: &mut Tx<'_>) -> Outcome<bool> {
     Ok(tx.query_opt(&ANY, &[]).await?.is_none())
 }
 
+/// Locks the installation until the commit: accounts come into being one after the other, on whichever server.
+pub async fn lock_installation(tx: &mut Tx<'_>) -> Outcome<()> {
+    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    Ok(())
+}
+
 /// As [`is_empty`]. Whoever asks first holds the installation until the commit.
 pub async fn is_empty_locked(tx: &mut Tx<'_>) -> Outcome<bool> {
-    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    lock_installation(tx).await?;
     is_empty(tx).await
 }
 
@@ -202,7 +210,7 @@ pub async fn subaccounts(tx: &mut Tx<'_>, owner: AccountNumber) -> Outcome<Vec<A
 /// How many subaccounts an account has that are not closed. Whoever asks holds the installation until the commit,
 /// so that no other one comes into being meanwhile.
 pub async fn count_subaccounts_locked(tx: &mut Tx<'_>, parent: AccountNumber) -> Outcome<i64> {
-    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    lock_installation(tx).await?;
     Ok(tx.query_one(&COUNT_SUBACCOUNTS, &[parent.into(), Status::Closed.word().into()]).await?.get(0)?)
 }
 
@@ -222,7 +230,7 @@ pub struct NewAccount<'a> {
 
 /// Inserts an account under the next number.
 pub async fn insert(tx: &mut Tx<'_>, new: NewAccount<'_>, now: Timestamp) -> Outcome<Account> {
-    tx.query_opt(&LOCK_INSTALLATION, &[]).await?;
+    lock_installation(tx).await?;
     let number: i64 = tx.query_one(&NEXT_NUMBER, &[]).await?.get(0)?;
     let values = [
         number.into(),
@@ -258,5 +266,17 @@ pub async fn installation(tx: &mut Tx<'_>) -> Outcome<Option<String>> {
 /// Gives the installation an id, unless it has one.
 pub async fn install(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Outcome<()> {
     tx.execute(&INSTALL, &[id.into(), now.micros().into()]).await?;
+    Ok(())
+}
+
+/// The key that the dev servers of this database seal with.
+pub async fn dev_seal_key(tx: &mut Tx<'_>) -> Outcome<Option<Vec<u8>>> {
+    let Some(row) = tx.query_opt(&DEV_SEAL_KEY, &[]).await? else { return Ok(None) };
+    Ok(row.get(0)?)
+}
+
+/// Stores that key, or forgets it.
+pub async fn set_dev_seal_key(tx: &mut Tx<'_>, key: Option<&[u8; 32]>) -> Outcome<()> {
+    tx.execute(&SET_DEV_SEAL_KEY, &[key.map(|bits| bits.to_vec()).into()]).await?;
     Ok(())
 }

@@ -2,14 +2,17 @@
 
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Service as ServiceKind};
+use tertulia_store::seal::{KeyRing, SealError, SealKey, Sealer};
 use tertulia_token::{ChatGrant, Mint, MintError, Minted, Secret};
 
 use super::TOKEN_TTL_SECONDS;
-use crate::App;
-use crate::accounts::commands::{CreateAccount, Credentials, FindAccount};
+use crate::accounts::Account;
+use crate::accounts::commands::{CreateAccount, Credentials};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
-use crate::platform::{Caller, Ids, Outcome};
+use crate::platform::sealed::TryKeys;
+use crate::platform::{Caller, Change, Cx, Ids, Outcome, Question};
+use crate::{App, OpenError, accounts, keys, sealing};
 
 /// The credentials of dev mode. They are shown, on purpose: never use them for anything else.
 #[derive(Clone)]
@@ -86,35 +89,76 @@ pub fn are_fixed(credentials: &Credentials) -> bool {
     }
 }
 
-/// Puts the account and its key into the store, unless they are there.
-pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
-    let nobody = Caller::nobody();
-    let account = match app.db.ask(&nobody, FindAccount(credentials.account)).await? {
-        Some(account) => account,
-        None => {
-            let create = CreateAccount {
-                sid: Some(credentials.account),
-                service: Some(credentials.service),
-                parent: None,
-                friendly_name: "Tertulia dev".to_owned(),
-                auth_token: credentials.auth_token.clone(),
-                ring: app.sealer.ring(),
-            };
-            app.db.perform(&nobody, create).await?
+/// Puts the account and its key into the store, unless they are there. On a database that several servers share it
+/// also settles which key seals: it is the same for all of them, or each would find secrets that it cannot open.
+pub async fn seed(app: &App, credentials: DevCredentials, seal_keys: Vec<SealKey>) -> Result<(), OpenError> {
+    let seed = Seed { credentials, seal_keys, is_shared: app.db.store.is_shared() };
+    let key = app.db.perform(&Caller::nobody(), seed).await??;
+    app.sealer.take_up(&[key]);
+    Ok(())
+}
+
+/// All of it in one transaction, which holds the installation: however many servers start at once, one seeds.
+#[derive(Clone)]
+struct Seed {
+    credentials: DevCredentials,
+    /// The server's own keys.
+    seal_keys: Vec<SealKey>,
+    is_shared: bool,
+}
+
+impl Change for Seed {
+    /// The key that seals.
+    type Out = Result<SealKey, SealError>;
+
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        accounts::queries::lock_installation(cx.tx).await?;
+        let agreed = if self.is_shared { sealing::dev_seal_key(cx).await? } else { None };
+        let keys: Vec<SealKey> = agreed.iter().chain(&self.seal_keys).cloned().collect();
+        let (first, ring) = (keys[0].clone(), Sealer::new(&keys).ring());
+        // Before the key is stored: one that opens nothing here must not become everybody's.
+        let tried = TryKeys { columns: &sealing::COLUMNS, ring: ring.clone() }.ask(cx).await?;
+        if let Some(cause) = tried.closed {
+            return Ok(Err(cause));
         }
-    };
-    let caller = Caller::system(account.number, account.sid);
-    let known = app.db.ask(&caller, crate::keys::commands::GetKey(credentials.key)).await;
-    if known.is_err() {
+        if self.is_shared && agreed.is_none() {
+            accounts::queries::set_dev_seal_key(cx.tx, Some(first.expose())).await?;
+        }
+        let account = self.account(cx, &ring).await?;
+        self.key(cx, &account, ring).await?;
+        Ok(Ok(first))
+    }
+}
+
+impl Seed {
+    async fn account(&self, cx: &mut Cx<'_, '_>, ring: &KeyRing) -> Outcome<Account> {
+        if let Some(account) = accounts::queries::find(cx.tx, self.credentials.account).await? {
+            return Ok(account);
+        }
+        let create = CreateAccount {
+            sid: Some(self.credentials.account),
+            service: Some(self.credentials.service),
+            parent: None,
+            friendly_name: "Tertulia dev".to_owned(),
+            auth_token: self.credentials.auth_token.clone(),
+            ring: ring.clone(),
+        };
+        create.apply(cx).await
+    }
+
+    async fn key(&self, cx: &mut Cx<'_, '_>, account: &Account, ring: KeyRing) -> Outcome<()> {
+        if keys::queries::find(cx.tx, account.number, self.credentials.key).await?.is_some() {
+            return Ok(());
+        }
         let create = CreateKey {
-            sid: Some(credentials.key),
-            secret: Some(credentials.secret.clone()),
+            sid: Some(self.credentials.key),
+            secret: Some(self.credentials.secret.clone()),
             kind: Kind::Standard,
             friendly_name: "dev".to_owned(),
             policy: None,
-            ring: app.sealer.ring(),
+            ring,
         };
-        app.db.perform(&caller, create).await?;
+        keys::commands::create(cx, account.number, &create).await?;
+        Ok(())
     }
-    Ok(())
 }

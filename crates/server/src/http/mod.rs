@@ -51,6 +51,7 @@ async fn ready(axum::extract::State(app): axum::extract::State<Arc<App>>) -> (St
     let nobody = Caller::nobody();
     let question = crate::accounts::commands::FindAccount(nobody.account_sid);
     match app.db.ask(&nobody, question).await {
+        _ if app.has_given_up() => (StatusCode::SERVICE_UNAVAILABLE, "the seal key does not open what is stored\n"),
         Ok(_) if !app.is_draining() => (StatusCode::OK, "ready\n"),
         Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),

@@ -41,6 +41,8 @@ impl Change for Import {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Imported> {
         may_manage(&cx.caller.who)?;
+        // Two imports of one world at once would both find nothing and then make everything.
+        accounts::queries::lock_installation(cx.tx).await?;
         let mut made = Imported::default();
         for new in &self.world.accounts {
             if self.account(cx, new).await? {

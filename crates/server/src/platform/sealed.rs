@@ -61,28 +61,41 @@ impl SealedColumn {
     }
 }
 
-/// Tries the keys on one value of each key that has sealed something in a column.
+/// Tries keys on one value of each key that has sealed something in these columns.
 pub struct TryKeys {
-    /// The column.
-    pub column: &'static SealedColumn,
+    /// The columns.
+    pub columns: &'static [&'static SealedColumn],
     /// The keys.
     pub ring: KeyRing,
 }
 
-impl Question for TryKeys {
-    type Out = Result<(), SealError>;
+/// What keys open of what is stored.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// How many of the values that were tried they open.
+    pub opened: usize,
+    /// Why the first value that they do not open stays closed.
+    pub closed: Option<SealError>,
+}
 
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        for sample in cx.tx.query(&self.column.samples, &[]).await? {
-            let (sid, key): (String, Vec<u8>) = (sample.get(0)?, sample.get(1)?);
-            let values = [sid.as_str().into(), key.into()];
-            let Some(row) = cx.tx.query_opt(&self.column.value, &values).await? else { continue };
-            let sealed: Vec<u8> = row.get(0)?;
-            if let Err(cause) = self.ring.open(&self.column.place(&sid), &sealed) {
-                return Ok(Err(cause));
+impl Question for TryKeys {
+    type Out = Tried;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Tried> {
+        let mut tried = Tried::default();
+        for column in self.columns {
+            for sample in cx.tx.query(&column.samples, &[]).await? {
+                let (sid, key): (String, Vec<u8>) = (sample.get(0)?, sample.get(1)?);
+                let values = [sid.as_str().into(), key.into()];
+                let Some(row) = cx.tx.query_opt(&column.value, &values).await? else { continue };
+                let sealed: Vec<u8> = row.get(0)?;
+                match self.ring.open(&column.place(&sid), &sealed) {
+                    Ok(_) => tried.opened += 1,
+                    Err(cause) => tried.closed = tried.closed.or(Some(cause)),
+                }
             }
         }
-        Ok(Ok(()))
+        Ok(tried)
     }
 }
 

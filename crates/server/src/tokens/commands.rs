@@ -386,9 +386,7 @@ impl Change for Claim {
         // What is claimed in a service that is being deleted would never be purged.
         services::queries::hold(cx.tx, account, service).await?.ok_or(services::Refusal::NotFound)?;
         let owner = Owner { service, identity, source, subject, created: cx.now };
-        queries::claim(cx.tx, account, &owner).await?;
-        let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;
-        stored.ok_or_else(|| Error::Broken("an identity was claimed and has no owner".to_owned()))
+        queries::claim(cx.tx, account, &owner).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tertulia_protocol::sid::{Key, Service};
 use tertulia_protocol::{Sid, Timestamp};
-use tertulia_store::{Row, Sql, Tx};
+use tertulia_store::{Failure, Row, Sql, Tx};
 
 use super::Owner;
 use crate::platform::page::Span;
@@ -82,8 +82,11 @@ pub async fn list(
     tx.query(sql, &values).await?.iter().map(read).collect()
 }
 
-/// Makes somebody the owner of an identity, unless it has one.
-pub async fn claim(tx: &mut Tx<'_>, account: AccountNumber, owner: &Owner) -> Outcome<()> {
+/// How often an identity may be claimed and released by others while somebody claims it.
+const CLAIM_TRIES: usize = 5;
+
+/// Makes somebody the owner of an identity, unless it has one; gives whoever owns it then.
+pub async fn claim(tx: &mut Tx<'_>, account: AccountNumber, owner: &Owner) -> Outcome<Owner> {
     let values = [
         account.into(),
         owner.service.as_str().into(),
@@ -92,8 +95,14 @@ pub async fn claim(tx: &mut Tx<'_>, account: AccountNumber, owner: &Owner) -> Ou
         owner.subject.as_str().into(),
         owner.created.micros().into(),
     ];
-    tx.execute(&CLAIM, &values).await?;
-    Ok(())
+    for _ in 0..CLAIM_TRIES {
+        tx.execute(&CLAIM, &values).await?;
+        // Another transaction may have been faster, and its owner may have been released since.
+        if let Some(stored) = self::owner(tx, account, owner.service, &owner.identity).await? {
+            return Ok(stored);
+        }
+    }
+    Err(Failure::Busy.into())
 }
 
 /// Takes the owner of an identity away; whether there was one.

@@ -4,6 +4,7 @@ use tertulia_protocol::sid::{
     Conversation as ConversationKind, Role as RoleKind, Service as ServiceKind, User as UserKind,
 };
 use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_store::Failure;
 
 use super::events::{Deleted, Updated};
 use super::queries::{self, NewUser};
@@ -20,6 +21,9 @@ use crate::roles::commands::may_to_user;
 use crate::roles::{self, Permission, Scope};
 use crate::services::{self, Service};
 
+/// How often a user may be created and deleted by others while somebody waits for it.
+const ENSURE_TRIES: usize = 5;
+
 /// The user with this identity, brought into being with the default role when there is none.
 pub async fn ensure(cx: &mut Cx<'_, '_>, service: &Service, identity: &str) -> Outcome<User> {
     if let Some(user) = queries::find_by_identity(cx.tx, service.account, service.sid, identity).await? {
@@ -34,12 +38,16 @@ pub async fn ensure(cx: &mut Cx<'_, '_>, service: &Service, identity: &str) -> O
         attributes: "{}",
         role: service.service_role,
     };
-    if let Some(user) = queries::insert(cx.tx, service.account, &new, cx.now).await? {
-        return Ok(user);
+    for _ in 0..ENSURE_TRIES {
+        if let Some(user) = queries::insert(cx.tx, service.account, &new, cx.now).await? {
+            return Ok(user);
+        }
+        // Another transaction was faster and has committed since. Its user may have been deleted after that.
+        if let Some(user) = queries::find_by_identity(cx.tx, service.account, service.sid, identity).await? {
+            return Ok(user);
+        }
     }
-    // Another transaction was faster, and has committed since.
-    let user = queries::find_by_identity(cx.tx, service.account, service.sid, identity).await?;
-    user.ok_or_else(|| Error::Broken("a user that conflicted is not there".to_owned()))
+    Err(Failure::Busy.into())
 }
 
 /// The user with this SID or identity in the service.

@@ -2,6 +2,7 @@
 
 mod conversations;
 mod messages;
+mod nodes;
 mod participants;
 mod users;
 mod roles;

@@ -15,7 +15,7 @@ on_both_engines! {
 on_sqlite! { a_stop_while_a_service_is_purged_is_made_good_by_the_next_start }
 
 /// Does something `count` times at the same time.
-fn together(count: usize, act: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
+pub(super) fn together(count: usize, act: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..count)
             .map(|number| {
@@ -29,7 +29,7 @@ fn together(count: usize, act: impl Fn(usize) -> Answer + Sync) -> Vec<Answer> {
     })
 }
 
-fn statuses(answers: &[Answer]) -> Vec<u16> {
+pub(super) fn statuses(answers: &[Answer]) -> Vec<u16> {
     let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     statuses

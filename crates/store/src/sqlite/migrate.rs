@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::connection::Lite;
 use crate::failure::{Cause, OpenError};
-use crate::migrate::{Applied, BOOKKEEPING, Step, plan};
+use crate::migrate::{Applied, BOOKKEEPING, Obstacle, Step, plan};
 use crate::settings::Settings;
 
 pub(super) fn bring_up_to_date(lite: &mut Lite, settings: &Settings) -> Result<(), OpenError> {
@@ -12,7 +12,7 @@ pub(super) fn bring_up_to_date(lite: &mut Lite, settings: &Settings) -> Result<(
     let steps = plan(settings.migrations, &applied, |migration| migration.sqlite)?;
     for step in steps {
         apply(&mut lite.db, &step, settings.now_micros)
-            .map_err(|source| OpenError::Migration { name: step.file.clone(), source })?;
+            .map_err(|source| step.failed(source, obstacle(&lite.db, &step)))?;
         tracing::info!("applied migration {}", step.file);
     }
     Ok(())
@@ -26,6 +26,14 @@ fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
     let rows =
         statement.query_map([], |row| Ok(Applied { number: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? }))?;
     rows.collect()
+}
+
+/// The first row that was in a migration's way. What cannot be asked explains nothing.
+fn obstacle<'s>(db: &Connection, step: &'s Step) -> Option<(String, &'s Obstacle)> {
+    step.obstacles.iter().find_map(|obstacle| {
+        let row = db.query_row(obstacle.find, [], |row| row.get(0)).ok()?;
+        Some((row, obstacle))
+    })
 }
 
 fn apply(db: &mut Connection, step: &Step, now_micros: i64) -> Result<(), Cause> {

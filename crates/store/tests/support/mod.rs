@@ -27,6 +27,7 @@ pub(crate) static MIGRATIONS: [Migration; 1] = [Migration {
         CREATE TABLE message (room BIGINT NOT NULL REFERENCES room, idx BIGINT NOT NULL,
             sid TEXT NOT NULL UNIQUE, body TEXT NOT NULL, PRIMARY KEY (room, idx));
         CREATE TABLE thing (id BIGINT PRIMARY KEY, number BIGINT, words TEXT, bits BYTEA);",
+    obstacles: &[],
 }];
 
 /// An open store, who hears its news, and what must outlive it.
