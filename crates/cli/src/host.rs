@@ -109,10 +109,7 @@ pub(crate) async fn serve(
     outcome
 }
 
-async fn start(
-    app: &Arc<App>,
-    prepare: impl AsyncFnOnce(&Arc<App>) -> anyhow::Result<()>,
-) -> anyhow::Result<Server> {
+async fn start(app: &Arc<App>, prepare: impl AsyncFnOnce(&Arc<App>) -> anyhow::Result<()>) -> anyhow::Result<Server> {
     prepare(app).await?;
     Ok(Server::start(Arc::clone(app)).await?)
 }

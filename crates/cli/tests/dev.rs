@@ -151,7 +151,9 @@ fn the_block_says_what_an_app_needs_and_the_token_url_gives_a_token() {
     assert_eq!((status, token.split('.').count()), (200, 3));
     let (status, text) = server.get("/token?identity=carol&password=wrong");
     assert!(status == 401 && text.contains("password"), "{status} {text}");
-    for incomplete in ["", "?identity=carol", "?password=tertulia", "?identity=&password=tertulia", "?identity=x&password="] {
+    for incomplete in
+        ["", "?identity=carol", "?password=tertulia", "?identity=&password=tertulia", "?identity=x&password="]
+    {
         let (status, text) = server.get(&format!("/token{incomplete}"));
         assert!(status == 401 && text.starts_with("No credentials"), "{incomplete}: {status} {text}");
     }

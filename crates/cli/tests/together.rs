@@ -105,7 +105,9 @@ fn credentials(folders: &[PathBuf]) -> BTreeSet<PathBuf> {
 fn four_servers_on_one_empty_database_create_one_account() {
     let key = ("TERTULIA_SEAL_KEY", "ab".repeat(32));
     for round in 0..ROUNDS {
-        let Some(url) = testkit::fresh_database("four_servers_on_one_empty_database_create_one_account") else { return };
+        let Some(url) = testkit::fresh_database("four_servers_on_one_empty_database_create_one_account") else {
+            return;
+        };
         let folder = temp_dir();
         let folders = folders(round, &folder);
         let environment = [&postgres(&url)[..], &[(key.0, key.1.as_str())]].concat();

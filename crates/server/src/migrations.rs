@@ -22,11 +22,20 @@ macro_rules! doubles {
     ($table:literal, $columns:literal, $those:literal, $what:literal) => {
         Obstacle {
             find: concat!(
-                "SELECT MIN(sid) FROM ", $table, " WHERE ", $those, " GROUP BY ", $columns,
+                "SELECT MIN(sid) FROM ",
+                $table,
+                " WHERE ",
+                $those,
+                " GROUP BY ",
+                $columns,
                 " HAVING COUNT(*) > 1 LIMIT 1"
             ),
             problem: concat!(
-                "is in the table ", $table, " with another row for the same ", $what, ". \
+                "is in the table ",
+                $table,
+                " with another row for the same ",
+                $what,
+                ". \
                  docs/storage.md (\"Rows that are there twice\") says how to look at them and which one to delete"
             ),
         }

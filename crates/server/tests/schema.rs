@@ -114,7 +114,8 @@ impl Schema {
 
 fn every_sid_is_there_once(world: &World) {
     let schema = schema(world);
-    let with_sid: Vec<_> = schema.columns.iter().filter(|(_, column)| column == "sid").map(|(table, _)| table).collect();
+    let with_sid: Vec<_> =
+        schema.columns.iter().filter(|(_, column)| column == "sid").map(|(table, _)| table).collect();
     assert!(with_sid.len() >= 10, "only {with_sid:?} have a SID; is the schema read as it should be?");
     for table in with_sid {
         let indexes = schema.unique(table);

@@ -45,11 +45,8 @@ const UNIQUE: Migration = Migration {
         },
     ],
 };
-const TWICE: Migration = Migration {
-    sqlite: "INSERT INTO one VALUES (1);",
-    postgres: "INSERT INTO one VALUES (1);",
-    ..SECOND
-};
+const TWICE: Migration =
+    Migration { sqlite: "INSERT INTO one VALUES (1);", postgres: "INSERT INTO one VALUES (1);", ..SECOND };
 const CHANGED: Migration = Migration { sqlite: "SELECT 1;", postgres: "SELECT 1;", ..FIRST };
 
 /// Where each test has its database: a folder or an address.
