@@ -91,7 +91,7 @@ pub(crate) async fn serve(
     let server = match start(&app, prepare).await {
         Ok(server) => server,
         Err(error) => {
-            app.store.close().await;
+            app.db.store.close().await;
             return Err(error);
         }
     };

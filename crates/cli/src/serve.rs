@@ -79,7 +79,7 @@ impl Serve {
     /// credentials are on the disk before the account is there, so that a crash in between loses nothing.
     async fn first_account(&self, app: &Arc<App>) -> anyhow::Result<()> {
         let file = self.credentials_file.clone().unwrap_or_else(|| self.data.join("first-account.env"));
-        if !app.ask(&app.nobody(), IsEmpty).await? {
+        if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
             // Another server may have created it since the keys were tried on an empty database.
             app.check_seal_keys().await?;
             return first::recover(app, &file).await;
@@ -88,7 +88,7 @@ impl Serve {
         // Under a name of its own: another server may be doing the same in the same folder.
         let pending = first::pending(&file, first.account.sid);
         write_whole(&pending, &credentials)?;
-        if app.perform(&app.nobody(), first).await?.is_some() {
+        if app.db.perform(&Caller::nobody(), first).await?.is_some() {
             first::put_in_place(&pending, &file)?;
             self.hand_over(&file, &credentials);
             return Ok(());

@@ -11,7 +11,7 @@ use tertulia_protocol::Code;
 use tertulia_store::seal::{KeyId, SealError, SealKey, read_key_file};
 
 use crate::platform::sealed::{Reseal, SealedColumn, Tried, TryKeys};
-use crate::platform::{AccountNumber, Call, Change, Cx, Error, Outcome, Question, Reply, Route};
+use crate::platform::{AccountNumber, Call, Caller, Change, Cx, Error, Outcome, Question, Reply, Route};
 use crate::{App, OpenError, accounts, keys, routes};
 
 /// The routes.
@@ -48,7 +48,7 @@ async fn rotate(call: Call) -> Outcome<Reply> {
     let resealed_count = call.app.reseal().await?;
     if call.app.dev.is_none() {
         // Nothing is sealed with it any more.
-        call.app.perform(&call.app.nobody(), ForgetDevSealKey).await?;
+        call.app.db.perform(&Caller::nobody(), ForgetDevSealKey).await?;
     }
     let seal_key_id = call.app.sealer.id().to_string();
     tracing::info!(seal_key_id, resealed_count, "secrets were sealed anew");
@@ -94,12 +94,12 @@ impl App {
     }
 
     async fn try_seal_keys(&self) -> Outcome<Tried> {
-        self.ask(&self.nobody(), TryKeys { columns: &COLUMNS, ring: self.sealer.ring() }).await
+        self.db.ask(&Caller::nobody(), TryKeys { columns: &COLUMNS, ring: self.sealer.ring() }).await
     }
 
     /// Refuses to seal with a key that stands in the database itself, beside what it seals.
     pub(crate) async fn refuse_dev_seal_key(&self) -> Result<(), OpenError> {
-        let left = self.ask(&self.nobody(), FindDevSealKey).await?;
+        let left = self.db.ask(&Caller::nobody(), FindDevSealKey).await?;
         match left.filter(|id| *id == self.sealer.id()) {
             Some(id) => Err(OpenError::DevSealKey(id)),
             None => Ok(()),
@@ -108,7 +108,7 @@ impl App {
 
     /// Looks from time to time whether the keys still open what other servers have stored.
     pub(crate) async fn watch_seals(app: Arc<Self>) {
-        if !app.store.is_shared() {
+        if !app.db.store.is_shared() {
             return;
         }
         let mut draining = app.draining();
@@ -171,7 +171,7 @@ impl App {
         while let Some(behind) = next {
             // Taken for each step: whoever changes the key meanwhile would otherwise wait for this, and this for that.
             let step = Reseal { column, behind, ring: self.sealer.ring() };
-            let done = self.perform(&self.nobody(), step).await?;
+            let done = self.db.perform(&Caller::nobody(), step).await?;
             count += done.count;
             next = done.next;
         }

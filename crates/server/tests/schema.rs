@@ -103,7 +103,7 @@ impl Question for Look {
 }
 
 fn schema(world: &World) -> Schema {
-    world.play(async { world.app().ask(&world.app().nobody(), Look).await.expect("an answer") })
+    world.play(async { world.app().db.ask(&Caller::nobody(), Look).await.expect("an answer") })
 }
 
 impl Schema {

@@ -30,7 +30,7 @@ pub(super) fn put_in_place(pending: &Path, file: &Path) -> anyhow::Result<()> {
 /// Puts the credentials in place that a start has left behind which was killed just after it had created the account.
 pub(super) async fn recover(app: &App, file: &Path) -> anyhow::Result<()> {
     for (pending, question) in left_behind(file) {
-        match app.ask(&app.nobody(), question).await? {
+        match app.db.ask(&Caller::nobody(), question).await? {
             Some(_) => put_in_place(&pending, file)?,
             None => tracing::warn!(
                 "{} is left of a start that broke off, and its account is not in this database",

@@ -92,8 +92,8 @@ pub fn are_fixed(credentials: &Credentials) -> bool {
 /// Puts the account and its key into the store, unless they are there. On a database that several servers share it
 /// also settles which key seals: it is the same for all of them, or each would find secrets that it cannot open.
 pub async fn seed(app: &App, credentials: DevCredentials, seal_keys: Vec<SealKey>) -> Result<(), OpenError> {
-    let seed = Seed { credentials, seal_keys, is_shared: app.store.is_shared() };
-    let key = app.perform(&app.nobody(), seed).await??;
+    let seed = Seed { credentials, seal_keys, is_shared: app.db.store.is_shared() };
+    let key = app.db.perform(&Caller::nobody(), seed).await??;
     app.sealer.take_up(&[key]);
     Ok(())
 }
