@@ -80,6 +80,8 @@ impl Serve {
     async fn first_account(&self, app: &Arc<App>) -> anyhow::Result<()> {
         let file = self.credentials_file.clone().unwrap_or_else(|| self.data.join("first-account.env"));
         if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
+            // Another server may have created it since the keys were tried on an empty database.
+            app.check_seal_keys().await?;
             return first::recover(app, &file).await;
         }
         let (first, credentials) = new_account(app);

@@ -66,6 +66,7 @@ const KEYS: &[(&str, &str, Rows)] = &[
     ("signers", "account", Rows::All),
     ("api_tokens", "account,id", Rows::All),
     ("key_evidence", "account,key_sid", Rows::All),
+    ("jobs", "account,kind,job_key", Rows::All),
 ];
 
 /// For how many rows a unique index counts.
