@@ -205,6 +205,8 @@ pub struct Reply {
     /// The object of which this is a page, and its position then. A connection that is told of the object is
     /// told up to there before it gets the page.
     pub shows: Option<(Object, i64)>,
+    /// The object that this describes to a client that opens it, and its position then.
+    pub opens: Option<(Object, i64)>,
 }
 
 impl Reply {
@@ -225,18 +227,24 @@ impl Reply {
 
     /// A status without a body.
     pub fn plain(status: u16) -> Self {
-        Self { status, body: Vec::new(), retry_after: None, shows: None }
+        Self { status, body: Vec::new(), retry_after: None, shows: None, opens: None }
     }
 
     /// Any status with a body.
     pub fn new(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a body has string keys and no failing parts");
-        Self { status, body, retry_after: None, shows: None }
+        Self { status, body, retry_after: None, shows: None, opens: None }
     }
 
     /// The same, as a page of an object that stood at this position.
     #[must_use]
     pub fn showing(self, object: Object, position: i64) -> Self {
         Self { shows: Some((object, position)), ..self }
+    }
+
+    /// The same, as the description of an object that stood at this position.
+    #[must_use]
+    pub fn opening(self, object: Object, position: i64) -> Self {
+        Self { opens: Some((object, position)), ..self }
     }
 }
