@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 
 import { observed } from '../support/observed.mjs';
 import { scene } from '../support/scene.mjs';
+import bursts from './features/bursts.mjs';
 import convergence from './features/convergence.mjs';
 import conversations from './features/conversations.mjs';
 import everyone from './features/everyone.mjs';
@@ -20,7 +21,8 @@ import typing from './features/typing.mjs';
 import users from './features/users.mjs';
 
 const FEATURES = [
-  start, conversations, privacy, messages, participants, horizons, users, reachability, timers, typing, everyone, tokens,
+  start, conversations, privacy, messages, bursts, participants, horizons, users, reachability, timers, typing, everyone,
+  tokens,
   restart, convergence,
 ];
 

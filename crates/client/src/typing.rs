@@ -10,7 +10,8 @@ use tokio::sync::broadcast;
 use crate::client::Client;
 use crate::error::Error;
 
-/// Somebody is typing. That is told to participants who are connected, and kept nowhere.
+/// Somebody is typing. That is told to participants who are connected and have the conversation open, and kept
+/// nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Typing {
     /// Where.
@@ -28,7 +29,7 @@ pub(crate) fn read_typing(payload: &[u8]) -> Option<Typing> {
     Some(Typing { conversation: read.conversation, identity: read.identity, lasts })
 }
 
-/// Everybody who types in one of the user's conversations, as it happens.
+/// Everybody who types in a conversation that this client has open, as it happens.
 #[derive(Debug)]
 pub struct TypingEvents(broadcast::Receiver<Typing>);
 
@@ -52,7 +53,7 @@ impl Client {
         self.link.call_form(&self.own.typing, typing(conversation)).await.map(drop)
     }
 
-    /// Who types from now on, in any conversation.
+    /// Who types from now on, in any conversation that is open here.
     pub fn typing_events(&self) -> TypingEvents {
         TypingEvents(self.link.typing())
     }

@@ -1,13 +1,12 @@
 //! A connection at the server: what the socket's driver does, in simulated time. Session, mailbox and
 //! the procedure of subscribing are the server's own.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tertulia_protocol::realtime::{TunnelledRequest, http_reply};
+use tertulia_protocol::realtime::TunnelledRequest;
 use tertulia_protocol::sync::{self, Object, SubscriptionAction, SubscriptionRequest};
 use tertulia_protocol::{Code, Sid};
 use tertulia_server::platform::{Caller, Source, UserRef, Who};
@@ -16,6 +15,7 @@ use tertulia_server::realtime::hub::{Attached, Mail, Post, Watch};
 use tertulia_server::realtime::mailbox::{Bounds, Mailbox, Overflow};
 use tertulia_server::realtime::news::{mine, part_of, stream_of};
 use tertulia_server::realtime::objects::{Snapshot, Standing};
+use tertulia_server::realtime::requests::{Requests, Shown, TooMuch};
 use tertulia_server::realtime::session::{Effect, Input, Session};
 use tertulia_server::revocations::Bearer;
 use tertulia_server::tokens::Admission;
@@ -23,6 +23,7 @@ use tertulia_store::StreamId;
 
 use crate::Plant;
 use crate::client::Fault;
+use crate::requests::{Answer, Inbox, Read, Seen, bounds};
 use crate::rows::{ACCOUNT, at};
 use crate::world::{Event, Place, World};
 
@@ -34,14 +35,16 @@ pub struct Connection {
     pub node: Place,
     /// Whether it is there.
     pub is_open: bool,
-    session: Session,
-    mailbox: Option<Arc<Mailbox>>,
+    pub(crate) session: Session,
+    pub(crate) mailbox: Option<Arc<Mailbox>>,
     /// Effects that wait until the connection is somebody's.
     entering: Option<Vec<Effect>>,
     /// Streams that are open for it.
     opened: Vec<StreamId>,
-    inbox: VecDeque<Vec<u8>>,
-    is_answering: bool,
+    inbox: Inbox,
+    pub(crate) requests: Requests<Answer>,
+    /// When pages are looked after next.
+    pub(crate) looks_at: Option<i64>,
     establishing: Option<(String, Establishing)>,
     stalled_until: i64,
     has_turn: bool,
@@ -76,8 +79,9 @@ impl World {
             mailbox: None,
             entering: None,
             opened: Vec::new(),
-            inbox: VecDeque::new(),
-            is_answering: false,
+            inbox: Inbox::default(),
+            requests: Requests::new(bounds()),
+            looks_at: None,
             establishing: None,
             stalled_until: 0,
             has_turn: false,
@@ -114,7 +118,8 @@ impl World {
     /// A packet is there.
     pub fn to_server(&mut self, place: Place, packet: Vec<u8>) {
         if self.connections[place].is_open {
-            self.connections[place].inbox.push_back(packet);
+            let now = self.now;
+            self.connections[place].inbox.push(packet, now);
             self.turn_soon(place);
         }
     }
@@ -167,18 +172,31 @@ impl World {
     }
 
     /// The connection does one thing.
-    pub fn turn(&mut self, place: Place) {
+    pub fn turn(&mut self, place: Place) -> Result<(), Fault> {
         let connection = &mut self.connections[place];
         connection.has_turn = false;
-        if !connection.is_open || connection.entering.is_some() || connection.stalled_until > self.now {
-            return;
+        if !connection.is_open {
+            return Ok(());
         }
-        let may_take = !connection.is_answering && !connection.inbox.is_empty();
+        if connection.entering.is_some() || connection.stalled_until > self.now {
+            connection.inbox.excuse(self.now.max(connection.stalled_until));
+            return Ok(());
+        }
+        // A planted fault: nothing is read while pages wait for what would be read.
+        let is_deaf = self.plant == Some(Plant::Deaf) && connection.requests.is_holding();
+        let may_take = !is_deaf && !connection.inbox.is_empty();
         if may_take && (connection.mailbox.is_none() || self.chance.happens(500)) {
-            let packet = self.connections[place].inbox.pop_front().unwrap_or_default();
-            self.input(place, Input::Packet(packet.into()));
-            return self.turn_soon(place);
+            let now = self.now;
+            let packet = self.connections[place].inbox.pop(now)?;
+            self.packet(place, packet);
+            self.turn_soon(place);
+            return Ok(());
         }
+        self.take_posts(place, may_take);
+        Ok(())
+    }
+
+    fn take_posts(&mut self, place: Place, may_take: bool) {
         for _ in 0..=self.chance.below(4) {
             match self.receive(place) {
                 Some(Ok(post)) => self.input(place, Input::Post(post)),
@@ -197,7 +215,7 @@ impl World {
         self.turn_soon(place);
     }
 
-    fn receive(&mut self, place: Place) -> Option<Result<Post, Overflow>> {
+    pub(crate) fn receive(&mut self, place: Place) -> Option<Result<Post, Overflow>> {
         let connection = &self.connections[place];
         let mailbox = connection.mailbox.as_ref()?;
         let mut context = Context::from_waker(&connection.waker);
@@ -207,7 +225,7 @@ impl World {
         }
     }
 
-    fn input(&mut self, place: Place, input: Input) {
+    pub(crate) fn input(&mut self, place: Place, input: Input) {
         let now = self.at();
         let effects = self.connections[place].session.input(now, input);
         self.perform(place, effects);
@@ -227,7 +245,10 @@ impl World {
                     self.connections[place].entering = Some(effects.collect());
                     return self.enter(place, wants_typing);
                 }
-                Effect::Answer { id, request } => self.begin_answer(place, id, request),
+                Effect::Answer { id, request } => match self.connections[place].requests.ask(id, request) {
+                    Ok(()) => self.begin_next(place),
+                    Err(TooMuch) => return self.end(place),
+                },
                 Effect::Detach(stream, part, upto) => {
                     let connection = &self.connections[place];
                     if let Some(mailbox) = &connection.mailbox {
@@ -241,7 +262,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, place: Place, packet: Bytes) {
+    pub(crate) fn send(&mut self, place: Place, packet: Bytes) {
         let arrives = self.arrival(self.connections[place].arrives.1);
         self.connections[place].arrives.1 = arrives;
         self.later(arrives - self.now, Event::ToClient(place, packet));
@@ -310,8 +331,7 @@ impl World {
         self.perform(place, waiting);
     }
 
-    fn begin_answer(&mut self, place: Place, id: String, request: TunnelledRequest) {
-        self.connections[place].is_answering = true;
+    pub(crate) fn begin_answer(&mut self, place: Place, id: String, request: TunnelledRequest) {
         if request.path != "/v4/Subscriptions" {
             return self.within(self.weather.read_micros, Event::Answer(place, id, request.path));
         }
@@ -319,14 +339,14 @@ impl World {
         let (node, mailbox) = (connection.node, connection.mailbox.clone());
         let request: Option<SubscriptionRequest> = serde_json::from_slice(&request.body).ok();
         let (Some(mailbox), Some(request)) = (mailbox, request) else {
-            return self.answered(place, &id, 400, b"{}");
+            return self.answered(place, id, (400, b"{}".to_vec()), None);
         };
         let hub = &mut self.nodes[node].hub;
         if request.action == SubscriptionAction::Cancel {
             for object in establish::cancel(hub, &mailbox, &request) {
                 self.input(place, Input::Cancelled(stream_of(object), part_of(object)));
             }
-            return self.accepted(place, &id);
+            return self.accepted(place, id);
         }
         let (establishing, needs) = Establishing::begin(hub, ACCOUNT, &mailbox, request);
         needs.into_iter().for_each(|need| self.follow(node, Some(need)));
@@ -342,7 +362,7 @@ impl World {
         let node = self.connections[place].node;
         if let Some((id, establishing)) = self.connections[place].establishing.take() {
             establishing.end(&mut self.nodes[node].hub);
-            self.accepted(place, &id);
+            self.accepted(place, id);
         }
     }
 
@@ -411,9 +431,9 @@ impl World {
         }
     }
 
-    fn accepted(&mut self, place: Place, id: &str) {
+    fn accepted(&mut self, place: Place, id: String) {
         let body = sync::subscription_accepted().to_string().into_bytes();
-        self.answered(place, id, 200, &body);
+        self.answered(place, id, (200, body), None);
     }
 
     /// A request for an object or its items is answered from the rows.
@@ -422,29 +442,23 @@ impl World {
         let user = self.clients[self.connections[place].client].0.user();
         let mut parts = path.split('/').skip(3);
         let object = parts.next().and_then(Object::parse);
-        let read = match (object, parts.next()) {
-            (None, _) => (404, b"{}".to_vec()),
-            (Some(object), None) => self.rows.open(user, object),
-            (Some(object), Some(_)) => self.rows.page(user, object),
+        let shown = |world: &Self, object| Shown { object, position: world.rows.position(object) };
+        let (answer, seen) = match (object, parts.next()) {
+            (None, _) => ((404, b"{}".to_vec()), None),
+            (Some(object), None) => (self.rows.open(user, object), Some(Seen::Opened(shown(self, object)))),
+            (Some(object), Some(_)) => (self.rows.page(user, object), Some(Seen::Page(shown(self, object)))),
         };
+        let read = (answer, seen);
         self.within(self.weather.read_micros, Event::Answered(place, id, path, own, read));
     }
 
     /// What was read goes out, unless it refuses what the user has been let into since.
-    pub fn read_back(&mut self, place: Place, id: String, path: String, own: i64, (status, body): &(u16, Vec<u8>)) {
+    pub fn read_back(&mut self, place: Place, id: String, path: String, own: i64, (answer, seen): Read) {
         let mailbox = self.connections[place].mailbox.as_deref();
-        if mailbox.is_some_and(|mailbox| establish::is_refused_too_late(*status, mailbox, own)) {
+        if mailbox.is_some_and(|mailbox| establish::is_refused_too_late(answer.0, mailbox, own)) {
             return self.answer(place, id, path);
         }
-        self.answered(place, &id, *status, body);
-    }
-
-    /// An answer goes out, and the next request may come.
-    pub fn answered(&mut self, place: Place, id: &str, status: u16, body: &[u8]) {
-        if self.connections[place].is_open {
-            self.connections[place].is_answering = false;
-            self.send(place, http_reply(id, status, body).into());
-            self.turn_soon(place);
-        }
+        let seen = seen.filter(|_| answer.0 == 200);
+        self.answered(place, id, answer, seen);
     }
 }

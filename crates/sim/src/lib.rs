@@ -1,4 +1,4 @@
-//! The realtime gateway under simulation: the server's own hub, mailbox, session and procedure of
+//! The realtime gateway under simulation: the server's own hub, mailbox, session, requests and procedure of
 //! subscribing and the Rust client's own core, with virtual time, two nodes, and a bus that delays, reorders, repeats and drops.
 //!
 //! Everything that happens in a run follows from its seed. Nodes die between commit and publication,
@@ -21,6 +21,7 @@ pub mod connection;
 pub mod device;
 pub mod node;
 pub mod reads;
+pub mod requests;
 pub mod rows;
 pub mod world;
 
@@ -40,11 +41,13 @@ pub enum Plant {
     NewsFirst,
     /// A core that comes back asks from where it stands, not from the position that it has reached.
     NoPositions,
+    /// The socket is not read while pages are held.
+    Deaf,
 }
 
 impl Plant {
     /// Every plant.
-    pub const ALL: [Self; 4] = [Self::NoComparison, Self::LiveFirst, Self::NewsFirst, Self::NoPositions];
+    pub const ALL: [Self; 5] = [Self::NoComparison, Self::LiveFirst, Self::NewsFirst, Self::NoPositions, Self::Deaf];
 
     /// Its name on a command line.
     pub const fn name(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Plant {
             Self::LiveFirst => "live-first",
             Self::NewsFirst => "news-first",
             Self::NoPositions => "no-positions",
+            Self::Deaf => "deaf",
         }
     }
 

@@ -8,7 +8,7 @@ use tertulia_server::platform::ids::fresh_seed;
 use tertulia_sim::{Plant, replay_command, run};
 
 const USAGE: &str = "usage: sim SEED [--plant NAME] | sim --seeds N [--from SEED] [--plant NAME]\n\
-                     plants: no-comparison, live-first, news-first, no-positions";
+                     plants: no-comparison, live-first, news-first, no-positions, deaf";
 
 #[derive(Default)]
 struct Wish {

@@ -16,6 +16,7 @@ use crate::chance::Chance;
 use crate::client::{Alarm, Client, Fault};
 use crate::connection::Connection;
 use crate::node::Node;
+use crate::requests::Read;
 use crate::rows::{Command, Rows, at};
 
 /// A place in one of the world's lists.
@@ -75,7 +76,9 @@ pub enum Event {
     /// A tunnelled request is answered.
     Answer(Place, String, String),
     /// What the store said, and where the user's own list stood before.
-    Answered(Place, String, String, i64, (u16, Vec<u8>)),
+    Answered(Place, String, String, i64, Read),
+    /// Held pages are looked after.
+    Pages(Place),
     /// Posts that a planted fault holds back.
     Late(Place, Vec<Post>),
 }
@@ -308,7 +311,7 @@ impl World {
             Event::Lapse(node) => self.doubt_all(node),
             Event::Connect(client) => return self.connect(client),
             Event::Wake(client, alarm) => return self.wake(client, alarm),
-            Event::Turn(connection) => self.turn(connection),
+            Event::Turn(connection) => return self.turn(connection),
             Event::ToServer(connection, bytes) => self.to_server(connection, bytes),
             Event::ToClient(connection, bytes) => return self.to_client(connection, &bytes),
             Event::Gone(connection) => return self.gone(connection),
@@ -322,7 +325,8 @@ impl World {
             Event::SnapshotRead(connection, snapshot) => self.snapshot_read(connection, &snapshot),
             Event::SnapshotBack(connection, answers, own) => self.snapshot_back(connection, answers, own),
             Event::Answer(connection, id, path) => self.answer(connection, id, path),
-            Event::Answered(connection, id, path, own, read) => self.read_back(connection, id, path, own, &read),
+            Event::Answered(connection, id, path, own, read) => self.read_back(connection, id, path, own, read),
+            Event::Pages(connection) => self.pages_due(connection),
             Event::Late(connection, posts) => self.late(connection, posts),
         }
         Ok(())

@@ -89,6 +89,11 @@ fn a_core_that_forgets_its_positions_is_caught() {
 }
 
 #[test]
+fn a_socket_that_is_not_read_while_pages_are_held_is_caught() {
+    is_caught(Plant::Deaf);
+}
+
+#[test]
 fn a_seed_is_the_same_world_again() {
     let mut told = 0;
     for seed in 0..8 {

@@ -12,6 +12,7 @@ pub struct Wire {
     /// Read, and not taken yet.
     buffer: Vec<u8>,
     packets: u32,
+    farewell: Option<(u16, String)>,
 }
 
 const HEAD: &str = "GET /v3/wsconnect HTTP/1.1\r\nhost: wire\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -32,7 +33,7 @@ impl Wire {
         }
         let address = address.parse().map_err(io::Error::other)?;
         let stream = socket.connect(address).await?;
-        let mut wire = Self { stream, buffer: Vec::new(), packets: 0 };
+        let mut wire = Self { stream, buffer: Vec::new(), packets: 0, farewell: None };
         wire.write(format!("{HEAD}{headers}\r\n").as_bytes()).await?;
         let end = loop {
             if let Some(at) = wire.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -73,6 +74,12 @@ impl Wire {
         self.frame(2, packet.as_bytes()).await
     }
 
+    /// Gives the receipt for a packet of the server's.
+    pub async fn acknowledge(&mut self, id: &str) -> io::Result<()> {
+        let header = format!(r#"{{"id":"{id}","method":"reply","status":{{"code":200}},"payload_size":0}}"#);
+        self.frame(2, format!("TWILSOCK V3.0 {}\r\n{header}\r\n", header.len()).as_bytes()).await
+    }
+
     /// Sends a request that is tunnelled through the websocket.
     pub async fn request(&mut self, method: &str, path: &str, body: &str) -> io::Result<()> {
         let request = format!(r#"{{"host":"wire","method":"{method}","path":"{path}"}}"#);
@@ -97,13 +104,21 @@ impl Wire {
         Ok(answers)
     }
 
+    /// The code and the reason with which the server closed the websocket, once it has.
+    pub fn farewell(&self) -> Option<(u16, &str)> {
+        self.farewell.as_ref().map(|(code, reason)| (*code, reason.as_str()))
+    }
+
     /// The next packet; none when the server closes. Pings are answered.
     pub async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             while let Some((kind, payload)) = self.take_frame() {
                 match kind {
                     2 => return Ok(Some(payload)),
-                    8 => return Ok(None),
+                    8 => {
+                        self.farewell = farewell(&payload);
+                        return Ok(None);
+                    }
                     9 => self.frame(10, &payload).await?,
                     _ => {}
                 }
@@ -179,6 +194,11 @@ impl Wire {
             }
         }
     }
+}
+
+fn farewell(payload: &[u8]) -> Option<(u16, String)> {
+    let (code, reason) = payload.split_first_chunk::<2>()?;
+    Some((u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned()))
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {

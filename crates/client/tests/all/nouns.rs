@@ -122,6 +122,9 @@ async fn typing_is_heard_by_the_others() {
     let (ana, [talk]) = house.talk(["ana"]).await;
     ana.add(talk.sid(), "ben").await.unwrap();
     let ben = house.enter("ben").await;
+    let mut messages = ben.conversation(talk.sid()).await.unwrap();
+    ana.send(talk.sid(), "whoever hears this has subscribed").await.unwrap();
+    soon(messages.next_message()).await.unwrap();
     let mut heard = ben.typing_events();
     ana.typing(talk.sid()).await.unwrap();
     let typing = soon(heard.next()).await.unwrap();

@@ -144,6 +144,8 @@ pub struct Realtime {
     pub mailbox_bytes_max: usize,
     /// Bytes that wait for all slow readers together.
     pub mailboxes_bytes_max: usize,
+    /// Bytes of one connection's requests that wait to be answered.
+    pub requests_bytes_max: usize,
     /// Seconds that a user may be away and still be shown as online.
     pub offline_after_seconds: i64,
     /// Seconds that a node may be silent before its users are taken for gone.
@@ -338,6 +340,7 @@ impl Config {
             ("realtime.mailbox_packets_max", self.realtime.mailbox_packets_max),
             ("realtime.mailbox_bytes_max", self.realtime.mailbox_bytes_max),
             ("realtime.mailboxes_bytes_max", self.realtime.mailboxes_bytes_max),
+            ("realtime.requests_bytes_max", self.realtime.requests_bytes_max),
             ("realtime.sweep_seconds", self.realtime.sweep_seconds as usize),
         ];
         for (key, value) in counts {

@@ -219,6 +219,8 @@ pub struct Reply {
     pub shows: Option<(Object, i64)>,
     /// Whether it shows nothing because the user was just taken out: no better than a refusal for who is back in.
     pub is_emptied: bool,
+    /// The object that this describes to a client that opens it, and its position then.
+    pub opens: Option<(Object, i64)>,
 }
 
 impl Reply {
@@ -239,18 +241,24 @@ impl Reply {
 
     /// A status without a body.
     pub fn plain(status: u16) -> Self {
-        Self { status, body: Vec::new(), retry_after: None, shows: None, is_emptied: false }
+        Self { status, body: Vec::new(), retry_after: None, shows: None, is_emptied: false, opens: None }
     }
 
     /// Any status with a body.
     pub fn new(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a body has string keys and no failing parts");
-        Self { status, body, retry_after: None, shows: None, is_emptied: false }
+        Self { status, body, retry_after: None, shows: None, is_emptied: false, opens: None }
     }
 
     /// The same, as a page of an object that stood at this position.
     #[must_use]
     pub fn showing(self, object: Object, position: i64) -> Self {
         Self { shows: Some((object, position)), ..self }
+    }
+
+    /// The same, as the description of an object that stood at this position.
+    #[must_use]
+    pub fn opening(self, object: Object, position: i64) -> Self {
+        Self { opens: Some((object, position)), ..self }
     }
 }

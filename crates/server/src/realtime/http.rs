@@ -68,7 +68,8 @@ impl Question for TypeIn {
     }
 }
 
-/// Typing travels to the participants that are connected, and is stored nowhere.
+/// Typing travels to the participants that are connected and have subscribed to the conversation's messages. It is
+/// stored nowhere.
 async fn typing(call: Call) -> Outcome<Reply> {
     let named = typing_conversation(&call.body).ok_or(conversations::Refusal::NotFound)?;
     let (conversation, users) = call.ask(TypeIn(named.to_owned())).await?;
@@ -76,7 +77,7 @@ async fn typing(call: Call) -> Outcome<Reply> {
     if let Some(user) = call.caller.user() {
         let id = format!("TM{}", Ids::from_seed(ids::fresh_seed()).hex(16));
         let packet = Bytes::from(typing_notification(&id, conversation.as_str(), &user.identity, seconds));
-        call.app.hub().typing(&users, user.sid, &packet);
+        call.app.hub().typing(conversation, &users, user.sid, &packet);
     }
     Ok(Reply::ok(&serde_json::json!({"typing_timeout": seconds})))
 }
@@ -106,7 +107,8 @@ async fn open(call: Call, wanted: ObjectType) -> Outcome<Reply> {
         created: opened.created,
         updated: opened.updated,
     };
-    Ok(Reply { is_emptied: opened.is_emptied, ..Reply::ok(&body.to_value()) })
+    let reply = Reply::ok(&body.to_value()).opening(body.object, body.last_event_id);
+    Ok(Reply { is_emptied: opened.is_emptied, ..reply })
 }
 
 async fn items(call: Call) -> Outcome<Reply> {

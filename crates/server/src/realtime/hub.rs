@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::User;
+use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::{News, StreamId};
 
 pub use need::{Interest, Need};
@@ -37,8 +37,8 @@ pub trait Mail: Clone {
     fn post(&self, post: Post);
     /// Whether it is the same mailbox.
     fn same(&self, other: &Self) -> bool;
-    /// Whether its owner wants to hear that this user is typing.
-    fn hears_typing_of(&self, user: Sid<User>) -> bool;
+    /// Whether its owner wants to hear that this user is typing in this conversation.
+    fn hears_typing_of(&self, user: Sid<User>, conversation: Sid<Conversation>) -> bool;
     /// Whose connection it is, and by which token, once that is known.
     fn holder(&self) -> Option<Arc<Holder>>;
 }
@@ -303,12 +303,12 @@ impl<M: Mail> Hub<M> {
         Some(Need::ReadLater(stream))
     }
 
-    /// Tells the connections of these users that one of them is typing, but for the typist's own. Every
-    /// connection has a watcher of its own on its user's list, whatever it has subscribed to.
-    pub fn typing(&self, users: &[Sid<User>], typist: Sid<User>, packet: &Bytes) {
+    /// Tells the connections of these users that one of them is typing in a conversation, but for the typist's own
+    /// and for those that have not subscribed to it.
+    pub fn typing(&self, conversation: Sid<Conversation>, users: &[Sid<User>], typist: Sid<User>, packet: &Bytes) {
         let topics = users.iter().filter_map(|user| self.topics.get(&mine(*user)));
         let own = topics.flat_map(|topic| &topic.watchers).filter(|watcher| watcher.watch == Watch::Own);
-        for reader in own.filter(|reader| reader.mail.hears_typing_of(typist)) {
+        for reader in own.filter(|reader| reader.mail.hears_typing_of(typist, conversation)) {
             reader.mail.post(Post::Typing(packet.clone()));
         }
     }

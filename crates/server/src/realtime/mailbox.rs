@@ -13,13 +13,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tertulia_protocol::Sid;
-use tertulia_protocol::sid::User;
+use tertulia_protocol::sid::{Conversation, User};
 use tertulia_store::StreamId;
 
 use super::attachments::{Attachments, Packed};
 use super::ends::Holder;
 use super::hub::{Mail, Post, Watch};
-use super::news::Part;
+use super::news::{Part, talk};
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -355,8 +355,10 @@ impl Mail for Arc<Mailbox> {
         Arc::ptr_eq(self, other)
     }
 
-    fn hears_typing_of(&self, user: Sid<User>) -> bool {
-        self.wants_typing && self.user != user
+    fn hears_typing_of(&self, user: Sid<User>, conversation: Sid<Conversation>) -> bool {
+        // An SDK that has not subscribed yet would read the messages then, and not tell its app about new ones.
+        let has_subscribed = || self.is_attached(talk(conversation), Watch::Part(Part::Messages));
+        self.wants_typing && self.user != user && has_subscribed()
     }
 
     fn holder(&self) -> Option<Arc<Holder>> {

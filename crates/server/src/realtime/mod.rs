@@ -21,6 +21,7 @@ pub mod items;
 pub mod objects;
 pub mod presence;
 pub mod record;
+pub mod requests;
 pub mod session;
 pub mod socket;
 pub mod subscribe;

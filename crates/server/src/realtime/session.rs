@@ -17,6 +17,7 @@ use tertulia_store::StreamId;
 use super::attachments::Rights;
 use super::hub::Post;
 use super::news::{Part, shared_in};
+use super::requests::Receipts;
 use crate::http::chain;
 use crate::tokens::{Admission, Refused};
 
@@ -98,6 +99,8 @@ pub enum CloseReason {
     Malformed,
     /// The mailbox overflowed.
     TooSlow,
+    /// More requests wait for an answer than the bound allows.
+    TooMuch,
     /// A fault was asked for: the socket is dropped without a close frame.
     Cut,
 }
@@ -113,6 +116,7 @@ impl CloseReason {
             Self::ShutDown => (1001, "the server is going away"),
             Self::Malformed => (1002, "not a packet"),
             Self::TooSlow => (1001, "too slow; come back to catch up"),
+            Self::TooMuch => (1008, "too many requests wait for an answer"),
             Self::Cut => return None,
         })
     }
@@ -141,7 +145,7 @@ pub struct Session {
     state: State,
     /// With each object the position of the user's own list at which the right to read it was found.
     subscribed: Rights,
-    /// Notifications that were sent, and receipts that came.
+    /// Packets that the client gives receipts for, and receipts that came.
     told: u64,
     heard: u64,
     installation: String,
@@ -165,9 +169,9 @@ impl Session {
         }
     }
 
-    /// How many notifications were sent, and how many of them the client says it has.
-    pub fn receipts(&self) -> (u64, u64) {
-        (self.told, self.heard)
+    /// How many packets were sent that want a receipt, and how many receipts have come.
+    pub fn receipts(&self) -> Receipts {
+        Receipts { told: self.told, heard: self.heard }
     }
 
     /// When [`Input::Tick`] is due at the latest.
@@ -360,7 +364,7 @@ impl Session {
             State::Live { admission, .. } if now >= admission.dies => self.end(CloseReason::Expired),
             State::Live { admission, warned } if !*warned && now >= warning(admission) => {
                 *warned = true;
-                vec![send(token_about_to_expire("TM0"))]
+                self.tell(token_about_to_expire("TM0").into())
             }
             _ => Vec::new(),
         }

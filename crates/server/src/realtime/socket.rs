@@ -1,10 +1,10 @@
 //! A websocket and its session: reads messages, performs effects, keeps the time.
 //!
-//! Requests of one connection are answered one after the other, so their order is the client's; events go
-//! out meanwhile. One timer serves pings and the token's time. The socket must never decide anything: what
-//! a packet means is the session's business, what a request means the noun's.
+//! The socket is always read, even while it is being written to and while pages are held: what is waited for
+//! comes from there. Requests wait for their turn in [`Requests`]; events go out meanwhile. One timer serves
+//! pings, held pages and the token's time. The socket must never decide anything: what a packet means is the
+//! session's business, when a request's turn comes that of the requests, what a request means the noun's.
 
-use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use tertulia_protocol::Timestamp;
 use tertulia_protocol::realtime::TunnelledRequest;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -24,6 +24,7 @@ use super::hub::Post;
 use super::mailbox::{Mailbox, Overflow};
 use super::presence::Counted;
 use super::record::Direction;
+use super::requests::{Requests, TooMuch};
 use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::upgrade::{MESSAGE_BYTES_MAX, Seat, is_too_large};
@@ -38,10 +39,10 @@ const POSTS_AT_ONCE: usize = 64;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 mod entry;
-mod held;
 mod pages;
+mod rights;
 
-use held::Held;
+use pages::{Unread, size_of_message};
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
@@ -62,11 +63,15 @@ pub(super) struct Connection {
     session: Session,
     mailbox: Option<Arc<Mailbox>>,
     counted: Option<Counted>,
+    requests: Requests<Answered>,
     answering: Option<Answering>,
-    /// A page that waits for receipts, and requests that wait for the page.
-    held: Option<Box<Held<Answered>>>,
-    behind: VecDeque<(String, TunnelledRequest)>,
-    heard_at: Instant,
+    unread: Unread,
+    /// Rights changed while a request was being answered: it may subscribe by the former ones, so they are looked at
+    /// once more when it is done.
+    is_look_due: bool,
+    /// The server goes away: nothing new is begun.
+    is_draining: bool,
+    opened: Instant,
     last_sign_of_life: Instant,
     next_ping: Instant,
     /// Something was handed to the websocket and not flushed.
@@ -85,13 +90,19 @@ enum Writing {
     All,
 }
 
+/// What came of waiting for a slow reader.
+enum Patience {
+    Written(Result<(), axum::Error>),
+    Read(Option<Result<Message, axum::Error>>),
+}
+
 /// What the connection woke up for.
 enum Woken {
     Message(Option<Result<Message, axum::Error>>),
     Post(Result<Post, Overflow>),
     Answered(Answered),
     Time,
-    ShutDown,
+    Draining,
 }
 
 impl Connection {
@@ -100,6 +111,7 @@ impl Connection {
         let since = app.db.clock.machine();
         let session = Session::new(since, app.installation.clone(), continuation);
         let number = app.next_connection();
+        let requests = Requests::new(Self::request_bounds(&app));
         if let Some(recorder) = &app.recorder {
             recorder.note(app.db.clock.machine(), number, "open");
         }
@@ -113,10 +125,12 @@ impl Connection {
             session,
             mailbox: None,
             counted: None,
+            requests,
             answering: None,
-            held: None,
-            behind: VecDeque::new(),
-            heard_at: now(),
+            unread: Unread::default(),
+            is_look_due: false,
+            is_draining: false,
+            opened: now(),
             last_sign_of_life: now(),
             next_ping: now(),
             is_dirty: false,
@@ -138,24 +152,45 @@ impl Connection {
         let mut draining = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
         let mut timer = pin!(sleep_until(self.wake_at()));
         loop {
+            self.begin_next();
             // One timer, which is moved only when it would be late: too early, it finds nothing due.
             let wake_at = self.wake_at();
             if timer.is_elapsed() || wake_at < timer.deadline() {
                 timer.as_mut().reset(wake_at);
             }
-            let woken = tokio::select! {
-                message = self.socket.recv(), if self.may_read() => Woken::Message(message),
-                post = received(self.mailbox.as_deref()) => Woken::Post(post),
-                answered = answered(&mut self.answering) => Woken::Answered(answered),
-                () = &mut timer => Woken::Time,
-                // What is being answered is answered first: it may be committed already.
-                () = &mut draining, if self.answering.is_none() && self.held.is_none() => Woken::ShutDown,
+            let woken = match self.unread.pop() {
+                Some(message) => self.taken_in(message),
+                None => tokio::select! {
+                    message = self.socket.recv() => Woken::Message(message),
+                    post = received(self.mailbox.as_deref()) => Woken::Post(post),
+                    answered = answered(&mut self.answering) => Woken::Answered(answered),
+                    () = &mut timer => Woken::Time,
+                    () = &mut draining, if !self.is_draining => Woken::Draining,
+                },
             };
-            if self.take(woken).await.is_err() || self.flush().await.is_err() {
+            if self.take(woken).await.is_err() || self.after().await.is_err() {
                 break;
             }
         }
         self.leave();
+        if let Some(recorder) = &self.app.recorder {
+            recorder.note(self.app.db.clock.machine(), self.number, "close");
+        }
+    }
+
+    fn taken_in(&mut self, message: Message) -> Woken {
+        self.requests.taken_in(size_of_message(&message));
+        Woken::Message(Some(Ok(message)))
+    }
+
+    /// What is due after anything that happened.
+    async fn after(&mut self) -> Result<(), ()> {
+        self.let_pages_go().await?;
+        // What has been begun is answered first: it may be committed already.
+        if self.is_draining && self.requests.is_quiet() {
+            self.input(Input::ShutDown).await?;
+        }
+        self.flush().await
     }
 
     /// Takes in what happened. `Err` when the connection is over.
@@ -180,13 +215,20 @@ impl Connection {
                 let effects = self.session.overflow();
                 return self.perform(effects).await;
             }
-            Woken::Answered(answered) => return self.reply(answered).await,
+            Woken::Answered(answered) => {
+                if std::mem::take(&mut self.is_look_due) {
+                    Box::pin(self.look_again()).await?;
+                }
+                return self.reply(answered).await;
+            }
             Woken::Time => {
                 self.ping().await?;
-                self.release().await?;
                 Input::Tick
             }
-            Woken::ShutDown => Input::ShutDown,
+            Woken::Draining => {
+                self.is_draining = true;
+                return Ok(());
+            }
         };
         self.input(input).await
     }
@@ -219,9 +261,11 @@ impl Connection {
                 Effect::Send(packet) => self.send(packet).await?,
                 Effect::Admit { id, token } => Box::pin(self.admit(id, token)).await?,
                 Effect::Enter { wants_typing } => Box::pin(self.enter(wants_typing)).await?,
-                Effect::Answer { id, request } if self.held.is_some() => self.behind.push_back((id, request)),
-                Effect::Answer { id, request } => self.answering = self.answer(id, request),
-                Effect::LookAgain => Box::pin(self.look_again()).await?,
+                Effect::Answer { id, request } => self.ask(id, request).await?,
+                Effect::LookAgain => {
+                    self.is_look_due = self.answering.is_some();
+                    Box::pin(self.look_again()).await?;
+                }
                 Effect::Detach(stream, part, upto) => {
                     if let Some(mailbox) = &self.mailbox {
                         lose(&mut self.app.hub(), mailbox, stream, part, upto);
@@ -231,30 +275,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Rights may have changed. What was posted before is taken in before: it may have begun what ends now.
-    async fn look_again(&mut self) -> Result<(), ()> {
-        while let Some(post) = self.mailbox.as_ref().and_then(|mailbox| mailbox.take_waiting()) {
-            if post != Post::Rights {
-                self.input(Input::Post(post)).await?;
-            }
-        }
-        let Some(subscriber) = self.subscriber() else { return Ok(()) };
-        match subscriber.look_again().await {
-            Ok(None) => self.input(Input::UserGone).await,
-            Ok(Some(lost)) => {
-                for (stream, part) in lost {
-                    self.input(Input::Cancelled(stream, part)).await?;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // Better no connection than one that hears what it may not.
-                refuse(&error, Surface::Sdk, "");
-                Err(())
-            }
-        }
     }
 
     fn answer(&self, id: String, request: TunnelledRequest) -> Option<Answering> {
@@ -314,30 +334,47 @@ impl Connection {
         }
     }
 
-    /// Waits for a reader that is slower than its mail. One that takes nothing for as long as a ping may be
-    /// unanswered is gone, and one whose mailbox is given up meanwhile needs not be waited for.
+    /// Waits for a reader that is slower than its mail, and reads meanwhile: a client may send much before it takes
+    /// anything. One that takes nothing for as long as a ping may be unanswered is gone, and one whose mailbox is
+    /// given up meanwhile needs not be waited for.
     async fn patiently(&mut self, writing: Writing) -> Result<(), ()> {
-        let silence_max = self.silence_max();
-        let socket = &mut self.socket;
-        let written = poll_fn(|context| match writing {
-            Writing::Room => socket.poll_ready_unpin(context),
-            Writing::All => socket.poll_flush_unpin(context),
-        });
-        let mailbox = self.mailbox.as_deref();
-        let given_up = async {
-            match mailbox {
-                Some(mailbox) => mailbox.given_up().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            written = written => written.map_err(drop),
-            Overflow = given_up => self.close(CloseReason::TooSlow).await,
-            () = sleep(silence_max) => {
-                tracing::debug!(connection = self.number, "a connection takes nothing any more");
-                Err(())
+        let mut silence = pin!(sleep(self.silence_max()));
+        loop {
+            let socket = &mut self.socket;
+            let going_on = poll_fn(|context| {
+                let written = match writing {
+                    Writing::Room => socket.poll_ready_unpin(context),
+                    Writing::All => socket.poll_flush_unpin(context),
+                };
+                match written {
+                    Poll::Ready(written) => Poll::Ready(Patience::Written(written)),
+                    Poll::Pending => socket.poll_next_unpin(context).map(Patience::Read),
+                }
+            });
+            let mailbox = self.mailbox.as_deref();
+            let going_on = tokio::select! {
+                going_on = going_on => going_on,
+                Overflow = given_up(mailbox) => return self.close(CloseReason::TooSlow).await,
+                () = &mut silence => {
+                    tracing::debug!(connection = self.number, "a connection takes nothing any more");
+                    return Err(());
+                }
+            };
+            match going_on {
+                Patience::Written(written) => return written.map_err(drop),
+                Patience::Read(Some(Ok(message))) => self.read_ahead(message).await?,
+                Patience::Read(Some(Err(cause))) => return self.broken(&cause).await,
+                Patience::Read(None) => return Err(()),
             }
         }
+    }
+
+    /// Keeps a message that cannot be taken in yet.
+    async fn read_ahead(&mut self, message: Message) -> Result<(), ()> {
+        self.last_sign_of_life = now();
+        let is_too_much = self.requests.unread(size_of_message(&message)) == Err(TooMuch);
+        self.unread.push(message);
+        if is_too_much { self.too_much().await } else { Ok(()) }
     }
 
     async fn ping(&mut self) -> Result<(), ()> {
@@ -366,7 +403,8 @@ impl Connection {
     }
 
     fn wake_at(&self) -> Instant {
-        let next = self.held.as_ref().map_or(self.next_ping, |held| held.until().min(self.next_ping));
+        let pages = self.requests.due().map(|due| self.opened + due);
+        let next = pages.map_or(self.next_ping, |pages| pages.min(self.next_ping));
         let Some(due) = self.session.due() else { return next };
         let wait = due.micros().saturating_sub(self.now().micros());
         let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
@@ -392,6 +430,8 @@ impl Connection {
     async fn close(&mut self, reason: CloseReason) -> Result<(), ()> {
         let Some((code, text)) = reason.farewell() else { return Err(()) };
         tracing::debug!(connection = self.number, ?reason, "closing a connection");
+        // First: whoever does not read is no longer served while the last word is on its way.
+        self.leave();
         self.close_with(code, text.to_owned()).await;
         Err(())
     }
@@ -413,16 +453,13 @@ impl Connection {
         let _ = tokio::time::timeout(CLOSE_PATIENCE, farewell).await;
     }
 
+    /// Takes the connection out of everything that knows of it.
     fn leave(&mut self) {
-        if let Some(recorder) = &self.app.recorder {
-            recorder.note(self.app.db.clock.machine(), self.number, "close");
-        }
         // A subscription that is just being made ends with its answer.
         self.answering = None;
-        self.held = None;
         self.counted = None;
-        let Some(mailbox) = &self.mailbox else { return };
-        leave(&mut self.app.hub(), mailbox);
+        let Some(mailbox) = self.mailbox.take() else { return };
+        leave(&mut self.app.hub(), &mailbox);
     }
 
     fn record(&self, direction: Direction, bytes: &[u8]) {
@@ -436,6 +473,13 @@ impl Connection {
 async fn received(mailbox: Option<&Mailbox>) -> Result<Post, Overflow> {
     match mailbox {
         Some(mailbox) => mailbox.receive().await,
+        None => pending().await,
+    }
+}
+
+async fn given_up(mailbox: Option<&Mailbox>) -> Overflow {
+    match mailbox {
+        Some(mailbox) => mailbox.given_up().await,
         None => pending().await,
     }
 }

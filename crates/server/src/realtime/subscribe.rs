@@ -4,7 +4,6 @@
 //! is simulated.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tertulia_protocol::Code;
 use tertulia_protocol::realtime::TunnelledRequest;
@@ -15,18 +14,13 @@ use super::bus::follow;
 use super::establish::{Establishing, TRIES_MAX, attach_own, cancel, is_refused_too_late};
 use super::hub::{Attached, Watch};
 use super::mailbox::Mailbox;
-use super::news::{Part, mine, part_of, stream_of};
+use super::news::{Part, mine};
 use super::objects::NoLongerReadable;
 use super::tunnel;
 use crate::App;
 use crate::http::refuse;
 use crate::platform::{Caller, Error, Outcome, Question, Reply, Surface};
 use crate::users;
-
-/// How often a page looks whether what it shows has been told: after 1 ms, 2 ms more, 4 ms more, a second in all.
-const PAGE_LOOKS: u32 = 10;
-/// From this look on, after 31 ms, news are not on their way but lost.
-const PAGE_LOOKS_PATIENT: u32 = 5;
 
 /// A connection that is in, as far as subscribing needs it.
 #[derive(Clone)]
@@ -64,9 +58,6 @@ impl Subscriber {
         } else {
             tunnel::answer(&self.app, &self.caller, origin, request).await
         };
-        if let Some((object, position)) = reply.shows {
-            self.until_told(object, position).await;
-        }
         (reply, Vec::new())
     }
 
@@ -119,24 +110,6 @@ impl Subscriber {
             }
         }
         Ok(())
-    }
-
-    /// Waits until everything has been posted that a page of an object shows, if the connection is subscribed to
-    /// it: what a page brought first, an SDK does not tell its app. News that do not come soon are read from the
-    /// store; when that does not answer either, the page is not withheld for it.
-    async fn until_told(&self, object: Object, position: i64) {
-        let (stream, watch) = (stream_of(object), Watch::Part(part_of(object)));
-        for look in 0..PAGE_LOOKS {
-            let told = self.app.hub().told(stream, watch, &self.mailbox);
-            if told.is_none_or(|told| told >= position) {
-                return;
-            }
-            if look == PAGE_LOOKS_PATIENT {
-                let need = self.app.hub().doubt(stream);
-                follow(&self.app, need);
-            }
-            tokio::time::sleep(Duration::from_millis(1 << look)).await;
-        }
     }
 
     /// Reads again what was opened by the right of a role, and ends what is no longer the user's to read.

@@ -1,5 +1,6 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
+mod bursts;
 mod lost;
 mod pages;
 mod promised;
@@ -42,6 +43,7 @@ on_sqlite!(
     the_server_says_when_it_goes_away,
     nobody_opens_what_is_not_theirs,
     a_deletion_is_told_to_who_only_looks_on,
+    typing_is_told_to_nobody_who_has_not_subscribed,
 );
 
 /// Nothing here waits longer than a busy machine may take.
@@ -306,5 +308,21 @@ fn a_deletion_is_told_to_who_only_looks_on(world: &World) {
         let mut document = bob.subscribe(&[(&name, tertulia_client::ObjectType::Document)]).await.unwrap();
         world.owner.delete(&format!("/v1/Conversations/{sid}")).is(204);
         assert_eq!(soon(document.next()).await.unwrap().kind, ChangeKind::Gone);
+    });
+}
+
+fn typing_is_told_to_nobody_who_has_not_subscribed(world: &World) {
+    world.play(async {
+        let (alice, carol) = (world.client("alice").await, world.client("carol").await);
+        let sid = room(&alice, &["bob", "carol"]).await;
+        let options = Options { typing: true, ..Options::once() };
+        let bob = Client::connect_with(&world.uri(), world.token("bob"), options).await.unwrap();
+        let mut typing = bob.typing_events();
+        carol.typing(sid).await.unwrap();
+        let mut heard = bob.conversation(sid).await.unwrap();
+        alice.send(sid, "whoever hears this has subscribed").await.unwrap();
+        soon(heard.next_message()).await.unwrap();
+        alice.typing(sid).await.unwrap();
+        assert_eq!(soon(typing.next()).await.unwrap().identity, "alice", "carol typed before bob had subscribed");
     });
 }

@@ -12,6 +12,7 @@ use crate::support::{World, on_both_engines};
 on_both_engines!(
     a_page_comes_after_news_that_are_late,
     a_page_comes_after_the_whole_replay,
+    a_page_that_is_asked_for_before_its_subscription_comes_after_the_replay,
     a_page_of_what_is_not_subscribed_to_tells_nothing,
 );
 
@@ -91,6 +92,32 @@ fn a_page_comes_after_the_whole_replay(world: &World) {
         assert!(matches!(heard.pop(), Some(Heard::Page(_))));
         let expected = (0..MISSED).map(Heard::Added).chain([Heard::Established]);
         assert_eq!(heard, expected.collect::<Vec<_>>());
+    });
+}
+
+/// A page waits for its subscription for 100 ms, which a busy machine may need for the way: the best of three counts.
+fn a_page_that_is_asked_for_before_its_subscription_comes_after_the_replay(world: &World) {
+    world.play(async {
+        let alice = world.client("alice").await;
+        let sid = room(&alice, &["bob"]).await;
+        say(&alice, sid, 3).await;
+        let expected: Vec<_> =
+            (0..3).map(Heard::Added).chain([Heard::Established, Heard::Page(vec![0, 1, 2])]).collect();
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            let mut bob = Wire::enter(address(world), None, &world.token("bob")).await.unwrap();
+            bob.request("GET", &format!("/v3/Lists/{sid}.messages/Items"), "").await.unwrap();
+            // When this is answered, the page has been read, and waits.
+            bob.request("GET", "/Client/v2/Configuration", "").await.unwrap();
+            assert!(soon(bob.receive()).await.unwrap().is_some());
+            let body = subscribing(&entry("ES", "list", sid.as_str()), 0);
+            bob.request("POST", "/v4/Subscriptions", &body).await.unwrap();
+            heard.push(up_to_the_page(&mut bob).await);
+            if heard.last() == Some(&expected) {
+                return;
+            }
+        }
+        panic!("{heard:?}");
     });
 }
 

@@ -19,6 +19,8 @@ use tertulia_protocol::sync::Object;
 use super::{Alarm, Claim, Client, Fault, Held, Page, Wish, index_key, kind, objects_of};
 use crate::chance::Chance;
 
+/// Pages that an app asks for at once, now and then, without waiting for any.
+const BURST: usize = 200;
 /// The longest time until it comes back.
 const RECONNECT_MICROS: i64 = 600_000;
 
@@ -203,10 +205,7 @@ impl Sdk {
                 self.reply(what, status.is_success(), http_status.unwrap_or(0), payload)
             }
             ServerPacket::Notification { id, message_type, payload } => {
-                // Every packet is acknowledged; some are enough to have it tried.
-                if self.chance.happens(100) {
-                    self.send(wire::acknowledgement(&id));
-                }
+                self.send(wire::acknowledgement(&id));
                 self.notification(&message_type, payload)
             }
             _ => Ok(()),
@@ -241,7 +240,17 @@ impl Sdk {
             pages.extend(Object::parse(sid).filter(|_| !opened.is_fetched));
         }
         pages.into_iter().for_each(|object| self.ask_page(object));
+        if self.chance.happens(100) {
+            self.burst();
+        }
         self.wants_flush = true;
+    }
+
+    fn burst(&mut self) {
+        let lists = self.objects.keys().filter_map(|sid| Object::parse(sid));
+        if let Some(list) = lists.into_iter().find(|object| matches!(object, Object::Messages(_))) {
+            (0..BURST).for_each(|_| self.ask_page(list));
+        }
     }
 
     fn wish(&mut self, object: Object) {

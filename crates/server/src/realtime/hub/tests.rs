@@ -16,8 +16,8 @@ impl Mail for Box {
     fn same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
-    fn hears_typing_of(&self, _: Sid<User>) -> bool {
-        true
+    fn hears_typing_of(&self, _: Sid<User>, conversation: Sid<Conversation>) -> bool {
+        conversation == Sid::from_number(CONVERSATION)
     }
     fn holder(&self) -> Option<Arc<Holder>> {
         None
@@ -192,7 +192,7 @@ fn what_is_dropped_while_the_store_is_read_is_read_again() {
 }
 
 #[test]
-fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
+fn typing_reaches_who_takes_part_and_wants_to_hear_it() {
     let mut hub = Hub::default();
     let (bob, stranger) = (Box::default(), Box::default());
     for (number, mail) in [(1, &bob), (2, &stranger)] {
@@ -200,7 +200,9 @@ fn typing_reaches_who_takes_part_whatever_they_have_subscribed_to() {
         hub.open(own);
         hub.attach(own, AccountNumber(1), Watch::Own, mail, 0, 0);
     }
-    hub.typing(&[Sid::from_number(1), Sid::from_number(3)], Sid::from_number(3), &Bytes::from_static(b"typing"));
+    let (users, typist) = ([Sid::from_number(1), Sid::from_number(3)], Sid::from_number(3));
+    hub.typing(Sid::from_number(CONVERSATION + 1), &users, typist, &Bytes::from_static(b"elsewhere"));
+    hub.typing(Sid::from_number(CONVERSATION), &users, typist, &Bytes::from_static(b"typing"));
     assert_eq!(*bob.0.borrow(), [Post::Typing(Bytes::from_static(b"typing"))]);
     assert_eq!(*stranger.0.borrow(), []);
 }

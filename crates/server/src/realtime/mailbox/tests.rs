@@ -33,6 +33,19 @@ async fn typing_never_ends_a_slow_reader() {
     }
 }
 
+#[test]
+fn typing_is_heard_once_the_messages_are_subscribed_to() {
+    let (bob, alice, conversation) = (Sid::from_number(1), Sid::from_number(2), Sid::from_number(7));
+    let mailbox = Mailbox::new(bob, true, WIDE);
+    assert!(!mailbox.hears_typing_of(alice, conversation));
+    mailbox.attached(talk(conversation), Watch::Part(Part::Document));
+    assert!(!mailbox.hears_typing_of(alice, conversation), "the messages are not live yet");
+    mailbox.attached(talk(conversation), Watch::Part(Part::Messages));
+    assert!(mailbox.hears_typing_of(alice, conversation));
+    assert!(!mailbox.hears_typing_of(bob, conversation), "one's own typing");
+    assert!(!mailbox.hears_typing_of(alice, Sid::from_number(8)));
+}
+
 #[tokio::test]
 async fn a_full_mailbox_is_given_up_as_a_whole() {
     for bounds in [Bounds { packets_max: 1, bytes_max: 100 }, Bounds { packets_max: 9, bytes_max: 3 }] {
