@@ -29,9 +29,8 @@ use super::session::{CloseReason, Effect, Input, Session};
 use super::subscribe::Subscriber;
 use super::upgrade::{MESSAGE_BYTES_MAX, Seat, is_too_large};
 use crate::App;
-use crate::http::refuse;
 use crate::platform::places::Place;
-use crate::platform::{AccountNumber, Caller, Ids, Reply, Surface, ids};
+use crate::platform::{AccountNumber, Caller, Ids, Reply, ids};
 
 /// Posts that are taken at once, so that a burst is written in one piece.
 const POSTS_AT_ONCE: usize = 64;
