@@ -9,6 +9,7 @@ use crate::App;
 use crate::accounts::commands::{CreateAccount, Credentials, FindAccount};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
+use crate::platform::ids::fresh_seed;
 use crate::platform::{Caller, Ids, Outcome};
 
 /// The credentials of dev mode. They are shown, on purpose: never use them for anything else.
@@ -63,17 +64,17 @@ impl DevCredentials {
 
     /// An Access Token for an identity.
     pub fn mint(&self, identity: &str, now_seconds: i64) -> Result<String, MintError> {
-        Ok(self.sign(identity, now_seconds)?.token)
+        Ok(self.sign(identity, now_seconds, &mut Ids::from_seed(fresh_seed()))?.token)
     }
 
     /// The same, with what is to be noted of it.
-    pub fn sign(&self, identity: &str, now_seconds: i64) -> Result<Minted, MintError> {
+    pub fn sign(&self, identity: &str, now_seconds: i64, ids: &mut Ids) -> Result<Minted, MintError> {
         let secret = Secret::new(self.secret.clone());
         Mint::new(self.account.to_string(), self.key.to_string(), &secret)
             .identity(identity)
             .grant(ChatGrant::new(self.service.to_string()))
             .ttl(TOKEN_TTL_SECONDS)
-            .sign(now_seconds)
+            .sign(now_seconds, ids.chance())
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn minted(
         Some(session) => mint.session(session),
         None => mint,
     };
-    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds()).unwrap().token
+    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds(), chance()).unwrap().token
 }
 
 pub(super) async fn connect(world: &World, token: &str) -> (Client, Subscription) {
@@ -194,7 +194,7 @@ pub(super) fn in_subaccount(world: &World) -> (String, String) {
     let key = sub.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
     let secret = Secret::new(key["secret"].as_str().unwrap());
     let mint = Mint::new(account.as_str(), sid(&key), &secret).identity("ana").ttl(3600);
-    let token = mint.grant(ChatGrant::new(service)).sign(world.seconds()).unwrap().token;
+    let token = mint.grant(ChatGrant::new(service)).sign(world.seconds(), chance()).unwrap().token;
     (token, format!("/2010-04-01/Accounts/{account}.json"))
 }
 

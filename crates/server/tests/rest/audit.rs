@@ -53,8 +53,8 @@ fn keys(world: &World) -> String {
 
 fn signed(world: &World, key: &str, secret: &str, identity: &str) -> String {
     let secret = Secret::new(secret);
-    let mint = Mint::new(world.account.as_str(), key, &secret).identity(identity).jti_suffix("x").ttl(3600);
-    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds()).unwrap().token
+    let mint = Mint::new(world.account.as_str(), key, &secret).identity(identity).ttl(3600);
+    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds(), [7; 8]).unwrap().token
 }
 
 async fn knock(world: &World, token: &str) {

@@ -9,18 +9,7 @@ use crate::refusal::{Check, Refusal};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "This is {}.", self.kind)?;
-        match &self.refusal {
-            Some(Refusal { check, .. }) if *check >= Check::ChatIdentity => {
-                write!(f, "It is good as such, but does not open the chat service. ")?;
-            }
-            Some(_) => {}
-            None if self.is_valid() => writeln!(f, "It is valid.")?,
-            None => writeln!(f, "No check failed; those marked - could not be made.")?,
-        }
-        if let Some(refusal) = &self.refusal {
-            writeln!(f, "It is refused: {} {}.", refusal.code, refusal.name())?;
-        }
+        self.verdict_text(f)?;
         for note in &self.notes {
             writeln!(f, "Note: {note}.")?;
         }
@@ -41,6 +30,33 @@ impl fmt::Display for Explanation {
             writeln!(f, "  * {change}")?;
         }
         Ok(())
+    }
+}
+
+impl Explanation {
+    /// The first sentences: what this is, and whether and why it is refused.
+    fn verdict_text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind;
+        let Some(refusal) = &self.refusal else {
+            writeln!(f, "This is {kind}.")?;
+            return f.write_str(match self.is_valid() {
+                true => "It is valid.\n",
+                false => "No check failed; those marked - could not be made.\n",
+            });
+        };
+        let Refusal { code, check, found, .. } = refusal;
+        let name = refusal.name();
+        match check {
+            Check::Revocation => writeln!(f, "This is {kind} that was revoked: {found}.")?,
+            check if *check >= Check::ChatIdentity => {
+                writeln!(f, "This is {kind}. It is good as such, but does not open the chat service.")?;
+            }
+            _ => writeln!(f, "This is {kind}.")?,
+        }
+        match check {
+            Check::Revocation => writeln!(f, "It is refused: {code} {name}."),
+            _ => writeln!(f, "It is refused: {code} {name} ({check}): found {found}."),
+        }
     }
 }
 
