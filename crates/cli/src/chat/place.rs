@@ -1,6 +1,6 @@
 //! Where the server is, and with which token to go there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -75,8 +75,8 @@ impl Place {
 
     /// The token that was given. Of standard input only the first line: the others are messages.
     fn read_token(&self) -> Result<Option<String>> {
-        let is_dash = |path: &PathBuf| path.as_os_str() == "-";
-        match (&self.token_file, self.token.as_deref()) {
+        let is_dash = |path: &Path| path.as_os_str() == "-";
+        match (self.token_file.as_deref(), self.token.as_deref()) {
             (Some(path), _) if !is_dash(path) => crate::token::read_token(Some(path)).map(Some),
             (Some(_), _) | (None, Some("-")) => first_line().map(Some),
             (None, token) => Ok(token.map(str::to_owned)),

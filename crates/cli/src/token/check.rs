@@ -138,7 +138,7 @@ fn check(
     let unverified = parse(token)?;
     let key = find(unverified.issuer(), unverified.subject());
     let token = verify(unverified, key.as_ref(), rules)?;
-    let directory = world.map_or(&ANYTHING as &dyn Directory, |world| world);
+    let directory = world.map_or(&ANYTHING as &dyn Directory, |world| world as &dyn Directory);
     let access = if for_chat { Some(access_json(&chat(&token, directory)?, world.is_some())) } else { None };
     Ok((token, access))
 }

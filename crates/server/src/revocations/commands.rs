@@ -305,10 +305,8 @@ impl App {
         let key = self.own_key(caller, token).await?;
         let known = self.ask(caller, claimed(token)).await?.known;
         let door = self.said_at_the_door(caller, token).await?;
-        let revoked = match door {
-            Some(Refused::Token(_)) => self.revoked_inside(caller, token).await?,
-            _ => None,
-        };
+        let is_other = matches!(&door, Some(Refused::Token(_)));
+        let revoked = if is_other { self.revoked_inside(caller, token).await? } else { None };
         let revoked = match &door {
             Some(Refused::Revoked(entry)) => Some(entry),
             _ => revoked.as_ref(),

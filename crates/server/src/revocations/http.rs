@@ -140,13 +140,9 @@ async fn introspect(call: Call) -> Outcome<Reply> {
         Ok(bearer) => good(&call, &bearer),
         Err(Refused::Other(failure)) => return Err(failure),
         Err(refused) => {
-            let history = match &refused {
-                Refused::Token(refusal) if refusal.check == Check::Key => {
-                    let key = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok());
-                    call.app.key_history(&call.caller, key).await?
-                }
-                _ => None,
-            };
+            let is_about_key = matches!(&refused, Refused::Token(refusal) if refusal.check == Check::Key);
+            let key = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok());
+            let history = call.app.key_history(&call.caller, key.filter(|_| is_about_key)).await?;
             bad(&refused, history.map(|history| history.sentence))
         }
     };

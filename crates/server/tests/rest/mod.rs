@@ -20,6 +20,7 @@ mod together;
 mod dev;
 mod answers;
 mod audit;
+mod explain;
 mod tokens;
 mod leftovers;
 mod login;

@@ -112,11 +112,19 @@ pub(super) fn lifetime(payload: Value<'_>, rules: &Rules) -> Option<String> {
             words::relative(start, rules.now())
         ));
     }
-    let thousandth = lifetime / 1000;
-    if lifetime > LIFETIME_MAX && (60..=LIFETIME_MAX).contains(&thousandth) && lifetime % 1000 < 60 {
-        return Some(format!("the lifetime was probably given in milliseconds; give {thousandth} seconds"));
+    if let Some(seconds) = given_in_milliseconds(lifetime) {
+        return Some(format!("the lifetime was probably given in milliseconds; give {seconds} seconds"));
     }
     Some(format!("give a lifetime of at most {max} seconds ({}); renew instead of living long", words::span(max)))
+}
+
+/// The lifetime that was meant, where a thousandth of it is more likely than the whole. Whole days are meant as days.
+fn given_in_milliseconds(lifetime: i64) -> Option<i64> {
+    let (days, rest) = (lifetime / LIFETIME_MAX, lifetime % LIFETIME_MAX);
+    let is_days = rest == 0 && (days <= 31 || [60, 90, 180, 365].contains(&days));
+    // A clock that ticked while the token was minted leaves some seconds over.
+    let seconds = (lifetime / 1000).clamp(300, LIFETIME_MAX);
+    (!is_days && seconds == lifetime / 1000 && lifetime % 1000 < 60).then_some(seconds)
 }
 
 pub(super) fn grants(payload: Value<'_>) -> String {

@@ -221,7 +221,8 @@ fn line_breaks(text: &str) -> Option<(String, Wrapping)> {
         return None;
     }
     if parse::split(first).is_ok() {
-        return (first.len() != plain.len()).then(|| (first.to_owned(), Wrapping::OtherText));
+        let is_all = first.len() == plain.len();
+        return Some((first.to_owned(), if is_all { Wrapping::LineBreak } else { Wrapping::OtherText }));
     }
     let joined: String = plain.split_whitespace().collect();
     let is_token = joined.bytes().all(is_token_byte);
