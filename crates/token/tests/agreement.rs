@@ -213,7 +213,7 @@ fn explaining_and_verifying_never_disagree() {
     let seed = std::env::var("TERTULIA_SEED").ok().map_or(drawn, |seed| seed.parse().expect("a number"));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     if let Err(failure) = runner.run(&mutated(), |case| agree(&case)) {
         panic!("TERTULIA_SEED={seed}: {failure}");

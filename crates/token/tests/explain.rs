@@ -115,7 +115,7 @@ fn other_kinds_of_token_are_recognised() {
         (five, TokenKind::Encrypted, "three parts"),
         ("0123456789abcdef0123456789abcdef".into(), TokenKind::AuthToken, "never give"),
         ("AbCdEfGhIjKlMnOpQrStUvWxYz012345".into(), TokenKind::Secret, "never leaves"),
-        (KEY.into(), TokenKind::Sid, "longer text"),
+        (KEY.into(), TokenKind::Sid, "only names something"),
         (String::new(), TokenKind::Empty, "no token arrived"),
         ("hello".into(), TokenKind::NoToken, "eyJ"),
     ] {
@@ -206,7 +206,7 @@ fn keys_and_accounts_that_do_not_fit_are_named() {
     assert!(explanation.refusal.expect("refused").found.contains("Restricted"));
 
     let swapped = explained(&vector("account-is-key--node-3.84.1"));
-    advises(&swapped, "wrong order");
+    advises(&swapped, "the Account SID is missing");
     let region = explained(&vector("region-ie1-us1-key--node-3.84.1"));
     assert_eq!(region.refusal.as_ref().map(|r| r.check), Some(Check::Region));
 }
