@@ -179,9 +179,17 @@ pub struct Explanation {
     pub changes: Vec<String>,
     /// The payload as it stands in the token, if it can be read.
     pub payload: Option<Json>,
+    /// Of the notes, how many the first sentence tells: what stands around the token, or damaged it.
+    told_first: usize,
+    is_wrapped: bool,
 }
 
 impl Explanation {
+    /// Adds what only the caller knows, such as when the key was deleted, as the first of the notes.
+    pub fn add_note(&mut self, note: impl Into<String>) {
+        self.notes.insert(self.told_first, note.into());
+    }
+
     /// Whether no check failed and none had to be left out.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -206,12 +214,16 @@ pub fn explain(token: &str, given: &Given<'_>) -> Explanation {
     let kind = kind::of(inner, walked.header.as_ref(), walked.payload.as_ref());
     let mut notes: Vec<String> = unwrapped.wrappings.iter().map(|w| w.note().to_owned()).collect();
     notes.extend(walked.damage.iter().map(|damage| damage.note()));
+    let is_jwt = walked.header.is_some() || walked.payload.is_some();
+    let told_first = if is_jwt { notes.len() } else { 0 };
     notes.extend(hints::clock(walked.payload.as_ref(), &given.rules));
     let changes = hints::changes(kind, &unwrapped, &walked, given);
     // Without the key only the steps can tell; with it, verification itself does.
     let refusal = if given.can_verify() { given.judge(token).err() } else { walked.refusal };
     let payload = walked.payload.as_ref().map(|doc| doc.root().to_serde());
-    let explanation = Explanation { kind, notes, changes, payload, refusal, steps: walked.steps };
+    let is_wrapped = !unwrapped.wrappings.is_empty();
+    let steps = walked.steps;
+    let explanation = Explanation { kind, notes, changes, payload, refusal, steps, told_first, is_wrapped };
     scrub::scrub(explanation, given.secret())
 }
 

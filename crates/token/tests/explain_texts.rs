@@ -82,6 +82,9 @@ fn a_token_is_found_in_whatever_text_contains_it() {
         assert_eq!(explanation.kind, TokenKind::AccessToken, "{text}");
         has(&explanation, words);
         has(&explanation, "send the bare token");
+        let start = explanation.to_string();
+        let start = start.lines().next().unwrap_or_default();
+        assert!(start.starts_with("This text contains an Access Token: ") && start.contains(&explanation.notes[0]), "{start}");
         // The door takes the text as it is, and so does the verdict. All else about it is right.
         assert_eq!(explanation.refusal, parse(&text).err());
         assert_eq!(failed(&explanation), [Check::Form], "{explanation}");
@@ -105,6 +108,8 @@ fn a_cut_token_is_called_cut() {
         let explanation = explained(&good[..at]);
         assert_eq!(explanation.kind, TokenKind::AccessToken, "{at}: {explanation}");
         has(&explanation, &format!("cut off after {at} characters"));
+        let start = explanation.to_string();
+        assert!(start.starts_with("This is an Access Token, but damaged: the token was cut off"), "{start}");
         has(&explanation, "find out where the token is cut");
         assert!(explanation.refusal.is_some(), "{at}");
         assert!(!explanation.changes.concat().contains("by hand"), "nobody put it together: {explanation}");

@@ -327,7 +327,7 @@ impl App {
         let is_about_key = explanation.steps.iter().any(|step| step.check == Check::Key && is_failed(step.outcome));
         let history = history.filter(|_| is_about_key).map(|history| history.sentence.clone());
         if let Some(sentence) = &history {
-            explanation.notes.insert(0, sentence.clone());
+            explanation.add_note(sentence.clone());
         }
         let mut json = explanation.to_json();
         json["text"] = explanation.to_string().into();

@@ -1,6 +1,8 @@
 //! What to change. Each hint is a sentence to act on, and is about what was found; the most likely
 //! cause comes first.
 
+use std::cmp::Ordering;
+
 use super::claims;
 use super::kind::{TokenKind, is_any_sid, is_auth_token, is_secret};
 use super::steps::Walked;
@@ -22,17 +24,19 @@ pub(super) fn clock(payload: Option<&Doc>, rules: &Rules) -> Option<String> {
     let now = rules.now();
     let told = |name: &str, past: &str, future: &str| {
         let time = whole_seconds(root, name)?;
-        let verb = if time > now { future } else { past };
-        Some(format!("{verb} {}", words::relative(time, now)))
+        let distance = words::span(time.saturating_sub(now));
+        Some(match time.cmp(&now) {
+            Ordering::Less => format!("{past} {distance} ago"),
+            Ordering::Equal => format!("{past} just now"),
+            Ordering::Greater => future.replace("{}", &distance),
+        })
     };
-    let parts: Vec<_> = [
-        told("iat", "issued", "issued, by the clock that minted it,"),
-        told("nbf", "valid since", "valid only"),
-        told("exp", "expired", "expires"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let times = [
+        told("iat", "issued", "issued {} ahead of now"),
+        told("nbf", "valid since", "not valid for another {}"),
+        told("exp", "expired", "expires in {}"),
+    ];
+    let parts: Vec<_> = times.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("by this clock ({}): {}", words::date(now), parts.join(", ")))
 }
 
