@@ -122,19 +122,21 @@ fn texts() -> impl Strategy<Value = String> {
         ("", "="),
         ("", "."),
     ]);
-    (tokens(), place(), place(), any::<char>(), wrapped, 0..12_u8).prop_map(|(token, at, to, char, (open, close), edit)| {
-        let (at, to) = (at.index(token.len()), to.index(token.len()));
-        match edit {
-            0 => format!("{}{char}{}", &token[..at], &token[at + 1..]),
-            1 => format!("{}{char}{}", &token[..at], &token[at..]),
-            2 => token[..at].to_owned(),
-            3 => token[at..].to_owned(),
-            4 => format!("{}{}", &token[..at.min(to)], &token[at.max(to)..]),
-            5 => format!("{open}{token}{close}"),
-            6 => format!("{open}{}\n{}{close}", &token[..at], &token[at..]),
-            _ => token,
-        }
-    })
+    (tokens(), place(), place(), any::<char>(), wrapped, 0..12_u8).prop_map(
+        |(token, at, to, char, (open, close), edit)| {
+            let (at, to) = (at.index(token.len()), to.index(token.len()));
+            match edit {
+                0 => format!("{}{char}{}", &token[..at], &token[at + 1..]),
+                1 => format!("{}{char}{}", &token[..at], &token[at..]),
+                2 => token[..at].to_owned(),
+                3 => token[at..].to_owned(),
+                4 => format!("{}{}", &token[..at.min(to)], &token[at.max(to)..]),
+                5 => format!("{open}{token}{close}"),
+                6 => format!("{open}{}\n{}{close}", &token[..at], &token[at..]),
+                _ => token,
+            }
+        },
+    )
 }
 
 fn mutated() -> impl Strategy<Value = Mutated> {
@@ -173,13 +175,16 @@ fn agree(case: &Mutated) -> Result<(), TestCaseError> {
     let Mutated { text, now, .. } = case;
     let key = key(case.key);
     let given = |key| Given { rules: Rules::at(*now), key, directory: Some(&World), revoked: None };
-    same(text, &given(key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known)), judged(text, |_, _| key.clone(), *now))?;
-    let gone = |issuer: &str, subject: &str| {
-        Some(Key { status: KeyStatus::Deleted, ..Key::new(issuer, subject, "") })
-    };
+    same(
+        text,
+        &given(key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known)),
+        judged(text, |_, _| key.clone(), *now),
+    )?;
+    let gone = |issuer: &str, subject: &str| Some(Key { status: KeyStatus::Deleted, ..Key::new(issuer, subject, "") });
     same(text, &given(KeyGiven::Deleted), judged(text, gone, *now))?;
     let rules = Rules::at(*now);
-    let part = PartOfKey { account_sid: Some(ACCOUNT.into()), secret: Some(Secret::new(SECRET)), ..PartOfKey::default() };
+    let part =
+        PartOfKey { account_sid: Some(ACCOUNT.into()), secret: Some(Secret::new(SECRET)), ..PartOfKey::default() };
     let explanation = explain(text, &given(KeyGiven::Partly(&part)));
     let expected = judged(text, |issuer, subject| part.assume(issuer, subject, &rules), *now);
     prop_assert_eq!(explanation.refusal, expected.err());

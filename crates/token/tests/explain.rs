@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tertulia_token::{
-    ChatGrant, Check, Explanation, Given, Key, KeyGiven, KeyKind, Mint, Outcome, PartOfKey, Rules, Secret, TokenKind, explain,
+    ChatGrant, Check, Explanation, Given, Key, KeyGiven, KeyKind, Mint, Outcome, PartOfKey, Rules, Secret, TokenKind,
+    explain,
 };
 
 use crate::world::{ACCOUNT, KEY, NOW, SECRET, SERVICE, World, cases, token};

@@ -211,11 +211,26 @@ fn grants_that_are_wrong_are_called_what_they_are() {
         ("/grants/chat", json!({"serviceSid": SERVICE}), Check::Service, "not serviceSid"),
         ("/grants/chat/service_sid", json!("general"), Check::Service, "no SID"),
         ("/grants/chat/service_sid", json!(KEY), Check::Service, "an API Key SID"),
-        ("/grants/chat/service_sid", json!(SERVICE.replace("0001", "0009")), Check::Service, "no chat service with that SID"),
+        (
+            "/grants/chat/service_sid",
+            json!(SERVICE.replace("0001", "0009")),
+            Check::Service,
+            "no chat service with that SID",
+        ),
         ("/grants/chat/deployment_role_sid", json!("admin"), Check::Role, "not its name"),
-        ("/grants/chat/deployment_role_sid", json!("RLfa4efa4efa4efa4efa4efa4efa4e0009"), Check::Role, "a service role of"),
+        (
+            "/grants/chat/deployment_role_sid",
+            json!("RLfa4efa4efa4efa4efa4efa4efa4e0009"),
+            Check::Role,
+            "a service role of",
+        ),
         ("/grants/chat/push_credential_sid", json!("x"), Check::PushCredential, "takes the SID"),
-        ("/grants/chat/push_credential_sid", json!("CRfa4efa4efa4efa4efa4efa4efa4e0009"), Check::PushCredential, "no push credential"),
+        (
+            "/grants/chat/push_credential_sid",
+            json!("CRfa4efa4efa4efa4efa4efa4efa4e0009"),
+            Check::PushCredential,
+            "no push credential",
+        ),
     ] {
         says(&explained(&with(claim, value)), check, words);
     }
@@ -257,7 +272,10 @@ fn a_revoked_token_is_called_revoked_in_the_first_sentence() {
     let text = explanation.to_string();
     assert!(text.starts_with("This is an Access Token that was revoked: revoked by RVx"), "{text}");
     assert!(!text.contains("valid.") && !explanation.is_valid(), "{text}");
-    assert_eq!((explanation.refusal.as_ref(), explanation.to_json()["verdict"].as_str()), (Some(&revoked), Some("refused")));
+    assert_eq!(
+        (explanation.refusal.as_ref(), explanation.to_json()["verdict"].as_str()),
+        (Some(&revoked), Some("refused"))
+    );
     // Something that the door finds before is the first cause.
     let expired = explain(&with("/exp", json!(NOW - 60)), &given);
     assert_eq!(expired.refusal.map(|refusal| refusal.check), Some(Check::Expiry));

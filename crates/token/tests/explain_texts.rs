@@ -56,7 +56,10 @@ fn a_token_is_found_in_whatever_text_contains_it() {
         (format!("authorization: bearer \"{good}\""), "header line"),
         (format!("X-Twilio-Token: {good}"), "header line"),
         (format!("Token {good}"), "Bearer"),
-        (json!({"identity": "alice", "service_sid": SERVICE, "token": good, "expires_at": 1}).to_string(), "inside JSON"),
+        (
+            json!({"identity": "alice", "service_sid": SERVICE, "token": good, "expires_at": 1}).to_string(),
+            "inside JSON",
+        ),
         (json!({"data": {"chat": {"accessToken": good}}}).to_string(), "inside JSON"),
         (json!({"chat": good}).to_string(), "inside JSON"),
         (json!({"body": json!({"token": good}).to_string()}).to_string(), "inside JSON"),
@@ -84,7 +87,10 @@ fn a_token_is_found_in_whatever_text_contains_it() {
         has(&explanation, "send the bare token");
         let start = explanation.to_string();
         let start = start.lines().next().unwrap_or_default();
-        assert!(start.starts_with("This text contains an Access Token: ") && start.contains(&explanation.notes[0]), "{start}");
+        assert!(
+            start.starts_with("This text contains an Access Token: ") && start.contains(&explanation.notes[0]),
+            "{start}"
+        );
         // The door takes the text as it is, and so does the verdict. All else about it is right.
         assert_eq!(explanation.refusal, parse(&text).err());
         assert_eq!(failed(&explanation), [Check::Form], "{explanation}");
@@ -152,25 +158,40 @@ fn padding_and_standard_base64_are_named_and_read_all_the_same() {
 #[test]
 fn what_programs_write_in_place_of_a_token_is_recognised() {
     for (texts, kind, words) in [
-        (&["undefined", "null", "NaN", "None", "nil", "false", " undefined\n", "\"null\"", "Bearer undefined"][..],
-            TokenKind::MissingValue, "had no token"),
-        (&["[object Promise]", "Promise { <pending> }", "<coroutine object get_token at 0x7f1c>"],
-            TokenKind::ObjectText, "not awaited"),
+        (
+            &["undefined", "null", "NaN", "None", "nil", "false", " undefined\n", "\"null\"", "Bearer undefined"][..],
+            TokenKind::MissingValue,
+            "had no token",
+        ),
+        (
+            &["[object Promise]", "Promise { <pending> }", "<coroutine object get_token at 0x7f1c>"],
+            TokenKind::ObjectText,
+            "not awaited",
+        ),
         (&["[object Object]"], TokenKind::ObjectText, "data.token"),
         (&["[object Response]"], TokenKind::ObjectText, "response.text()"),
-        (&["#<Twilio::JWT::AccessToken:0x000078>", "com.twilio.jwt.accesstoken.AccessToken@1b28cdfa"],
-            TokenKind::ObjectText, "toJwt()"),
+        (
+            &["#<Twilio::JWT::AccessToken:0x000078>", "com.twilio.jwt.accesstoken.AccessToken@1b28cdfa"],
+            TokenKind::ObjectText,
+            "toJwt()",
+        ),
         (&["function () { [native code] }", "() => token"], TokenKind::ObjectText, "call it"),
         (&["<!DOCTYPE html><title>Log in</title>", "<html>", "  <HTML lang=en>"], TokenKind::WebPage, "web page"),
         (&[r#"{"code":20003,"message":"Nobody is logged in here"}"#], TokenKind::Json, "without a token"),
         (&[r#"{"token":"undefined"}"#, r#"{"token":"null"}"#], TokenKind::MissingValue, "had no token"),
         (&["tt_0123456789abcdef_abcdefghijklmnopqrstuvwxyz012345", "tt_0123"], TokenKind::ApiToken, "POST /token"),
         (&["Bearer tt_0123456789abcdef_abcdefghijklmnopqrstuvwxyz012345"], TokenKind::ApiToken, "POST /token"),
-        (&["AbCdEfGhIjKlMnOpQrStUvWxYz012345", "TWILIO_API_SECRET=AbCdEfGhIjKlMnOpQrStUvWxYz012345\n"],
-            TokenKind::Secret, "never leaves"),
+        (
+            &["AbCdEfGhIjKlMnOpQrStUvWxYz012345", "TWILIO_API_SECRET=AbCdEfGhIjKlMnOpQrStUvWxYz012345\n"],
+            TokenKind::Secret,
+            "never leaves",
+        ),
         (&["TWILIO_AUTH_TOKEN=0123456789abcdef0123456789abcdef"], TokenKind::AuthToken, "never give"),
-        (&["SKfa4efa4efa4efa4efa4efa4efa4e0001:AbCdEfGhIjKlMnOpQrStUvWxYz012345", "Basic QUM6eA=="],
-            TokenKind::Credentials, "opens REST"),
+        (
+            &["SKfa4efa4efa4efa4efa4efa4efa4e0001:AbCdEfGhIjKlMnOpQrStUvWxYz012345", "Basic QUM6eA=="],
+            TokenKind::Credentials,
+            "opens REST",
+        ),
         (&[KEY, "\"SKfa4efa4efa4efa4efa4efa4efa4e0001\""], TokenKind::Sid, "an API Key SID"),
         (&[SERVICE], TokenKind::Sid, "a Service SID"),
         (&["", " \n", "\"\""], TokenKind::Empty, "no token arrived"),

@@ -176,7 +176,9 @@ fn accepted(token: &AccessToken, access: Option<&Value>, rules: &Rules, output: 
 fn refused(refusal: &Refusal, output: Output) -> Result<ExitCode> {
     remark(refusal);
     match output {
-        Output::Text => remark("`tertulia token explain` shows all checks and says what to change; it takes the same arguments"),
+        Output::Text => {
+            remark("`tertulia token explain` shows all checks and says what to change; it takes the same arguments")
+        }
         Output::Json => print_json(&json!({
             "valid": false,
             "code": refusal.code,

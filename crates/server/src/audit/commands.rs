@@ -128,7 +128,9 @@ async fn account_history(cx: &mut Cx<'_, '_>) -> Outcome<Option<String>> {
     if account.status == Status::Active {
         let (owner, status) = (account.owner, account.owner_status);
         let is_theirs = status != Status::Active;
-        return Ok(is_theirs.then(|| format!("the account {owner}, the parent of {}, is {}", account.sid, status.word())));
+        return Ok(
+            is_theirs.then(|| format!("the account {owner}, the parent of {}, is {}", account.sid, status.word()))
+        );
     }
     let what = format!("the account {} is {}", account.sid, account.status.word());
     let entry = queries::last(cx.tx, account.number, Event::AccountUpdated, account.sid.as_str()).await?;

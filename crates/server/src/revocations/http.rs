@@ -152,7 +152,9 @@ async fn introspect(call: Call) -> Outcome<Reply> {
 fn bad(refused: &Refused, history: Option<String>) -> Standing {
     let reason = refused.reason();
     let (code, summary) = match refused {
-        Refused::Token(refusal) => (refusal.code.into(), format!("The token is refused: {}.", history.as_ref().unwrap_or(&reason))),
+        Refused::Token(refusal) => {
+            (refusal.code.into(), format!("The token is refused: {}.", history.as_ref().unwrap_or(&reason)))
+        }
         Refused::Revoked(entry) => {
             (entry.named.code().number(), format!("The token was {reason}, {}.", entry.created.seconds_text()))
         }

@@ -44,7 +44,11 @@ fn a_key_that_does_not_count_is_named_with_when_and_by_whom(world: &World) {
     let (gone, token) = key_and_token(world);
     world.owner.delete(&format!("{}/{gone}.json", keys(world))).is(204);
     let (suspended, other) = key_and_token(world);
-    world.operator.with(ACCOUNT_HEADER, &world.account).post("/tertulia/v1/Revocations", &[("KeySid", &suspended)]).is(201);
+    world
+        .operator
+        .with(ACCOUNT_HEADER, &world.account)
+        .post("/tertulia/v1/Revocations", &[("KeySid", &suspended)])
+        .is(201);
     let now = "2026-01-02T03:04:05Z";
     let deleted = ["the key", &gone, "was deleted", now, "by the account's auth token", "audit entry AU"];
     let stopped = ["the key", &suspended, "was suspended by RV", now, "by the operator", "audit entry AU"];
@@ -111,7 +115,10 @@ fn a_revoked_token_is_called_revoked_first(world: &World) {
     assert_eq!((&explained["code"], &explained["failed_check"]), (&json!(20104), &json!("revocation")));
     assert_eq!((&explained["verdict"], &explained["revoked"]["sid"]), (&json!("refused"), &json!(entry)));
     let standing = world.owner.post(INTROSPECT, &[("Token", &token)]).is(200);
-    assert!(standing["summary"].as_str().unwrap().starts_with(&format!("The token was revoked by {entry}")), "{standing}");
+    assert!(
+        standing["summary"].as_str().unwrap().starts_with(&format!("The token was revoked by {entry}")),
+        "{standing}"
+    );
     assert_eq!((&standing["reason"], &standing["code"]), (&explained["reason"], &explained["code"]));
     // Around a revoked token something else comes first, and the rest is told as well.
     let wrapped = world.owner.post(EXPLAIN, &[("Token", &format!("Bearer {token}"))]).is(200);
@@ -160,7 +167,12 @@ fn pieces(world: &World) -> Pieces {
         accounts: vec![world.account.clone(), format!("AC{}", "9".repeat(32))],
         keys: vec![world.dev_key(), (sid(&suspended), secret), (gone, "a secret that nobody has".to_owned())],
         services: vec![world.service.clone(), format!("IS{}", "9".repeat(32)), "general".to_owned()],
-        roles: vec![String::new(), role("service", "createConversation"), role("conversation", "sendMessage"), "admin".to_owned()],
+        roles: vec![
+            String::new(),
+            role("service", "createConversation"),
+            role("conversation", "sendMessage"),
+            "admin".to_owned(),
+        ],
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) fn expiry(payload: Value<'_>, rules: &Rules) -> String {
         };
     }
     let Some(exp) = whole_seconds(payload, "exp") else {
-        return "exp is not a whole number of seconds: round it, in JavaScript with Math.floor(Date.now() / 1000)".into();
+        return "exp is not a whole number of seconds: round it, in JavaScript with Math.floor(Date.now() / 1000)"
+            .into();
     };
     if (1..MOMENT_MIN).contains(&exp) {
         return format!("exp is a moment, not a lifetime: the time now plus {exp}, in seconds since 1970");
@@ -175,14 +176,17 @@ pub(super) fn chat_grant(payload: Value<'_>) -> String {
         return "add one chat grant (ChatGrant) before signing".into();
     };
     match (grants.get("chat"), grants.get("ip_messaging")) {
-        (Some(_), Some(_)) => "there are two chat grants, chat and ip_messaging, its old name: leave ip_messaging out".into(),
+        (Some(_), Some(_)) => {
+            "there are two chat grants, chat and ip_messaging, its old name: leave ip_messaging out".into()
+        }
         (Some(grant), None) | (None, Some(grant)) => {
             format!("the chat grant is {}: it must be an object with service_sid", grant.kind().name())
         }
         (None, None) => {
             let names = grants.members().filter_map(|(name, _)| name.text());
             let others: Vec<_> = names.filter(|name| name != "identity").collect();
-            let only = if others.is_empty() { String::new() } else { format!(" (there is only {})", others.join(", ")) };
+            let only =
+                if others.is_empty() { String::new() } else { format!(" (there is only {})", others.join(", ")) };
             format!("add one chat grant (ChatGrant) before signing{only}")
         }
     }

@@ -48,9 +48,13 @@ impl Damage {
     pub(super) fn note(self) -> String {
         match self {
             Damage::Padded => "the token is padded: it has = at the end of a part".into(),
-            Damage::StandardBase64 => "the token is in standard base64 (with + and /) instead of base64url (with - and _)".into(),
+            Damage::StandardBase64 => {
+                "the token is in standard base64 (with + and /) instead of base64url (with - and _)".into()
+            }
             Damage::CutOff(chars) if LIMITS.contains(&chars) => {
-                format!("the token was cut off; what arrived has exactly {chars} characters, which looks like the limit of a field")
+                format!(
+                    "the token was cut off; what arrived has exactly {chars} characters, which looks like the limit of a field"
+                )
             }
             Damage::CutOff(chars) => format!("the token was cut off after {chars} characters"),
             Damage::CutInFront => "the beginning of the token is missing".into(),
@@ -68,7 +72,9 @@ impl Damage {
                  selection in a terminal that ends early"
             }
             Damage::CutInFront => "copy or store the whole token; it begins with eyJ",
-            Damage::Unsigned => "sign the token with the secret of an API key; a token without a signature proves nothing",
+            Damage::Unsigned => {
+                "sign the token with the secret of an API key; a token without a signature proves nothing"
+            }
             Damage::Parts(_) => "send one token and nothing else: header, payload and signature",
         }
     }

@@ -130,9 +130,7 @@ fn kind_hint(kind: TokenKind, text: &str) -> Option<String> {
             "the address of the token endpoint answered with a web page: a page of your app, a login page or an error \
              page; open the address with curl to see it"
         }
-        TokenKind::Json => {
-            "the token endpoint answered without a token, probably with an error; its message says why"
-        }
+        TokenKind::Json => "the token endpoint answered without a token, probably with an error; its message says why",
         TokenKind::Empty => "no token arrived: look at what your token endpoint answered",
         TokenKind::NoToken => {
             "this is not what a token endpoint should answer; an Access Token begins with eyJ and \
@@ -209,7 +207,8 @@ fn hint(check: Check, walked: &Walked, given: &Given<'_>) -> Option<String> {
     })
 }
 
-const ARGUMENTS: &str = "the arguments are, in this order, the Account SID (AC…), the API Key SID (SK…) and the secret of that key";
+const ARGUMENTS: &str =
+    "the arguments are, in this order, the Account SID (AC…), the API Key SID (SK…) and the secret of that key";
 
 fn is(text: Option<&str>, prefix: &str) -> bool {
     text.is_some_and(|text| sid::is_sid(text, prefix))
@@ -305,7 +304,10 @@ fn signature_hint(walked: &Walked, given: &Given<'_>) -> String {
         32 => {}
         48 | 64 => return "the signature is one of HS384 or HS512: sign with HS256".into(),
         length if length < 32 => return "the end of the token is missing: find out where it is cut".into(),
-        _ => return "the signature is too long for HS256: something was appended, or it was signed in another way".into(),
+        _ => {
+            return "the signature is too long for HS256: something was appended, or it was signed in another way"
+                .into();
+        }
     }
     let found = given.secret().and_then(|secret| {
         let issuer = walked.payload.as_ref()?.root().get("iss")?.text();

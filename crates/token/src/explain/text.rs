@@ -61,7 +61,9 @@ impl Explanation {
         let kind = self.kind;
         let told = self.notes[..self.told_first].join("; ");
         match &self.refusal {
-            Some(Refusal { check: Check::Revocation, found, .. }) => format!("This is {kind} that was revoked: {found}."),
+            Some(Refusal { check: Check::Revocation, found, .. }) => {
+                format!("This is {kind} that was revoked: {found}.")
+            }
             _ if told.is_empty() => format!("This is {kind}."),
             _ if self.is_wrapped => format!("This text contains {kind}: {told}."),
             _ => format!("This is {kind}, but damaged: {told}."),

@@ -63,7 +63,9 @@ impl Wrapping {
             Wrapping::PythonBytes => "in Python, turn the bytes into a text first: token.decode()",
             Wrapping::Percent => "decode the token where you read it from the address or the form",
             Wrapping::LineBreak => "join the lines; a terminal, a mail or a base64 encoder broke them",
-            Wrapping::Bearer | Wrapping::Header => "leave \"Bearer\" and the header's name out; the SDK wants the token alone",
+            Wrapping::Bearer | Wrapping::Header => {
+                "leave \"Bearer\" and the header's name out; the SDK wants the token alone"
+            }
             _ => return None,
         })
     }
@@ -97,18 +99,8 @@ fn unwrap_once(text: &str) -> Option<(String, Wrapping)> {
     if parse::split(text).is_ok() {
         return None;
     }
-    let layers: [fn(&str) -> Option<(String, Wrapping)>; 10] = [
-        white_space,
-        quotes,
-        python,
-        json,
-        bearer,
-        percent,
-        assignment,
-        header,
-        line_breaks,
-        search,
-    ];
+    let layers: [fn(&str) -> Option<(String, Wrapping)>; 10] =
+        [white_space, quotes, python, json, bearer, percent, assignment, header, line_breaks, search];
     layers.iter().find_map(|layer| layer(text))
 }
 

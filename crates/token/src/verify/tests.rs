@@ -46,7 +46,8 @@ fn the_same_work_is_done_whether_the_key_exists_or_not() {
 
 #[test]
 fn an_empty_secret_never_verifies() {
-    let token = Mint::new(ACCOUNT, KEY, &Secret::new("")).identity("alice").lenient().sign(NOW, [7; 8]).expect("lenient").token;
+    let token =
+        Mint::new(ACCOUNT, KEY, &Secret::new("")).identity("alice").lenient().sign(NOW, [7; 8]).expect("lenient").token;
     let key = Key::new(KEY, ACCOUNT, "");
     assert_eq!(outcome(&token, Some(&key)).0, Some(20107));
 }
