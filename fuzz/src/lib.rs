@@ -6,6 +6,7 @@
 //! added there. Nothing here reads a clock, draws a number or touches a file.
 
 mod client;
+mod explain;
 mod login;
 mod provider;
 
@@ -19,9 +20,10 @@ use tertulia_protocol::realtime::{ClientPacket, typing_conversation};
 use tertulia_protocol::sid::{Account, Conversation, Kind, Message, Sid, User};
 use tertulia_protocol::sync::{Object, SubscriptionAnswer, SubscriptionRequest};
 use tertulia_protocol::{Cursor, Timestamp};
-use tertulia_token::{Given, Key, KeyGiven, Known, Rules, chat, explain, issuer_of, parse, verify};
+use tertulia_token::{Given, Key, KeyGiven, Known, Rules, chat, issuer_of, parse, verify};
 
 pub use client::client;
+pub use explain::explain;
 pub use login::{headers, policy, session, template};
 pub use provider::{jwt, logout, provider};
 
@@ -29,8 +31,9 @@ pub use provider::{jwt, logout, provider};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("token", token),
+    ("explain", explain),
     ("claims", claims),
     ("packet", packet),
     ("sync", sync),
@@ -79,8 +82,8 @@ fn judge(text: &str) -> bool {
         let _access = chat(token, &DIRECTORY);
         assert!(rules.dies_at(token) > NOW, "a dead token verified");
     }
-    let given = Given { rules, key: KeyGiven::Known(&key), directory: None };
-    let explanation = explain(text, &given);
+    let given = Given { rules, key: KeyGiven::Known(&key), directory: None, revoked: None };
+    let explanation = tertulia_token::explain(text, &given);
     if let Err(refusal) = &verified {
         let told = explanation.refusal.as_ref().map(|told| (told.code, told.check));
         assert_eq!(told, Some((refusal.code, refusal.check)), "verify and explain disagree");

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::facts;
 use crate::running::{Whose, fields, text};
+use crate::token::read_token;
 
 /// Look at what happened to tokens, keys, accounts and roles.
 #[derive(Args)]
@@ -30,10 +31,13 @@ enum Command {
     ///
     /// Examples:
     ///   tertulia audit explain AU…
-    ///   echo "$TOKEN" | tertulia audit explain
+    ///   tertulia audit explain --token-file token.txt
+    ///   curl -s https://app.example/token | tertulia audit explain -
     #[command(verbatim_doc_comment)]
     Explain(Explain),
     /// Say what a token is worth now: whose it is, until when, and which connections it has opened.
+    ///
+    /// Example: tertulia audit introspect --token-file token.txt
     Introspect(Introspect),
 }
 
@@ -60,7 +64,7 @@ struct List {
 
 #[derive(Args)]
 struct Explain {
-    /// The SID of an entry token.refused (AU…); without it, the token.
+    /// The SID of an entry token.refused (AU…); without it, or with -, a token from standard input.
     sid: Option<String>,
     #[command(flatten)]
     token: TokenFile,
@@ -70,6 +74,9 @@ struct Explain {
 
 #[derive(Args)]
 struct Introspect {
+    /// - for a token from standard input, which is also read without it.
+    #[arg(value_name = "-")]
+    dash: Option<String>,
     #[command(flatten)]
     token: TokenFile,
     #[command(flatten)]
@@ -79,21 +86,23 @@ struct Introspect {
 /// A token is a secret: no argument, which other programs of the machine can read.
 #[derive(Args)]
 struct TokenFile {
-    /// The file with the token. [default: standard input]
+    /// The file with the token (- for standard input). [default: standard input]
     #[arg(long, value_name = "PATH")]
     token_file: Option<PathBuf>,
 }
 
 impl TokenFile {
     fn read(&self) -> anyhow::Result<String> {
-        let text = match &self.token_file {
-            Some(file) => {
-                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
-            }
-            None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?,
-        };
-        Ok(text.trim().to_owned())
+        read_token(self.token_file.as_deref())
     }
+}
+
+/// What stands in the place of a token is refused without repeating it, since it may be one: others would have seen it.
+fn no_token(argument: Option<&str>, allowed: &str) -> anyhow::Result<()> {
+    if argument.is_some_and(|argument| argument != "-") {
+        bail!("{allowed}; a token comes from standard input (-) or from a file (--token-file)");
+    }
+    Ok(())
 }
 
 pub(crate) fn run(command: Audit) -> anyhow::Result<ExitCode> {
@@ -107,9 +116,10 @@ pub(crate) fn run(command: Audit) -> anyhow::Result<ExitCode> {
         }
         Command::Explain(explain) => explain.run()?,
         Command::Introspect(introspect) => {
+            no_token(introspect.dash.as_deref(), "introspect takes no argument but -")?;
             let form = [("Token", introspect.token.read()?)];
             let found = introspect.whose.find()?.0.call("POST", "/tertulia/v1/Tokens/Introspect", &form)?;
-            introspect.whose.which.show(&found, || fields(&found));
+            introspect.whose.which.show(&found, || introspected(&found));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -139,9 +149,12 @@ impl List {
 
 impl Explain {
     fn run(&self) -> anyhow::Result<()> {
-        let form = match &self.sid {
-            Some(sid) => ("Refusal", sid.clone()),
-            None => ("Token", self.token.read()?),
+        let form = match self.sid.as_deref() {
+            Some(sid) if sid.starts_with("AU") => ("Refusal", sid.to_owned()),
+            sid => {
+                no_token(sid, "explain takes the SID of an audit entry (AU…)")?;
+                ("Token", self.token.read()?)
+            }
         };
         let why = self.whose.find()?.0.call("POST", "/tertulia/v1/Tokens/Explain", &[form])?;
         self.whose.which.show(&why, || explained(&why));
@@ -173,17 +186,24 @@ fn line(entry: &Value) -> String {
     format!("{}\n", line.trim_end())
 }
 
+/// The sentence first, then the rest.
+fn introspected(found: &Value) -> String {
+    let mut rest = found.clone();
+    let summary = rest.as_object_mut().and_then(|rest| rest.remove("summary"));
+    format!("{}\n{}", summary.as_ref().and_then(Value::as_str).unwrap_or_default(), fields(&rest))
+}
+
+/// Of a token there is a whole text; of a connection that was refused once, what was noted.
 fn explained(why: &Value) -> String {
-    // Of a token there is a whole text; of a connection that was refused once, what was noted.
-    let mut lines = match why["text"].as_str() {
-        Some(whole) => format!("{}\n", whole.trim_end()),
-        None => format!("{}\n", text(why, "reason")),
-    };
-    for change in why["changes"].as_array().into_iter().flatten().filter(|_| why["text"].is_null()) {
-        lines.push_str(&format!("  - {}\n", change.as_str().unwrap_or_default()));
+    if let Some(whole) = why["text"].as_str() {
+        return format!("{}\n", whole.trim_end());
     }
-    if let Some(reason) = why["revoked"]["reason"].as_str() {
-        lines.push_str(&format!("{reason}\n"));
+    let mut lines = format!("{}\n", text(why, "reason"));
+    if let Some(history) = why["history"].as_str() {
+        lines.push_str(&format!("{history}\n"));
+    }
+    for change in why["changes"].as_array().into_iter().flatten() {
+        lines.push_str(&format!("  - {}\n", change.as_str().unwrap_or_default()));
     }
     lines
 }

@@ -33,7 +33,7 @@ use show::{Sent, Show};
 /// `/add NAME` or with `--invite NAME`.
 ///
 /// Without more, it talks to the dev server that runs on ./tertulia-data, with a token that it mints as
-/// `tertulia token mint` does. With `--token` it needs the address only.
+/// `tertulia token mint` does. With `--token-file` it needs the address only.
 #[derive(Args)]
 #[command(after_help = "Examples:
   tertulia chat --invite bob                as alice, in a conversation named `lobby`, with bob
@@ -47,7 +47,7 @@ pub(crate) struct Chat {
     #[arg(default_value = "lobby", value_name = "CONVERSATION")]
     conversation: String,
     /// Who to be
-    #[arg(long = "as", value_name = "NAME", default_value = "alice", conflicts_with = "token")]
+    #[arg(long = "as", value_name = "NAME", default_value = "alice", conflicts_with_all = ["token", "token_file"])]
     identity: String,
     /// Add this user to the conversation; may be repeated
     #[arg(long, value_name = "NAME")]

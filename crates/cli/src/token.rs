@@ -4,14 +4,16 @@
 //! an argument, where every other process of the machine could read them; and they are never
 //! printed.
 
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
+use tertulia_server::platform::{Ids, ids};
 use tertulia_token::Secret;
 
 mod check;
@@ -103,34 +105,61 @@ impl SecretArgs {
     }
 }
 
-/// The token to look at: an argument, or standard input.
+/// The token to look at: standard input, a file, or an argument.
 #[derive(Args)]
 struct TokenArg {
-    /// The token; without it, or with -, standard input
-    #[arg(value_name = "TOKEN", allow_hyphen_values = true)]
+    /// The token; without it, or with -, standard input. Others who use this machine can see arguments: better
+    /// pipe the token in, or use --token-file
+    #[arg(value_name = "TOKEN", allow_hyphen_values = true, conflicts_with = "token_file")]
     token: Option<String>,
+    /// File with the token (- for standard input)
+    ///
+    /// A line end after the token is not part of it.
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
 }
 
 impl TokenArg {
-    /// The text exactly as it was given.
-    fn raw(self) -> Result<String> {
-        match self.token {
-            Some(token) if token != "-" => Ok(token),
-            _ => read_stdin().context("the token could not be read from standard input"),
+    /// The text as it was given; without the line end that a file or a pipe adds.
+    fn read(&self) -> Result<String> {
+        match &self.token {
+            Some(token) if token != "-" => Ok(token.clone()),
+            _ => read_token(self.token_file.as_deref()),
         }
     }
 
     fn reads_stdin(&self) -> bool {
-        self.token.as_deref().is_none_or(|token| token == "-")
+        let is_file = self.token_file.as_ref().is_some_and(|path| path.as_os_str() != "-");
+        !is_file && self.token.as_deref().is_none_or(|token| token == "-")
     }
+}
+
+/// A token from a file, or from standard input: without a path, and for `-`.
+pub(crate) fn read_token(path: Option<&Path>) -> Result<String> {
+    let text = match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => File::open(path)
+            .and_then(read_bounded)
+            .with_context(|| format!("the token could not be read from {}", path.display()))?,
+        None => {
+            if io::stdin().is_terminal() {
+                remark("paste the token, then end the input with Ctrl-D on a line of its own");
+            }
+            read_stdin().context("the token could not be read from standard input")?
+        }
+    };
+    Ok(without_line_end(&text).to_owned())
 }
 
 /// Nothing that is read here is longer; what is, is not what was meant.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
 
-fn read_stdin() -> Result<String> {
+fn read_stdin() -> io::Result<String> {
+    read_bounded(io::stdin())
+}
+
+fn read_bounded(input: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
-    io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes)?;
+    input.take(INPUT_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -147,6 +176,11 @@ pub(crate) fn now(given: Option<i64>) -> i64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
     })
+}
+
+/// What makes the name of a token unique.
+pub(crate) fn chance() -> [u8; 8] {
+    Ids::from_seed(ids::fresh_seed()).chance()
 }
 
 fn print(text: impl std::fmt::Display) -> Result<()> {

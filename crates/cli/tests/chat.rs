@@ -155,7 +155,7 @@ fn a_chat_is_encrypted_where_the_server_is() {
 fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
     let folder = temp_dir();
     let data = data(&folder);
-    let _server = Running::start(&["dev", "--data", &data, "--port", "0"]);
+    let server = Running::start(&["dev", "--data", &data, "--port", "0"]);
     let chat = |args: &[&str], input: &str| {
         let mut command = tertulia(&["chat", "--data", &data]);
         let mut child = command.args(args).stdin(Stdio::piped()).spawn().unwrap();
@@ -166,6 +166,19 @@ fn people_read_what_was_said_and_leave_with_the_end_of_the_input() {
         (out, errors)
     };
     assert_eq!(chat(&["room", "--send", "Hi \u{1b}[2Jthere"], "").0, "");
+    // With a token: from a file, or from the first line of the input, whose other lines are messages.
+    let token = server.value("alice").to_owned();
+    let uri = server.value("REST").replace("http", "ws") + "/v3/wsconnect";
+    let file = folder.path().join("token.txt");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let with_token = ["--uri", &uri, "tokens", "--history", "0"];
+    chat(&[&with_token[..], &["--token-file", file.to_str().unwrap()]].concat(), "from a file\n");
+    for dash in ["--token", "--token-file"] {
+        chat(&[&with_token[..], &[dash, "-"]].concat(), &format!("{token}\nfrom the input\n"));
+    }
+    let read = chat(&["tokens", "--history", "50"], "").0;
+    assert_eq!((read.matches("from a file").count(), read.matches("from the input").count()), (1, 2), "{read}");
+    assert!(!read.contains("eyJ"), "the token was said: {read}");
     assert!(chat(&["room", "--history", "0"], "/add carol\n/add bob\n").1.contains("carol is in\n"));
     let (out, errors) = chat(&["--as", "bob", "room"], "hello\n\n//me\n/who\n/add dora\n/what\n");
     assert_eq!(out, "[0] alice: Hi \u{fffd}[2Jthere\n[1] bob: hello\n[2] bob: /me\n");

@@ -134,9 +134,12 @@ fn mint_writes_every_grant() {
         "--jti-suffix",
         "x1",
     ]);
-    let inspected = run(&["inspect", &token, "-o", "json"]).json();
+    let mut inspected = run(&["inspect", &token, "-o", "json"]).json();
+    let jti = inspected["payload"].as_object_mut().and_then(|payload| payload.remove("jti"));
+    let jti = jti.as_ref().and_then(Value::as_str).unwrap_or_default();
+    assert!(jti.starts_with(&format!("{KEY}-{NOW}-x1-")), "{jti}");
     let expected = serde_json::json!({
-        "jti": format!("{KEY}-{NOW}-x1"), "iss": KEY, "sub": ACCOUNT,
+        "iss": KEY, "sub": ACCOUNT,
         "nbf": 1_699_999_000, "iat": 1_700_000_000, "exp": 1_700_000_060,
         "grants": {
             "identity": "alice",
@@ -194,8 +197,12 @@ fn the_secret_comes_from_the_environment_a_file_or_standard_input() {
     let from_file = run_with(&[&base[..], &["--secret-file", file.path()]].concat(), &ids, "");
     let from_stdin = run_with(&[&base[..], &["--secret-file", "-"]].concat(), &ids, SECRET);
     let from_environment = mint(&[]);
-    assert_eq!(from_file.stdout.trim_end(), from_environment);
-    assert_eq!(from_stdin.stdout.trim_end(), from_environment);
+    // All are signed with the same secret, and each has a name of its own.
+    let tokens = [from_file.stdout.trim_end(), from_stdin.stdout.trim_end(), &from_environment];
+    for token in tokens {
+        assert_eq!(run(&["verify", token, "--now", NOW]).status, 0);
+    }
+    assert!(tokens[0] != tokens[1] && tokens[1] != tokens[2]);
 
     let none = run_with(&base, &ids, "");
     assert_eq!(none.status, 2);
@@ -302,6 +309,69 @@ fn explain_says_what_to_change() {
     let known = run_with(&["explain", &token, "--now", NOW, "--world", world.path()], &[], "");
     assert_eq!(known.status, 0);
     assert!(known.stdout.starts_with("This is an Access Token.\nIt is valid."), "{}", known.stdout);
+}
+
+/// What `verify` refuses `explain` refuses with the same code, and the other way round, with the same arguments.
+#[test]
+fn explain_and_verify_agree_on_the_same_arguments() {
+    let token = mint(&[]);
+    let other = "ACfa4efa4efa4efa4efa4efa4efa4e0002";
+    let other_key = "SKfa4efa4efa4efa4efa4efa4efa4e0002";
+    let world = File::new("agree-world.json", WORLD);
+    let role = mint(&["--deployment-role-sid", "RLfa4efa4efa4efa4efa4efa4efa4e0009"]);
+    for (token, args) in [
+        (&token, &[][..]),
+        (&token, &["--account-sid", other]),
+        (&token, &["--key-sid", other_key]),
+        (&token, &["--region", "ie1"]),
+        (&token, &["--now", "1800000000"]),
+        (&token, &["--world", world.path()]),
+        (&role, &["--world", world.path()]),
+        (&"nonsense".to_owned(), &["--key-sid", other_key]),
+        (&format!("Bearer {token}"), &[]),
+    ] {
+        let now: &[&str] = if args.contains(&"--now") { &[] } else { &["--now", NOW] };
+        let both = ["verify", "explain"].map(|command| {
+            let chat: &[&str] = if command == "verify" { &["--chat"] } else { &[] };
+            run_with(&[&[command, "-", "-o", "json"], args, now, chat].concat(), &ENV, token)
+        });
+        assert_eq!(both[0].status, both[1].status, "{args:?}: {} {}", both[0].stdout, both[1].stdout);
+        assert_eq!(both[0].json()["code"], both[1].json()["code"], "{args:?}");
+        assert_eq!(both[0].json()["check"], both[1].json()["failed_check"], "{args:?}");
+        assert!(!both[1].stderr.contains("another key"), "{}", both[1].stderr);
+    }
+}
+
+#[test]
+fn every_token_comes_from_a_file_or_standard_input_as_well() {
+    let token = mint(&[]);
+    let file = File::new("token.txt", &format!("{token}\n"));
+    for command in ["inspect", "verify", "explain"] {
+        let clock: &[&str] = if command == "inspect" { &[] } else { &["--now", NOW] };
+        for (args, input) in [
+            (&[command, &token][..], ""),
+            (&[command, "-"], &format!("{token}\n")),
+            (&[command], &format!("{token}\r\n")),
+            (&[command, "--token-file", file.path()], ""),
+            (&[command, "--token-file", "-"], &token),
+        ] {
+            let run = run_with(&[args, clock].concat(), &ENV, input);
+            assert_eq!(run.status, 0, "{args:?}: {}{}", run.stdout, run.stderr);
+            assert!(run.stdout.contains("alice"), "{args:?}: {}", run.stdout);
+        }
+    }
+    let both = run_with(&["verify", "--token-file", "-", "--secret-file", "-"], &[], &token);
+    assert_eq!((both.status, both.stderr.contains("--token-file")), (2, true), "{}", both.stderr);
+    let missing = run(&["explain", "--token-file", "/nowhere/token"]);
+    assert_eq!((missing.status, missing.stderr.contains("/nowhere/token")), (2, true), "{}", missing.stderr);
+}
+
+#[test]
+fn no_example_has_a_token_on_the_command_line() {
+    for command in ["mint", "inspect", "verify", "explain"] {
+        let help = run(&[command, "--help"]).stdout;
+        assert!(!help.contains("$TOKEN"), "{help}");
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn tenants_token(world: &World, identity: &str) -> String {
         world.tenant.get("/v1/Configuration").is(200)["default_chat_service_sid"].as_str().unwrap().to_owned();
     let secret = Secret::new(key["secret"].as_str().unwrap());
     let mint = Mint::new(account, sid(&key), &secret).identity(identity).grant(ChatGrant::new(service)).ttl(3600);
-    mint.sign(world.seconds()).unwrap().token
+    mint.sign(world.seconds(), [7; 8]).unwrap().token
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn report(what: &str, floor: f64, ours: f64, target: f64) {
 
 fn mint(secret: &Secret) -> String {
     let mint = Mint::new(ACCOUNT, KEY, secret).identity("alice");
-    let minted = mint.grant(ChatGrant::new(SERVICE)).sign(black_box(NOW));
+    let minted = mint.grant(ChatGrant::new(SERVICE)).sign(black_box(NOW), black_box([7; 8]));
     minted.expect("a good token").token
 }
 

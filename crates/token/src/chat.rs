@@ -78,7 +78,7 @@ pub struct ChatAccess {
 }
 
 /// Checks a verified token for chat in one step, for callers who can answer at once.
-pub fn chat(token: &AccessToken, directory: &impl Directory) -> Result<ChatAccess, Refusal> {
+pub fn chat(token: &AccessToken, directory: &(impl Directory + ?Sized)) -> Result<ChatAccess, Refusal> {
     ChatClaim::read(token)?.check(directory)
 }
 
@@ -133,7 +133,7 @@ impl ChatClaim {
     }
 
     /// Compares the claim with what exists.
-    pub fn check(self, directory: &impl Directory) -> Result<ChatAccess, Refusal> {
+    pub fn check(self, directory: &(impl Directory + ?Sized)) -> Result<ChatAccess, Refusal> {
         let mut access = self.access;
         check_service_known(&access.account_sid, &access.service_sid, directory)?;
         access.deployment_role_sid = self.role?;

@@ -53,6 +53,12 @@ pub enum MintError {
     /// The region is not a region's name.
     #[error("a region is a name like us1, ie1 or au1 in lower case; leave it out for the home region")]
     Region,
+    /// The word in `jti` would make it too long to be revoked by.
+    #[error("the word that goes into jti has at most {max} characters")]
+    JtiSuffixTooLong {
+        /// How many characters it may have.
+        max: usize,
+    },
     /// A chat grant without a service opens nothing.
     #[error("the chat grant needs service_sid, the SID of the chat service (IS…)")]
     ChatWithoutService,

@@ -7,13 +7,13 @@
 //! use tertulia_token::{ChatGrant, Mint, Secret};
 //!
 //! # fn main() -> Result<(), tertulia_token::MintError> {
-//! # let now = 1_700_000_000;
+//! # let (now, chance) = (1_700_000_000, [7; 8]);
 //! let secret = Secret::new("the secret of your API key");
 //! let minted = Mint::new("AC00000000000000000000000000000001", "SK00000000000000000000000000000001", &secret)
 //!     .identity("alice")
 //!     .grant(ChatGrant::new("IS00000000000000000000000000000001"))
 //!     .ttl(4 * 3600)
-//!     .sign(now)?; // Unix time in seconds
+//!     .sign(now, chance)?; // Unix time in seconds, and eight random bytes
 //! println!("{}", minted.token);
 //! # Ok(()) }
 //! ```
@@ -24,7 +24,7 @@
 //! use tertulia_token::{Mint, Secret, VideoGrant, VoiceGrant};
 //!
 //! # fn main() -> Result<(), tertulia_token::MintError> {
-//! # let now = 1_700_000_000;
+//! # let (now, chance) = (1_700_000_000, [7; 8]);
 //! let secret = Secret::new("the API Key Secret from the Twilio Console");
 //! let voice = VoiceGrant { incoming: true, ..VoiceGrant::default() };
 //! let minted = Mint::new("AC00000000000000000000000000000001", "SK00000000000000000000000000000001", &secret)
@@ -32,7 +32,7 @@
 //!     .grant(voice)
 //!     .grant(VideoGrant { room: Some("daily".into()) })
 //!     .region("ie1") // only for keys that are not of US1
-//!     .sign(now)?;
+//!     .sign(now, chance)?;
 //! println!("{}", minted.token);
 //! # Ok(()) }
 //! ```
@@ -60,8 +60,8 @@
 //! stuck, [`explain()`] takes any text at all and says what it is, which checks it passes and what
 //! to change.
 //!
-//! The crate does no input or output, reads no clock, draws no random numbers and contains no
-//! unsafe code. Read next: [`Check`] for the order of verification, [`Mint`] for the options.
+//! The crate does no input or output, reads no clock, draws no random numbers (what is random is
+//! passed in) and contains no unsafe code. Read next: [`Check`] for the order of verification, [`Mint`] for the options.
 
 #![forbid(unsafe_code)]
 
@@ -89,7 +89,9 @@ pub use advice::Advice;
 pub use chat::{ChatAccess, ChatClaim, Directory, Known, chat};
 pub use claims::AccessToken;
 pub use error::MintError;
-pub use explain::{Explanation, Given, KeyGiven, Outcome, Step, TokenKind, decode_unchecked, explain, issuer_of};
+pub use explain::{
+    Explanation, Given, KeyGiven, Outcome, PartOfKey, Step, TokenKind, decode_unchecked, explain, issuer_of, token_in,
+};
 pub use grants::{ChatGrant, Grant, SyncGrant, TaskRouterGrant, VideoGrant, VoiceGrant};
 pub use identity::IdentityFault;
 pub use key::{AccountStatus, Key, KeyKind, KeyStatus};

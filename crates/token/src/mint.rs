@@ -22,6 +22,9 @@ use crate::{identity, sid, signature};
 /// The lifetime of a token when none is given, in seconds.
 pub const TTL_DEFAULT: i64 = 3600;
 
+/// A longer `jti` could be too long to be revoked by.
+const JTI_SUFFIX_CHARS_MAX: usize = 64;
+
 /// `{"alg":"HS256","typ":"JWT","cty":"twilio-fpa;v=1"}`, encoded; nearly every token has it.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImN0eSI6InR3aWxpby1mcGE7dj0xIn0";
 
@@ -106,11 +109,11 @@ impl<'a> Mint<'a> {
         self
     }
 
-    /// Appends `-` and this to `jti`, which otherwise two tokens of one second share. Give
-    /// something unique to be able to tell them apart.
+    /// Puts a word of your own into `jti`, before its random part, for finding tokens in a log.
+    /// At most 64 characters.
     #[must_use]
-    pub fn jti_suffix(mut self, unique: impl Into<Cow<'a, str>>) -> Self {
-        self.jti_suffix = Some(unique.into());
+    pub fn jti_suffix(mut self, word: impl Into<Cow<'a, str>>) -> Self {
+        self.jti_suffix = Some(word.into());
         self
     }
 
@@ -123,7 +126,8 @@ impl<'a> Mint<'a> {
     }
 
     /// Mints whatever was asked for, as the official library for Node would: nothing is refused,
-    /// SIDs are written as given, and a lifetime of 0 becomes the default.
+    /// SIDs are written as given, and a lifetime of 0 becomes the default. Only `jti` differs: it
+    /// is unique here, too.
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
@@ -131,14 +135,17 @@ impl<'a> Mint<'a> {
     }
 
     /// Signs the token as issued at `now`, a Unix time in seconds.
-    pub fn sign(mut self, now: i64) -> Result<Minted, MintError> {
+    ///
+    /// `chance` are eight bytes from a random number generator, new ones for each token. They make
+    /// `jti` unique, and a revocation by `jti` ends this token and no other.
+    pub fn sign(mut self, now: i64, chance: [u8; 8]) -> Result<Minted, MintError> {
         if self.lenient {
             self.ttl = if self.ttl == 0 { TTL_DEFAULT } else { self.ttl };
         } else {
             self.check(now)?;
         }
         let expires_at = now.saturating_add(self.ttl);
-        let jti = self.jti(now);
+        let jti = self.jti(now, chance);
         let payload = self.payload(&jti, now, expires_at);
         let token = self.seal(&payload);
         if !self.lenient && token.len() > TOKEN_BYTES_MAX {
@@ -168,17 +175,20 @@ impl<'a> Mint<'a> {
         if self.region.as_deref().is_some_and(|region| !is_region(region)) {
             return Err(MintError::Region);
         }
+        if self.jti_suffix.as_deref().is_some_and(|word| word.chars().count() > JTI_SUFFIX_CHARS_MAX) {
+            return Err(MintError::JtiSuffixTooLong { max: JTI_SUFFIX_CHARS_MAX });
+        }
         self.grants.iter_mut().try_for_each(Grant::check)
     }
 
-    fn jti(&self, now: i64) -> String {
-        let suffix = self.jti_suffix.as_deref();
-        let mut jti = format!("{}-{now}", self.key_sid);
-        if let Some(suffix) = suffix {
-            jti.push('-');
-            jti.push_str(suffix);
+    /// The official shape, `<API Key SID>-<unix seconds>`, and a random part after it: with the
+    /// official shape alone, all tokens that one key signs in one second share their name.
+    fn jti(&self, now: i64, chance: [u8; 8]) -> String {
+        let chance = u64::from_be_bytes(chance);
+        match self.jti_suffix.as_deref() {
+            Some(word) => format!("{}-{now}-{word}-{chance:016x}", self.key_sid),
+            None => format!("{}-{now}-{chance:016x}", self.key_sid),
         }
-        jti
     }
 
     fn payload(&self, jti: &str, now: i64, expires_at: i64) -> String {

@@ -100,6 +100,11 @@ pub(crate) struct Parts<'t> {
     pub(crate) signature: Vec<u8>,
 }
 
+/// For a text that is no token although its form could be read.
+pub(crate) fn no_parts() -> Refusal {
+    Refusal::new(code::INVALID_TOKEN, Check::Form, "no header or no payload", "three parts of base64url")
+}
+
 pub(crate) fn split(token: &str) -> Result<Parts<'_>, Refusal> {
     let form = |found: String| {
         Refusal::new(

@@ -81,10 +81,13 @@ pub enum Check {
     Role,
     /// Its `push_credential_sid`, when there is one, is known.
     PushCredential,
+    /// Nobody has revoked the token. The service knows that, not this crate; see
+    /// [`Given::revoked`](crate::Given::revoked).
+    Revocation,
 }
 
 impl Check {
-    /// All of them, in order.
+    /// Those that this crate makes, in order.
     pub const ALL: [Check; 24] = [
         Check::Size,
         Check::Form,
@@ -140,6 +143,7 @@ impl Check {
             Check::Service => "service",
             Check::Role => "role",
             Check::PushCredential => "push_credential",
+            Check::Revocation => "revocation",
         }
     }
 }
@@ -177,6 +181,7 @@ impl Refusal {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.code {
+            _ if self.check == Check::Revocation => "Access Token revoked",
             code::INVALID_TOKEN => "Invalid Access Token",
             code::INVALID_HEADER => "Invalid Access Token header",
             code::INVALID_ISSUER => "Invalid Access Token issuer or subject",

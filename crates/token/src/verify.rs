@@ -135,37 +135,74 @@ pub(crate) fn check_region(header: Value<'_>, rules: &Rules) -> Result<(), Refus
 }
 
 pub(crate) fn check_key(issuer: &str, subject: &str, key: Option<&Key>, rules: &Rules) -> Result<(), Refusal> {
-    let refuse = |found: String| {
-        Err(Refusal::new(
-            code::INVALID_ISSUER,
-            Check::Key,
-            found,
-            "an active Main or Standard key of this region, belonging to the active account in sub",
-        ))
+    let Some(fault) = KeyFault::of(issuer, subject, key, rules) else {
+        return Ok(());
     };
-    let Some(key) = key.filter(|key| key.sid == issuer) else {
-        return refuse(format!("no key {issuer}"));
-    };
-    match key.status {
-        KeyStatus::Active => {}
-        KeyStatus::Suspended => return refuse(format!("the key {issuer} is suspended")),
-        KeyStatus::Deleted => return refuse(format!("the key {issuer} was deleted")),
+    Err(Refusal::new(
+        code::INVALID_ISSUER,
+        Check::Key,
+        fault.found(issuer, subject, key, rules),
+        "an active Main or Standard key of this region, belonging to the active account in sub",
+    ))
+}
+
+/// Why a key cannot have signed a token that is good here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    Unknown,
+    Other,
+    Suspended,
+    Deleted,
+    Restricted,
+    OtherRegion,
+    OtherAccount,
+    AccountSuspended,
+    AccountClosed,
+    TestAccount,
+}
+
+impl KeyFault {
+    pub(crate) fn of(issuer: &str, subject: &str, key: Option<&Key>, rules: &Rules) -> Option<KeyFault> {
+        let Some(key) = key else {
+            return Some(KeyFault::Unknown);
+        };
+        let of_account = match key.account_status {
+            AccountStatus::Active => None,
+            AccountStatus::Suspended => Some(KeyFault::AccountSuspended),
+            AccountStatus::Closed => Some(KeyFault::AccountClosed),
+            AccountStatus::Test => Some(KeyFault::TestAccount),
+        };
+        match key.status {
+            _ if key.sid != issuer => Some(KeyFault::Other),
+            KeyStatus::Suspended => Some(KeyFault::Suspended),
+            KeyStatus::Deleted => Some(KeyFault::Deleted),
+            KeyStatus::Active if key.kind == KeyKind::Restricted => Some(KeyFault::Restricted),
+            KeyStatus::Active if key.region != *rules.region => Some(KeyFault::OtherRegion),
+            KeyStatus::Active if key.account_sid != subject => Some(KeyFault::OtherAccount),
+            KeyStatus::Active => of_account,
+        }
     }
-    if key.kind == KeyKind::Restricted {
-        return refuse(format!("the key {issuer} is Restricted, and such keys cannot sign Access Tokens"));
-    }
-    if key.region != *rules.region {
-        return refuse(format!("the key {issuer} exists in region {:?}, and this is {:?}", key.region, rules.region));
-    }
-    if key.account_sid != subject {
-        return refuse(format!("the key {issuer} belongs to {}, and sub says {subject}", key.account_sid));
-    }
-    match key.account_status {
-        AccountStatus::Active => Ok(()),
-        AccountStatus::Suspended => refuse(format!("the account {subject} is suspended")),
-        AccountStatus::Closed => refuse(format!("the account {subject} is closed")),
-        AccountStatus::Test => {
-            refuse(format!("{subject} is the account of the test credentials; use the live Account SID"))
+
+    fn found(self, issuer: &str, subject: &str, key: Option<&Key>, rules: &Rules) -> String {
+        let (sid, region, owner) =
+            key.map_or(("", "", ""), |key| (key.sid.as_str(), key.region.as_str(), key.account_sid.as_str()));
+        match self {
+            KeyFault::Unknown => format!("no key {issuer}"),
+            KeyFault::Other => format!("the key {issuer} in iss, while the key at hand is {sid}"),
+            KeyFault::Suspended => format!("the key {issuer} is suspended"),
+            KeyFault::Deleted => format!("the key {issuer} was deleted"),
+            KeyFault::Restricted => {
+                format!("the key {issuer} is Restricted, and such keys cannot sign Access Tokens")
+            }
+            KeyFault::OtherRegion => {
+                format!("the key {issuer} exists in region {region:?}, and this is {:?}", rules.region)
+            }
+            KeyFault::OtherAccount => format!("the key {issuer} belongs to {owner}, and sub says {subject}"),
+            KeyFault::AccountSuspended => format!("the account {subject} is suspended"),
+            KeyFault::AccountClosed => format!("the account {subject} is closed"),
+            KeyFault::TestAccount => {
+                format!("{subject} is the account of the test credentials; use the live Account SID")
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::world::{ACCOUNT, KEY, NOW, ROLE, SECRET, SERVICE, World};
 fn token(grant: ChatGrant) -> AccessToken {
     let secret = Secret::new(SECRET);
     let mint = Mint::new(ACCOUNT, KEY, &secret).identity("alice").grant(grant).lenient();
-    let token = mint.sign(NOW).expect("lenient").token;
+    let token = mint.sign(NOW, [7; 8]).expect("lenient").token;
     let key = Key::new(KEY, ACCOUNT, SECRET);
     let unverified = tertulia_token::parse(&token).expect("well-formed");
     tertulia_token::verify(unverified, Some(&key), &Rules::at(NOW)).expect("good")
@@ -70,7 +70,7 @@ fn the_token_dies_at_one_instant() {
     assert_eq!(death, NOW + 3605);
     let secret = Secret::new(SECRET);
     let mint = Mint::new(ACCOUNT, KEY, &secret).identity("alice").grant(ChatGrant::new(SERVICE));
-    let text = mint.sign(NOW).expect("good").token;
+    let text = mint.sign(NOW, [7; 8]).expect("good").token;
     let key = Key::new(KEY, ACCOUNT, SECRET);
     let at = |now| {
         let unverified = tertulia_token::parse(&text).expect("well-formed");

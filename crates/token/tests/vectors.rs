@@ -102,6 +102,7 @@ fn explanations_agree_with_verification() {
             rules: rules(now(case)),
             key: key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known),
             directory: Some(&World),
+            revoked: None,
         };
         let explanation = explain(&token, &given);
         assert_eq!(explanation.refusal, refusal, "{}", text(case, "id"));

@@ -71,7 +71,7 @@ impl Server {
             .identity(identity)
             .grant(ChatGrant::new(self.fact("TWILIO_CHAT_SERVICE_SID")));
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        Ok(mint.sign(i64::try_from(now)?)?.token)
+        Ok(mint.sign(i64::try_from(now)?, now.to_be_bytes())?.token)
     }
 }
 

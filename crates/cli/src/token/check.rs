@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use tertulia_token::{AccessToken, ChatAccess, ChatClaim, Key, Refusal, Rules, chat, parse, verify};
+use tertulia_token::{AccessToken, ChatAccess, Directory, Key, Known, PartOfKey, Refusal, Rules, chat, parse, verify};
 
 use super::world::World;
-use super::{Output, SecretArgs, TokenArg, now, print, print_json, remark, without_line_end};
+use super::{Output, SecretArgs, TokenArg, now, print, print_json, remark};
 
 /// Check a token as a service would
 ///
@@ -17,8 +17,10 @@ use super::{Output, SecretArgs, TokenArg, now, print, print_json, remark, withou
 /// is needed, its SID and account are compared when they are given.
 #[derive(Args)]
 #[command(after_help = "Example:
-  TWILIO_API_SECRET=… tertulia token verify \"$TOKEN\"
-  tertulia token verify --world world.json --chat --now 1700000000 \"$TOKEN\"")]
+  export TWILIO_API_SECRET=…
+  tertulia token verify --token-file token.txt
+  tertulia token mint … | tertulia token verify -
+  tertulia token verify --world world.json --chat --now 1700000000 < token.txt")]
 pub(crate) struct Verify {
     #[command(flatten)]
     token: TokenArg,
@@ -51,6 +53,13 @@ pub(super) struct KeyArgs {
 impl KeyArgs {
     pub(super) fn world(&self) -> Result<Option<World>> {
         self.world.as_deref().map(World::read).transpose()
+    }
+
+    /// The key of the arguments, as far as it was given. What is missing is taken to be as the token says, by
+    /// `verify` and by `explain` alike.
+    pub(super) fn part(&self) -> Result<PartOfKey> {
+        let secret = self.secret.find()?;
+        Ok(PartOfKey { sid: self.key_sid.clone(), account_sid: self.account_sid.clone(), secret })
     }
 }
 
@@ -87,21 +96,20 @@ impl ClockArgs {
 }
 
 pub(super) fn run(command: Verify, output: Output) -> Result<ExitCode> {
-    if command.token.reads_stdin() && command.key.secret.reads_stdin() {
-        bail!("token and secret cannot both come from standard input; give the token as an argument");
-    }
+    one_from_stdin(&command.token, &command.key)?;
     let world = command.key.world()?;
     let region = command.clock.region(world.as_ref());
     let rules = command.clock.rules(&region);
-    let piped = command.token.reads_stdin();
-    let raw = command.token.raw()?;
-    let token = if piped { without_line_end(&raw) } else { &raw };
-
-    let find = |issuer: &str, subject: &str| match &world {
-        Some(world) => Ok(world.find_key(issuer, &region)),
-        None => given_key(&command.key, issuer, subject, &region).map(Some),
+    let token = command.token.read()?;
+    let part = match &world {
+        Some(_) => PartOfKey::default(),
+        None => with_secret(&command.key)?,
     };
-    let (token, access) = match check(token, find, &rules, command.chat, world.as_ref())? {
+    let find = |issuer: &str, subject: &str| match &world {
+        Some(world) => world.find_key(issuer, &region),
+        None => part.assume(issuer, subject, &rules),
+    };
+    let (token, access) = match check(&token, find, &rules, command.chat, world.as_ref()) {
         Ok(checked) => checked,
         Err(refusal) => return refused(&refusal, output),
     };
@@ -109,42 +117,42 @@ pub(super) fn run(command: Verify, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+pub(super) fn one_from_stdin(token: &TokenArg, key: &KeyArgs) -> Result<()> {
+    if token.reads_stdin() && key.secret.reads_stdin() {
+        bail!("token and secret cannot both come from standard input; name a file with --token-file");
+    }
+    Ok(())
+}
+
 type Checked = (AccessToken, Option<Value>);
 
 fn check(
     token: &str,
-    find: impl Fn(&str, &str) -> Result<Option<Key>>,
+    find: impl Fn(&str, &str) -> Option<Key>,
     rules: &Rules,
     for_chat: bool,
     world: Option<&World>,
-) -> Result<Result<Checked, Refusal>> {
-    let unverified = match parse(token) {
-        Ok(unverified) => unverified,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let key = find(unverified.issuer(), unverified.subject())?;
-    let verified = verify(unverified, key.as_ref(), rules);
-    Ok(verified.and_then(|token| {
-        let access = match (for_chat, world) {
-            (false, _) => None,
-            (true, Some(world)) => Some(access_json(&chat(&token, world)?)),
-            (true, None) => Some(claim_json(&ChatClaim::read(&token)?)),
-        };
-        Ok((token, access))
-    }))
+) -> Result<Checked, Refusal> {
+    // Without a world nobody knows what exists; the shape of the grant is checked all the same.
+    const ANYTHING: Known = Known { service: true, role: true, push_credential: true };
+    let unverified = parse(token)?;
+    let key = find(unverified.issuer(), unverified.subject());
+    let token = verify(unverified, key.as_ref(), rules)?;
+    let directory = world.map_or(&ANYTHING as &dyn Directory, |world| world as &dyn Directory);
+    let access = if for_chat { Some(access_json(&chat(&token, directory)?, world.is_some())) } else { None };
+    Ok((token, access))
 }
 
-/// The key of the arguments; what was not given is taken to be as the token says.
-fn given_key(args: &KeyArgs, issuer: &str, subject: &str, region: &str) -> Result<Key> {
-    let secret = args.secret.find()?.context(
+/// The key of the arguments, whose secret is needed to verify.
+fn with_secret(args: &KeyArgs) -> Result<PartOfKey> {
+    let part = args.part()?;
+    let secret = part.secret.as_ref().context(
         "no API Key Secret to check with: set TWILIO_API_SECRET, name a file with --secret-file, or a world with --world",
     )?;
     if let Some(fault) = secret.fault() {
         remark(format_args!("note: {fault}"));
     }
-    let sid = args.key_sid.as_deref().unwrap_or(issuer);
-    let account_sid = args.account_sid.as_deref().unwrap_or(subject);
-    Ok(Key { region: region.to_owned(), ..Key::new(sid, account_sid, secret.reveal()) })
+    Ok(part)
 }
 
 fn accepted(token: &AccessToken, access: Option<&Value>, rules: &Rules, output: Output) -> Result<()> {
@@ -168,7 +176,9 @@ fn accepted(token: &AccessToken, access: Option<&Value>, rules: &Rules, output: 
 fn refused(refusal: &Refusal, output: Output) -> Result<ExitCode> {
     remark(refusal);
     match output {
-        Output::Text => remark("`tertulia token explain` shows all checks and says what to change"),
+        Output::Text => {
+            remark("`tertulia token explain` shows all checks and says what to change; it takes the same arguments")
+        }
         Output::Json => print_json(&json!({
             "valid": false,
             "code": refusal.code,
@@ -181,22 +191,12 @@ fn refused(refusal: &Refusal, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn access_json(access: &ChatAccess) -> Value {
+fn access_json(access: &ChatAccess, looked_up: bool) -> Value {
     json!({
         "identity": access.identity,
         "service_sid": access.service_sid,
         "deployment_role_sid": access.deployment_role_sid,
         "push_credential_sid": access.push_credential_sid,
-        "looked_up": true,
-    })
-}
-
-/// Without a world nobody knows whether these exist.
-fn claim_json(claim: &ChatClaim) -> Value {
-    json!({
-        "service_sid": claim.service_sid(),
-        "deployment_role_sid": claim.deployment_role_sid(),
-        "push_credential_sid": claim.push_credential_sid(),
-        "looked_up": false,
+        "looked_up": looked_up,
     })
 }

@@ -14,15 +14,15 @@ use super::{Output, TokenArg, print, print_json, remark};
 /// Anybody can make a token that looks like this one; only `verify` tells whether it is good.
 #[derive(Args)]
 #[command(after_help = "Example:
-  tertulia token inspect \"$TOKEN\"
-  tertulia token mint … | tertulia token inspect")]
+  tertulia token inspect --token-file token.txt
+  tertulia token mint … | tertulia token inspect -")]
 pub(crate) struct Inspect {
     #[command(flatten)]
     token: TokenArg,
 }
 
 pub(super) fn run(command: Inspect, output: Output) -> Result<ExitCode> {
-    let token = command.token.raw()?;
+    let token = command.token.read()?;
     let (header, payload) = match decode_unchecked(&token) {
         Ok(parts) => parts,
         Err(refusal) => {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tertulia_token::{ChatGrant, Grant, MintError, SyncGrant, TaskRouterGrant, VideoGrant, VoiceGrant};
 
-use super::{Output, SecretArgs, now, print, print_json, remark};
+use super::{Output, SecretArgs, chance, now, print, print_json, remark};
 
 /// Mint an Access Token
 ///
@@ -41,7 +41,7 @@ pub(crate) struct Mint {
     /// Issue the token at this Unix time instead of now
     #[arg(long, value_name = "TIME")]
     now: Option<i64>,
-    /// Make the token's name (jti) unique with this
+    /// A word in the token's name (jti), before its random part, for finding it in a log
     #[arg(long, value_name = "TEXT")]
     jti_suffix: Option<String>,
     /// Mint whatever was asked for, as the official library for Node would
@@ -141,7 +141,7 @@ pub(super) fn run(command: Mint, output: Output) -> Result<ExitCode> {
     if command.lenient {
         mint = mint.lenient();
     }
-    let minted = mint.sign(now(command.now)).map_err(in_the_words_of_flags)?;
+    let minted = mint.sign(now(command.now), chance()).map_err(in_the_words_of_flags)?;
     let mut advice: Vec<_> = minted.advice.iter().map(ToString::to_string).collect();
     if !granted {
         advice.push("the token grants nothing; for chat give --chat-service-sid".to_owned());
@@ -171,6 +171,7 @@ fn in_the_words_of_flags(error: MintError) -> anyhow::Error {
         MintError::TtlNotPositive(_) | MintError::TtlTooLong { .. } => "--ttl",
         MintError::NotBeforeAfterExpiry { .. } => "--nbf",
         MintError::Region => "--region",
+        MintError::JtiSuffixTooLong { .. } => "--jti-suffix",
         MintError::ChatWithoutService | MintError::ChatWithMessagingService => "--chat-service-sid",
         MintError::VoiceParamsWithoutApplication => "--voice-param",
         _ => return error.into(),

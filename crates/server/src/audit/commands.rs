@@ -11,19 +11,22 @@ use tertulia_protocol::{Sid, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::{Draft, Entry, Event, Evidence, Facts, Filter, Refusal, Refused, RefusedToken, queries};
-use crate::App;
+use super::{Draft, Entry, Event, Evidence, Facts, Filter, KeyHistory, Refusal, Refused, RefusedToken, queries};
+use crate::accounts::Status;
 use crate::accounts::commands::{Credentials, FindAccount};
 use crate::keys::commands::GetKey;
 use crate::keys::may_manage;
 use crate::platform::page::NEWEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
 use crate::tokens::{Issued, Noted};
+use crate::{App, accounts, keys, revocations};
 
 /// Refused tokens that may wait to be noted; more are in the log alone.
 pub const WAITING_MAX: usize = 256;
 /// Refused tokens of one account that are noted in a minute.
 const REFUSALS_PER_MINUTE: u32 = 100;
+/// Of these, the ones for which the log is searched for what became of their key.
+const HISTORIES_PER_MINUTE: u32 = 10;
 /// How often the uses of keys are written down.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 /// Entries that are removed at once.
@@ -92,6 +95,62 @@ impl Question for GetEvidence {
         let key = GetKey(self.0).ask(cx).await?;
         queries::evidence(cx.tx, key.account, key.sid).await
     }
+}
+
+/// What became of a key, or of its account, so that its tokens are refused.
+#[derive(Clone, Copy, Debug)]
+pub struct AskKeyHistory(pub Sid<Key>);
+
+impl Question for AskKeyHistory {
+    type Out = Option<KeyHistory>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Option<KeyHistory>> {
+        let (account, key) = (cx.caller.account, self.0);
+        if keys::queries::find(cx.tx, account, key).await?.is_none() {
+            let entry = queries::last(cx.tx, account, Event::KeyDeleted, key.as_str()).await?;
+            let told = |entry: Entry| told(&format!("the key {key} was deleted"), &entry);
+            return Ok(entry.map(|entry| KeyHistory { is_deleted: true, sentence: told(entry) }));
+        }
+        if let Some(revocation) = revocations::queries::suspending(cx.tx, account, key).await? {
+            let entry = queries::last(cx.tx, account, Event::RevocationCreated, revocation.sid.as_str()).await?;
+            let what = format!("the key {key} was suspended by {}", revocation.sid);
+            let sentence = entry.map_or_else(|| what.clone(), |entry| told(&what, &entry));
+            return Ok(Some(KeyHistory { is_deleted: false, sentence }));
+        }
+        let sentence = account_history(cx).await?;
+        Ok(sentence.map(|sentence| KeyHistory { is_deleted: false, sentence }))
+    }
+}
+
+/// Since when the account is not active. Of its parent only the state is told, which is another account's.
+async fn account_history(cx: &mut Cx<'_, '_>) -> Outcome<Option<String>> {
+    let account = accounts::queries::get(cx.tx, cx.caller.account).await?;
+    if account.status == Status::Active {
+        let (owner, status) = (account.owner, account.owner_status);
+        let is_theirs = status != Status::Active;
+        return Ok(
+            is_theirs.then(|| format!("the account {owner}, the parent of {}, is {}", account.sid, status.word()))
+        );
+    }
+    let what = format!("the account {} is {}", account.sid, account.status.word());
+    let entry = queries::last(cx.tx, account.number, Event::AccountUpdated, account.sid.as_str()).await?;
+    // A later change of its name says nothing of when this began.
+    let entry = entry.filter(|entry| {
+        let detail = entry.draft.facts.detail.as_ref();
+        detail.is_some_and(|detail| detail["before"] != detail["after"])
+    });
+    Ok(Some(entry.map_or_else(|| what.clone(), |entry| told(&what, &entry))))
+}
+
+/// What happened, with the moment, who did it, and the entry.
+fn told(what: &str, entry: &Entry) -> String {
+    let who = match entry.draft.actor.as_str() {
+        "account" => "the account's auth token",
+        "operator" => "the operator",
+        "system" => "the server",
+        sid => sid,
+    };
+    format!("{what}: {} by {who} (audit entry {})", entry.created.seconds_text(), entry.sid)
 }
 
 #[derive(Clone)]
@@ -255,7 +314,10 @@ impl App {
         let is_last = *count == REFUSALS_PER_MINUTE;
         let mut draft = match refused {
             Refused::Mint(_, draft) => *draft,
-            Refused::Token(token) => self.draft_refused(&caller, key, &token).await?,
+            Refused::Token(token) => {
+                let searched = key.filter(|_| *count <= HISTORIES_PER_MINUTE);
+                self.draft_refused(&caller, key, searched, &token).await?
+            }
         };
         if let (true, Some(detail)) = (is_last, &mut draft.facts.detail) {
             detail["more_in_this_minute_are_not_noted"] = true.into();
@@ -263,8 +325,23 @@ impl App {
         self.db.perform(&caller, Note { draft, evidence: None }).await
     }
 
-    async fn draft_refused(&self, caller: &Caller, key: Option<Sid<Key>>, refused: &RefusedToken) -> Outcome<Draft> {
-        let explained = self.explain(caller, &refused.token).await?;
+    /// What became of the key of a token, if it is the caller's and something did.
+    pub(crate) async fn key_history(&self, caller: &Caller, key: Option<Sid<Key>>) -> Outcome<Option<KeyHistory>> {
+        match key {
+            Some(key) => self.db.ask(caller, AskKeyHistory(key)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn draft_refused(
+        &self,
+        caller: &Caller,
+        key: Option<Sid<Key>>,
+        searched: Option<Sid<Key>>,
+        refused: &RefusedToken,
+    ) -> Outcome<Draft> {
+        let history = self.key_history(caller, searched).await?;
+        let explained = self.explain_with(caller, &refused.token, history.as_ref()).await?;
         let payload = &explained["payload"];
         let short = |value: &serde_json::Value| value.as_str().filter(|text| !text.contains('\0')).map(bounded);
         let facts = Facts {
@@ -276,6 +353,7 @@ impl App {
                 "reason": refused.reason.replace('\0', ""),
                 "check": explained["failed_check"],
                 "changes": explained["changes"],
+                "history": explained["history"],
             })),
             ..Facts::default()
         };

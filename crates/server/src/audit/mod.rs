@@ -190,6 +190,15 @@ pub struct RefusedToken {
     pub address: IpAddr,
 }
 
+/// What became of a key, or of its account.
+#[derive(Clone, Debug)]
+pub struct KeyHistory {
+    /// Whether the key is gone; else it or its account does not count for now.
+    pub is_deleted: bool,
+    /// What happened, when, by whom, and which entry says so.
+    pub sentence: String,
+}
+
 /// When a key was last used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {

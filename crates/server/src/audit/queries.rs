@@ -31,6 +31,11 @@ static INSERT: Sql = Sql::new(concat!(
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 ));
 static FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM audit WHERE account = $1 AND sid = $2"));
+static LAST: Sql = Sql::new(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM audit WHERE account = $1 AND event = $2 AND target = $3 ORDER BY created DESC, sid DESC LIMIT 1"
+));
 static LIST: Sql = Sql::new(filtered!("(created, sid) < ($2, $3) ORDER BY created DESC, sid DESC LIMIT $4"));
 static LIST_BACK: Sql = Sql::new(filtered!("(created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"));
 static ACCOUNTS: Sql = Sql::new("SELECT account, MIN(created) FROM audit GROUP BY account");
@@ -110,6 +115,13 @@ pub async fn insert(
 /// An account's own entry.
 pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<AuditKind>) -> Outcome<Option<Entry>> {
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The newest entry of an event about one thing. It reads the account's log until it finds one: not for requests
+/// that strangers can make.
+pub async fn last(tx: &mut Tx<'_>, account: AccountNumber, event: Event, target: &str) -> Outcome<Option<Entry>> {
+    let values = [account.into(), event.word().into(), target.into()];
+    tx.query_opt(&LAST, &values).await?.as_ref().map(read).transpose()
 }
 
 /// An account's entries, the newest first; the span says which.

@@ -10,6 +10,7 @@ use crate::accounts::Account;
 use crate::accounts::commands::{CreateAccount, Credentials};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
+use crate::platform::ids::fresh_seed;
 use crate::platform::sealed::TryKeys;
 use crate::platform::{Caller, Change, Cx, Ids, Outcome, Question};
 use crate::{App, OpenError, accounts, keys, sealing};
@@ -66,17 +67,17 @@ impl DevCredentials {
 
     /// An Access Token for an identity.
     pub fn mint(&self, identity: &str, now_seconds: i64) -> Result<String, MintError> {
-        Ok(self.sign(identity, now_seconds)?.token)
+        Ok(self.sign(identity, now_seconds, &mut Ids::from_seed(fresh_seed()))?.token)
     }
 
     /// The same, with what is to be noted of it.
-    pub fn sign(&self, identity: &str, now_seconds: i64) -> Result<Minted, MintError> {
+    pub fn sign(&self, identity: &str, now_seconds: i64, ids: &mut Ids) -> Result<Minted, MintError> {
         let secret = Secret::new(self.secret.clone());
         Mint::new(self.account.to_string(), self.key.to_string(), &secret)
             .identity(identity)
             .grant(ChatGrant::new(self.service.to_string()))
             .ttl(TOKEN_TTL_SECONDS)
-            .sign(now_seconds)
+            .sign(now_seconds, ids.chance())
     }
 }
 

@@ -11,7 +11,8 @@ use super::DevCredentials;
 use crate::App;
 use crate::accounts::commands::FindAccount;
 use crate::http::{allow_origin, chain};
-use crate::platform::{Caller, Error, Form};
+use crate::platform::ids::fresh_seed;
+use crate::platform::{Caller, Error, Form, Ids};
 use crate::tokens::{DEV, Issued, Noted, Refusal, note};
 
 /// Answers with the bare token, or with a text that says what to change.
@@ -71,7 +72,7 @@ fn mint(dev: &DevCredentials, identity: &str, password: &str, now: Timestamp) ->
         let text = "Wrong password. `tertulia dev` prints the password of its token endpoint when it starts.\n";
         return Err((StatusCode::UNAUTHORIZED, text.to_owned()));
     }
-    let signed = dev.sign(identity, now.seconds());
+    let signed = dev.sign(identity, now.seconds(), &mut Ids::from_seed(fresh_seed()));
     let signed = signed.map_err(|refusal| (StatusCode::BAD_REQUEST, format!("{refusal}\n")))?;
     let expires = Timestamp::from_seconds(signed.expires_at);
     Ok(Issued {

@@ -43,6 +43,11 @@ impl Ids {
         (0..32).map(|_| char::from(LETTERS[self.0.random_range(0..LETTERS.len())])).collect()
     }
 
+    /// Eight random bytes, which make the name of an Access Token unique.
+    pub fn chance(&mut self) -> [u8; 8] {
+        self.0.random()
+    }
+
     /// A nonce for sealing.
     pub fn nonce(&mut self) -> [u8; 12] {
         self.0.random()

@@ -124,12 +124,13 @@ pub(super) fn hold(app: &App, mailbox: &Mailbox, holder: Holder, since: u64) -> 
 
 /// Has a token noted that was refused at the door.
 pub(super) fn note_refused(app: &App, token: String, refused: &Refused, address: IpAddr) {
-    let (code, reason) = match refused {
-        Refused::Token(refusal) => (refusal.code.into(), refusal.to_string()),
-        Refused::Revoked(entry) => (entry.named.code().number(), entry.reason()),
+    let code = match refused {
+        Refused::Token(refusal) => refusal.code.into(),
+        Refused::Revoked(entry) => entry.named.code().number(),
         // Nothing that the token is to blame for.
         Refused::Other(_) => return,
     };
+    let reason = refused.reason();
     app.note_refused(audit::Refused::Token(RefusedToken { token, code, reason, address }));
 }
 

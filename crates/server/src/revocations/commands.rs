@@ -1,17 +1,17 @@
 //! Transactions of revocations: making them, taking them back, what the nodes read; and what a token is worth now.
 
 use tertulia_protocol::sid::{Key, Revocation as RevocationKind};
-use tertulia_protocol::{Code, Sid, Timestamp};
-use tertulia_token::{Given, KeyGiven, TOLERANCE_MAX};
+use tertulia_protocol::{Sid, Timestamp};
+use tertulia_token::{Check, Given, KeyGiven, TOLERANCE_MAX};
 
 use super::events::Revoked;
 use super::{Bearer, NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
 use crate::accounts::commands::Credentials;
-use crate::audit::{Draft, Event, Facts};
+use crate::audit::{Draft, Event, Facts, KeyHistory};
 use crate::login::Login;
 use crate::login::policy::every_session;
 use crate::platform::page::OLDEST;
-use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question};
+use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
 use crate::tokens::Refused;
 use crate::tokens::commands::{FindClaimed, Verified};
 use crate::{App, keys, tokens};
@@ -277,59 +277,123 @@ impl App {
         }
     }
 
-    /// Whether a token is good now, and if not, why: without letting anybody in. Of another account's tokens and
-    /// keys nothing is said.
+    /// Whether a token is good now, and if not, why, exactly as the door finds out: without letting anybody in. Of
+    /// another account's tokens and keys nothing is said.
     pub async fn look_at(&self, caller: &Caller, token: &str) -> Result<Bearer, Refused> {
-        if let Some(sid) = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
-            let stored = self.find_credentials(Credentials::Key(sid)).await?;
-            if stored.is_some_and(|stored| stored.account.number != caller.account) {
-                return Err(Error::refused(Code::TokenIssuer, format!("no key {sid} in this account")).into());
-            }
-        }
-        let Verified { account, claim, bearer, caller, .. } = self.verify(token).await?;
+        let verified = self.verify_for(token, Some(caller.account)).await?;
+        let Verified { account, claim, bearer, caller, .. } = verified;
         let found = self.db.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
         claim.check(&found.known).map_err(Refused::Token)?;
         found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
     }
 
-    /// Explains a token, or what somebody took for one, with all that the caller's account has. What other
-    /// accounts have stays unknown.
+    /// Explains a token, or what somebody took for one, with all that the caller's account has, and what its audit log
+    /// says of the key. What other accounts have stays unknown.
     pub async fn explain(&self, caller: &Caller, token: &str) -> Outcome<serde_json::Value> {
+        let key = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok());
+        let history = self.key_history(caller, key).await?;
+        self.explain_with(caller, token, history.as_ref()).await
+    }
+
+    /// The same, when the audit log was searched before, or not at all.
+    pub(crate) async fn explain_with(
+        &self,
+        caller: &Caller,
+        token: &str,
+        history: Option<&KeyHistory>,
+    ) -> Outcome<serde_json::Value> {
+        let key = self.own_key(caller, token).await?;
+        let known = self.db.ask(caller, claimed(token)).await?.known;
+        let door = self.said_at_the_door(caller, token).await?;
+        let is_other = matches!(&door, Some(Refused::Token(_)));
+        let revoked = if is_other { self.revoked_inside(caller, token).await? } else { None };
+        let revoked = match &door {
+            Some(Refused::Revoked(entry)) => Some(entry),
+            _ => revoked.as_ref(),
+        };
+        let is_deleted = history.is_some_and(|history| history.is_deleted);
+        let key = match &key {
+            Some(key) => KeyGiven::Known(key),
+            None if is_deleted => KeyGiven::Deleted,
+            None => KeyGiven::Unknown,
+        };
+        let given = Given {
+            rules: self.rules(Some(caller.account)),
+            key,
+            directory: Some(&known),
+            revoked: revoked.map(|entry| as_refusal(entry)),
+        };
+        let mut explanation = tertulia_token::explain(token, &given);
+        let is_about_key = explanation.steps.iter().any(|step| step.check == Check::Key && is_failed(step.outcome));
+        let history = history.filter(|_| is_about_key).map(|history| history.sentence.clone());
+        if let Some(sentence) = &history {
+            explanation.add_note(sentence.clone());
+        }
+        let mut json = explanation.to_json();
+        json["text"] = explanation.to_string().into();
+        // In the words of the log line and of the audit entry: whoever has one of them finds the others by it.
+        json["reason"] = door.as_ref().map(Refused::reason).into();
+        json["history"] = history.into();
+        json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
+            serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
+        });
+        Ok(json)
+    }
+
+    /// The key that a token names, if it is the caller's.
+    async fn own_key(&self, caller: &Caller, token: &str) -> Outcome<Option<tertulia_token::Key>> {
         let stored = match tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok()) {
             Some(sid) => self.find_credentials(Credentials::Key(sid)).await?,
             None => None,
         };
         let stored = stored.filter(|stored| stored.account.number == caller.account);
-        let key = stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()?;
-        let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
-        let grants = &payload["grants"];
-        let chat = if grants["chat"].is_object() { &grants["chat"] } else { &grants["ip_messaging"] };
-        let claimed = FindClaimed {
-            bearer: None,
-            service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
-            role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
-        };
-        let known = self.db.ask(caller, claimed).await?.known;
-        let explanation = {
-            let rules = self.rules(Some(caller.account));
-            let key = key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known);
-            tertulia_token::explain(token, &Given { rules, key, directory: Some(&known) })
-        };
-        let revoked = match &explanation.refusal {
-            Some(_) => None,
-            None => match self.look_at(caller, token).await {
-                Err(Refused::Revoked(entry)) => Some(entry),
-                _ => None,
-            },
-        };
-        let mut json = explanation.to_json();
-        json["text"] = explanation.to_string().into();
-        // In the words of the log line and of the audit entry: whoever has one of them finds the others by it.
-        let refusal = explanation.refusal.as_ref().map(ToString::to_string);
-        json["reason"] = refusal.or_else(|| revoked.as_ref().map(|entry| entry.reason())).into();
-        json["revoked"] = revoked.map_or(serde_json::Value::Null, |entry| {
-            serde_json::json!({"sid": entry.sid, "code": entry.named.code().number(), "reason": entry.reason()})
-        });
-        Ok(json)
+        stored.as_ref().map(|stored| self.verifying_key(stored)).transpose()
+    }
+
+    /// Why the door would refuse this text; `None` if it would not.
+    async fn said_at_the_door(&self, caller: &Caller, token: &str) -> Outcome<Option<Refused>> {
+        match self.look_at(caller, token).await {
+            Ok(_) => Ok(None),
+            Err(Refused::Other(error)) => Err(error),
+            Err(refused) => Ok(Some(refused)),
+        }
+    }
+
+    /// What revoked the token in a text that only contains one: who sends the bare token meets that next.
+    async fn revoked_inside(&self, caller: &Caller, text: &str) -> Outcome<Option<Box<Revocation>>> {
+        let token = tertulia_token::token_in(text);
+        if token == text {
+            return Ok(None);
+        }
+        match self.said_at_the_door(caller, &token).await? {
+            Some(Refused::Revoked(entry)) => Ok(Some(entry)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn is_failed(outcome: tertulia_token::Outcome) -> bool {
+    matches!(outcome, tertulia_token::Outcome::Failed(_))
+}
+
+/// What to look up for a token that nobody has verified.
+fn claimed(token: &str) -> FindClaimed {
+    let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
+    let grants = &payload["grants"];
+    let chat = if grants["chat"].is_object() { &grants["chat"] } else { &grants["ip_messaging"] };
+    FindClaimed {
+        bearer: None,
+        service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+        role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
+    }
+}
+
+fn as_refusal(entry: &Revocation) -> tertulia_token::Refusal {
+    tertulia_token::Refusal {
+        // The codes of a revocation are 20103 and 20104.
+        code: u16::try_from(entry.named.code().number()).unwrap_or(tertulia_token::code::EXPIRED),
+        check: Check::Revocation,
+        found: entry.reason().into(),
+        expected: "no revocation".into(),
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use tertulia_protocol::sid::{Key, Revocation as RevocationKind, Service};
 use tertulia_protocol::{Code, Sid};
+use tertulia_token::Check;
 
 use super::commands::{GetRevocation, ListRevocations, Revoke, TakeBack};
 use super::{Bearer, Named, Refusal, Revocation};
 use crate::audit::commands::GetEntry;
 use crate::audit::{self, Event};
 use crate::platform::page::created_key;
-use crate::platform::{Call, Error, Outcome, PageRequest, Reply, Route};
+use crate::platform::{Call, Outcome, PageRequest, Reply, Route};
 use crate::realtime::ends::Holder;
 use crate::routes;
 use crate::tokens::Refused;
@@ -114,10 +115,14 @@ struct ConnectionBody {
 
 #[derive(Default, Serialize)]
 struct Standing {
+    /// What the token is worth, in one sentence for people.
+    summary: String,
     active: bool,
     /// What the client would be told.
     code: Option<u32>,
     reason: Option<String>,
+    /// What became of its key or account, by the audit log.
+    history: Option<String>,
     identity: Option<String>,
     service_sid: Option<Sid<Service>>,
     key_sid: Option<Sid<Key>>,
@@ -130,19 +135,32 @@ struct Standing {
 }
 
 async fn introspect(call: Call) -> Outcome<Reply> {
-    let looked = call.app.look_at(&call.caller, call.form.required("Token")?).await;
-    let refused =
-        |code: u32, reason: String| Standing { code: Some(code), reason: Some(reason), ..Standing::default() };
-    let standing = match looked {
+    let token = call.form.required("Token")?;
+    let standing = match call.app.look_at(&call.caller, token).await {
         Ok(bearer) => good(&call, &bearer),
-        Err(Refused::Token(refusal)) => refused(refusal.code.into(), refusal.to_string()),
-        Err(Refused::Revoked(entry)) => refused(entry.named.code().number(), entry.reason()),
-        Err(Refused::Other(Error::Refused(refusal))) => {
-            refused(refusal.code.number(), refusal.message.unwrap_or_default())
-        }
         Err(Refused::Other(failure)) => return Err(failure),
+        Err(refused) => {
+            let is_about_key = matches!(&refused, Refused::Token(refusal) if refusal.check == Check::Key);
+            let key = tertulia_token::issuer_of(token).and_then(|issuer| Sid::parse(&issuer).ok());
+            let history = call.app.key_history(&call.caller, key.filter(|_| is_about_key)).await?;
+            bad(&refused, history.map(|history| history.sentence))
+        }
     };
     Ok(Reply::ok(&standing))
+}
+
+fn bad(refused: &Refused, history: Option<String>) -> Standing {
+    let reason = refused.reason();
+    let (code, summary) = match refused {
+        Refused::Token(refusal) => {
+            (refusal.code.into(), format!("The token is refused: {}.", history.as_ref().unwrap_or(&reason)))
+        }
+        Refused::Revoked(entry) => {
+            (entry.named.code().number(), format!("The token was {reason}, {}.", entry.created.seconds_text()))
+        }
+        Refused::Other(error) => (error.code().number(), reason.clone()),
+    };
+    Standing { summary, code: Some(code), reason: Some(reason), history, ..Standing::default() }
 }
 
 fn good(call: &Call, bearer: &Bearer) -> Standing {
@@ -154,9 +172,11 @@ fn good(call: &Call, bearer: &Bearer) -> Standing {
         date_connected: holder.since.seconds_text(),
     };
     Standing {
+        summary: format!("The token is good until {}.", bearer.expires.seconds_text()),
         active: true,
         code: None,
         reason: None,
+        history: None,
         identity: Some(bearer.identity.to_string()),
         service_sid: Some(bearer.service),
         key_sid: Some(bearer.key),
@@ -178,9 +198,13 @@ async fn explain(call: Call) -> Outcome<Reply> {
         return Ok(Reply::ok(&serde_json::json!({
             "code": facts.code, "date_refused": entry.created.seconds_text(), "address": entry.draft.address,
             "identity": facts.identity, "jti": facts.jti, "key_sid": facts.key, "reason": detail["reason"],
-            "failed_check": detail["check"], "changes": detail["changes"],
+            "history": detail["history"], "failed_check": detail["check"], "changes": detail["changes"],
         })));
     }
-    let token = call.form.required("Token")?;
+    // An empty text is explained, too.
+    let token = match call.form.text("Token") {
+        Some(token) => token,
+        None => call.form.required("Token")?,
+    };
     Ok(Reply::ok(&call.app.explain(&call.caller, token).await?))
 }

@@ -52,6 +52,17 @@ pub enum Refused {
     Other(Error),
 }
 
+impl Refused {
+    /// The exact reason, in the same words in the log, in the audit log and in what explains a token.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Token(refusal) => refusal.to_string(),
+            Self::Revoked(entry) => entry.reason(),
+            Self::Other(error) => error.to_string(),
+        }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         Self::Other(error)

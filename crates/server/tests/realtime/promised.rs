@@ -31,7 +31,7 @@ fn endings(world: &World, number: usize) -> Vec<Ending<'_>> {
     let (one, session, identity) = (of("ana", None), format!("login-{number}"), format!("bruno-{number}"));
     // A token's own name, as the mint puts it together: its key, its moment and what it was given.
     let by_name = of("fritz", None);
-    let jti = format!("{}-{}-fritz-{number}", world.dev_key().0, world.seconds());
+    let jti = format!("{}-{}-fritz-{number}-0707070707070707", world.dev_key().0, world.seconds());
     let (deleted, suspended) = (key(world), key(world));
     let signed = |by: &(String, String, String)| minted(world, &by.1, &by.2, "carla", &number.to_string(), None);
     let (of_subaccount, subaccount) = in_subaccount(world);

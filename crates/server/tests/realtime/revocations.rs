@@ -49,7 +49,7 @@ pub(super) fn minted(
         Some(session) => mint.session(session),
         None => mint,
     };
-    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds()).unwrap().token
+    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds(), [7; 8]).unwrap().token
 }
 
 pub(super) async fn connect(world: &World, token: &str) -> (Client, Subscription) {
@@ -92,7 +92,7 @@ fn one_token_ends_with_its_connection_and_no_other(world: &World) {
         connect(world, &other).await;
         // Its name does as well, and dies with the longest lifetime instead of with the token.
         let (key, _) = world.dev_key();
-        let by_name = revoke(world, &[("Jti", &format!("{key}-{}-2", world.seconds()))]);
+        let by_name = revoke(world, &[("Jti", &format!("{key}-{}-2-0707070707070707", world.seconds()))]);
         refused(world, &other, 20104).await;
         lives(&world.client("ana").await).await;
         assert!(entry["date_expires"].as_str() < by_name["date_expires"].as_str(), "{entry} {by_name}");
@@ -194,7 +194,7 @@ pub(super) fn in_subaccount(world: &World) -> (String, String) {
     let key = sub.post(&format!("/2010-04-01/Accounts/{account}/Keys.json"), &[]).is(201);
     let secret = Secret::new(key["secret"].as_str().unwrap());
     let mint = Mint::new(account.as_str(), sid(&key), &secret).identity("ana").ttl(3600);
-    let token = mint.grant(ChatGrant::new(service)).sign(world.seconds()).unwrap().token;
+    let token = mint.grant(ChatGrant::new(service)).sign(world.seconds(), [7; 8]).unwrap().token;
     (token, format!("/2010-04-01/Accounts/{account}.json"))
 }
 

@@ -28,15 +28,15 @@ on_sqlite! {
 }
 
 const AUDIT: &str = "/tertulia/v1/Audit";
-const EXPLAIN: &str = "/tertulia/v1/Tokens/Explain";
-const INTROSPECT: &str = "/tertulia/v1/Tokens/Introspect";
+pub(super) const EXPLAIN: &str = "/tertulia/v1/Tokens/Explain";
+pub(super) const INTROSPECT: &str = "/tertulia/v1/Tokens/Introspect";
 
 fn entries(world: &World, query: &str) -> Vec<Value> {
     world.owner.get(&format!("{AUDIT}?PageSize=1000&{query}")).is(200)["audit"].as_array().unwrap().clone()
 }
 
 /// Waits for what is noted in a quiet moment.
-async fn eventually(world: &World, query: &str, count: usize) -> Vec<Value> {
+pub(super) async fn eventually(world: &World, query: &str, count: usize) -> Vec<Value> {
     for _ in 0..1000 {
         let found = entries(world, query);
         if found.len() >= count {
@@ -47,17 +47,17 @@ async fn eventually(world: &World, query: &str, count: usize) -> Vec<Value> {
     panic!("{count} entries of {query} are not there within ten seconds")
 }
 
-fn keys(world: &World) -> String {
+pub(super) fn keys(world: &World) -> String {
     format!("/2010-04-01/Accounts/{}/Keys", world.account)
 }
 
-fn signed(world: &World, key: &str, secret: &str, identity: &str) -> String {
+pub(super) fn signed(world: &World, key: &str, secret: &str, identity: &str) -> String {
     let secret = Secret::new(secret);
-    let mint = Mint::new(world.account.as_str(), key, &secret).identity(identity).jti_suffix("x").ttl(3600);
-    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds()).unwrap().token
+    let mint = Mint::new(world.account.as_str(), key, &secret).identity(identity).ttl(3600);
+    mint.grant(ChatGrant::new(world.service.as_str())).sign(world.seconds(), [7; 8]).unwrap().token
 }
 
-async fn knock(world: &World, token: &str) {
+pub(super) async fn knock(world: &World, token: &str) {
     drop(Client::connect(&world.uri(), token.to_owned()).await);
 }
 

@@ -22,6 +22,7 @@ mod dev;
 mod documented;
 mod answers;
 mod audit;
+mod explain;
 mod tokens;
 mod leftovers;
 mod login;

@@ -9,7 +9,6 @@ mod inside;
 mod sdk;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
@@ -20,7 +19,8 @@ use tertulia_server::accounts::commands::{CreateAccount, FindAccount};
 use tertulia_server::dev::DevCredentials;
 use tertulia_server::http::OPERATOR;
 use tertulia_server::jobs::commands::ListBacklog;
-use tertulia_server::platform::{AccountNumber, Caller, Clock, Config};
+use tertulia_server::platform::ids::fresh_seed;
+use tertulia_server::platform::{AccountNumber, Caller, Clock, Config, Ids};
 use tertulia_server::seal::{self, SealKey};
 use tertulia_server::services::commands::DeleteService;
 use tertulia_server::store::Engine;
@@ -32,8 +32,6 @@ pub(crate) use client::{Actor, Answer};
 pub(crate) use fields::assert_fields;
 pub(crate) use inside::State;
 pub(crate) use sdk::SdkUser;
-
-static TOKENS: AtomicU64 = AtomicU64::new(0);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -228,8 +226,7 @@ impl World {
     fn mint(&self, identity: &str, grant: ChatGrant) -> String {
         let secret = Secret::new(self.dev.secret.clone());
         let mint = Mint::new(self.account.clone(), self.dev.key.to_string(), &secret).identity(identity).grant(grant);
-        let suffix = TOKENS.fetch_add(1, Ordering::Relaxed).to_string();
-        let minted = mint.ttl(4 * 3600).jti_suffix(suffix).sign(self.clock.machine().seconds());
+        let minted = mint.ttl(4 * 3600).sign(self.clock.machine().seconds(), Ids::from_seed(fresh_seed()).chance());
         minted.expect("a token").token
     }
 

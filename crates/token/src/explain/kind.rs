@@ -1,9 +1,8 @@
-//! What a text is, and what stands around the token in it.
+//! What a text is.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use crate::json::{Doc, Kind, Value};
+use crate::json::{Doc, Value};
 use crate::parse::CONTENT_TYPE;
 use crate::sid;
 
@@ -25,12 +24,26 @@ pub enum TokenKind {
     OtherJwt,
     /// An encrypted token (JWE).
     Encrypted,
+    /// A piece of a JWT, too short to say of which kind.
+    Fragment,
+    /// An API token of Tertulia (`tt_…`), with which devices log in at the token endpoint.
+    ApiToken,
     /// The auth token of an account, or something with its shape.
     AuthToken,
     /// Something with the shape of an API Key Secret.
     Secret,
+    /// A name and a secret, as REST takes them.
+    Credentials,
     /// A SID.
     Sid,
+    /// What a program writes when there is no value: `undefined`, `null`, `NaN`.
+    MissingValue,
+    /// What a program writes when it is asked for the text of an object: `[object Promise]`.
+    ObjectText,
+    /// A web page.
+    WebPage,
+    /// JSON without a token in it.
+    Json,
     /// Nothing.
     Empty,
     /// None of these.
@@ -49,9 +62,16 @@ impl TokenKind {
             TokenKind::IdToken => "id_token",
             TokenKind::OtherJwt => "other_jwt",
             TokenKind::Encrypted => "encrypted_token",
+            TokenKind::Fragment => "fragment",
+            TokenKind::ApiToken => "api_token",
             TokenKind::AuthToken => "auth_token",
             TokenKind::Secret => "secret",
+            TokenKind::Credentials => "credentials",
             TokenKind::Sid => "sid",
+            TokenKind::MissingValue => "missing_value",
+            TokenKind::ObjectText => "object_text",
+            TokenKind::WebPage => "web_page",
+            TokenKind::Json => "json",
             TokenKind::Empty => "empty",
             TokenKind::NoToken => "no_token",
         }
@@ -70,11 +90,18 @@ impl fmt::Display for TokenKind {
             TokenKind::IdToken => "a token of a login provider (OpenID), not an Access Token",
             TokenKind::OtherJwt => "a JWT, but not an Access Token",
             TokenKind::Encrypted => "an encrypted token (JWE), not an Access Token",
+            TokenKind::Fragment => "a piece of a token, not a whole one",
+            TokenKind::ApiToken => "an API token for the token endpoint (tt_…), not an Access Token",
             TokenKind::AuthToken => "32 hexadecimal digits, the shape of an auth token, not an Access Token",
             TokenKind::Secret => "32 letters and digits, the shape of an API Key Secret, not an Access Token",
+            TokenKind::Credentials => "a name and a secret, as REST takes them, not an Access Token",
             TokenKind::Sid => "a SID, not an Access Token",
-            TokenKind::Empty => "nothing",
-            TokenKind::NoToken => "no token of any kind known here",
+            TokenKind::MissingValue => "the text of a missing value, not an Access Token",
+            TokenKind::ObjectText => "the text of an object in a program, not an Access Token",
+            TokenKind::WebPage => "a web page, not an Access Token",
+            TokenKind::Json => "JSON without a token in it",
+            TokenKind::Empty => "nothing: the text is empty",
+            TokenKind::NoToken => "not a token of any kind known here",
         })
     }
 }
@@ -104,7 +131,7 @@ fn of_jwt(header: Value<'_>, payload: Value<'_>) -> TokenKind {
         TokenKind::CapabilityToken
     } else if has("policies") && has("workspace_sid") {
         TokenKind::TaskRouterCapability
-    } else if has("grants") && issuer.starts_with("SK") {
+    } else if has("grants") && (issuer.starts_with("SK") || issuer.starts_with("AC")) {
         // Everything but the header is right.
         TokenKind::AccessToken
     } else if issuer.contains("://") || has("aud") {
@@ -115,89 +142,72 @@ fn of_jwt(header: Value<'_>, payload: Value<'_>) -> TokenKind {
 }
 
 fn of_text(text: &str) -> TokenKind {
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_sid =
-        text.get(..2).is_some_and(|prefix| prefix.bytes().all(|b| b.is_ascii_uppercase()) && sid::is_sid(text, prefix));
+    let lower = text.trim_start().get(..16).unwrap_or(text).to_ascii_lowercase();
     if text.is_empty() {
         TokenKind::Empty
-    } else if is_sid {
+    } else if is_missing_value(text) {
+        TokenKind::MissingValue
+    } else if is_object_text(text) {
+        TokenKind::ObjectText
+    } else if text.starts_with("tt_") {
+        TokenKind::ApiToken
+    } else if is_any_sid(text) {
         TokenKind::Sid
-    } else if text.len() == 32 && hex(text) {
+    } else if is_auth_token(text) {
         TokenKind::AuthToken
-    } else if text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    } else if is_secret(text) {
         TokenKind::Secret
+    } else if is_credentials(text) {
+        TokenKind::Credentials
     } else if text.split('.').count() == 5 && text.starts_with("eyJ") {
         TokenKind::Encrypted
+    } else if is_fragment(text) {
+        TokenKind::Fragment
+    } else if lower.starts_with("<!doctype") || lower.starts_with("<html") || lower.starts_with("<?xml") {
+        TokenKind::WebPage
+    } else if text.starts_with(['{', '[']) && Doc::read(text.as_bytes().to_vec()).is_ok() {
+        TokenKind::Json
     } else {
         TokenKind::NoToken
     }
 }
 
-/// The text that may be a token, and what was taken off to reach it.
-pub(super) struct Unwrapped<'t> {
-    pub(super) text: Cow<'t, str>,
-    pub(super) wrappings: Vec<&'static str>,
+/// What languages write for a value that is not there, or that is no text.
+fn is_missing_value(text: &str) -> bool {
+    const WORDS: [&str; 12] =
+        ["undefined", "null", "nil", "none", "nan", "false", "true", "(null)", "<nil>", "%!s(<nil>)", "[]", "{}"];
+    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Longer texts are not searched for a token.
-const SEARCHED_BYTES_MAX: usize = 65_536;
-
-/// Takes off what people leave around tokens.
-pub(super) fn unwrap(text: &str) -> Unwrapped<'_> {
-    let mut unwrapped = Unwrapped { text: Cow::Borrowed(text), wrappings: Vec::new() };
-    if text.len() > SEARCHED_BYTES_MAX {
-        return unwrapped;
-    }
-    // A quoted "Bearer …" inside JSON is three layers; nobody needs more than a few.
-    for _ in 0..5 {
-        let Some((inner, wrapping)) = unwrap_once(&unwrapped.text) else {
-            break;
-        };
-        unwrapped.text = Cow::Owned(inner);
-        unwrapped.wrappings.push(wrapping);
-    }
-    unwrapped
+fn is_object_text(text: &str) -> bool {
+    let function = text.starts_with("function") || text.starts_with("async ") || text.starts_with("() =>");
+    // `#<Twilio::JWT::AccessToken…>`, `com.twilio.jwt.accesstoken.AccessToken@1b28cdfa`, `<coroutine object …>`.
+    let object = ["[object ", "#<", "<coroutine ", "<bound method ", "<function ", "<__main__.", "&{", "Promise {"];
+    let class = text.contains("jwt.accesstoken.AccessToken") || text.starts_with("Twilio.Jwt.");
+    function || class || object.iter().any(|start| text.starts_with(start))
 }
 
-fn unwrap_once(text: &str) -> Option<(String, &'static str)> {
-    let trimmed = text.trim();
-    if trimmed.len() != text.len() {
-        return Some((trimmed.to_owned(), "there is white space around the token"));
-    }
-    for quote in ['"', '\'', '`'] {
-        let inner = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-        if let Some(inner) = inner {
-            return Some((inner.to_owned(), "there are quotes around the token"));
-        }
-    }
-    let bearer = text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer "));
-    if bearer {
-        return Some((text[7..].to_owned(), "the token begins with \"Bearer \""));
-    }
-    if text.starts_with(['{', '[']) {
-        let token = token_in_json(text)?;
-        return Some((token, "the token is inside JSON"));
-    }
-    if text.contains("%2E") || text.contains("%2e") {
-        let plain = text.replace("%2E", ".").replace("%2e", ".");
-        return Some((plain, "the token is percent-encoded"));
-    }
-    if text.starts_with("eyJ") && text.contains(char::is_whitespace) {
-        let joined = text.split_whitespace().collect();
-        return Some((joined, "there is white space or a line break inside the token"));
-    }
-    None
+pub(super) fn is_any_sid(text: &str) -> bool {
+    text.get(..2).is_some_and(|prefix| prefix.bytes().all(|b| b.is_ascii_uppercase()) && sid::is_sid(text, prefix))
 }
 
-/// The token in an answer like `{"identity": …, "token": …}` or `[{"jwt": …}]`.
-fn token_in_json(text: &str) -> Option<String> {
-    let doc = Doc::read(text.as_bytes().to_vec()).ok()?;
-    let root = doc.root();
-    let object = match root.kind() {
-        Kind::Array => root.items().next()?,
-        _ => root,
-    };
-    let names = ["token", "jwt", "accessToken", "access_token", "chatToken"];
-    let token = names.into_iter().find_map(|name| object.get(name)?.text())?;
-    Some(token.into_owned())
+pub(super) fn is_auth_token(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+pub(super) fn is_secret(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// `SK…:secret`, or the header `Basic …` that is made of it.
+fn is_credentials(text: &str) -> bool {
+    let pair = text.split_once(':').is_some_and(|(name, secret)| is_any_sid(name) && !secret.is_empty());
+    pair || text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("basic "))
+}
+
+/// The beginning or the end of a token that was cut.
+fn is_fragment(text: &str) -> bool {
+    let is_token_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+' | b'/' | b'=');
+    let begins = text.starts_with("eyJ") || text.contains(".eyJ");
+    begins && text.len() >= 8 && text.bytes().all(is_token_byte)
 }

@@ -1,10 +1,11 @@
 //! Walks through all checks, going on after a failure wherever the next check still makes sense.
 
+use super::form::{Damage, Readable};
 use super::{Given, KeyGiven, Outcome, Step};
 use crate::chat;
 use crate::claims::Seconds;
 use crate::json::{Doc, Value};
-use crate::parse::{self, Parts, show};
+use crate::parse::{self, show};
 use crate::refusal::{Check, Refusal};
 use crate::signature::{self, Received};
 use crate::{sid, verify, words};
@@ -15,8 +16,9 @@ pub(super) struct Walked {
     pub(super) refusal: Option<Refusal>,
     pub(super) header: Option<Doc>,
     pub(super) payload: Option<Doc>,
-    /// The signed text and its signature, for trying other spellings of the secret.
-    pub(super) signed: Option<(String, Received)>,
+    /// The signed text, in each spelling that may have been signed, and its signature.
+    pub(super) signed: Option<(Vec<String>, Received)>,
+    pub(super) damage: Vec<Damage>,
 }
 
 /// `token` is the text as given, `inner` the token found in it. Size and form are checked of the
@@ -27,16 +29,13 @@ pub(super) fn walk(token: &str, inner: &str, given: &Given<'_>) -> Walked {
     let sized = walk.take(Check::Size, size, |()| format!("{} bytes", token.len()));
     let form = parse::split(token).map(drop);
     walk.take_if(sized.is_some(), Check::Form, form, |()| "three parts".to_owned());
-    // A token inside something else is explained too; a huge one is not.
-    let parts = match parse::check_size(inner) {
-        Ok(()) => parse::split(inner).ok(),
-        Err(_) => None,
-    };
-    let Some(parts) = parts else {
+    // A token inside something else is explained too, and a damaged one as far as it can be read.
+    let readable = Readable::of(inner);
+    if readable.header.is_none() && readable.payload.is_none() {
         walk.skip_rest("there is no JWT in this text");
-        return walk.done(None, None, None);
-    };
-    walk.jwt(parts)
+        return walk.done(None, None, None, readable.damage);
+    }
+    walk.jwt(readable)
 }
 
 struct Walk<'g> {
@@ -103,40 +102,54 @@ impl Walk<'_> {
         self.steps.push(Step { check, outcome, found, expected });
     }
 
-    fn done(self, header: Option<Doc>, payload: Option<Doc>, signed: Option<(String, Received)>) -> Walked {
-        Walked { steps: self.steps, refusal: self.refusal, header, payload, signed }
+    fn done(
+        mut self,
+        header: Option<Doc>,
+        payload: Option<Doc>,
+        signed: Option<(Vec<String>, Received)>,
+        damage: Vec<Damage>,
+    ) -> Walked {
+        if let Some(revoked) = &self.given.revoked {
+            self.take(Check::Revocation, Err::<(), _>(revoked.clone()), |()| String::new());
+        }
+        Walked { steps: self.steps, refusal: self.refusal, header, payload, signed, damage }
     }
 
-    fn jwt(mut self, parts: Parts<'_>) -> Walked {
-        let signature = Received::new(&parts.signature);
-        let header = parse::read_header(parts.header);
-        let header = self.take(Check::Header, header, |_| "an object".to_owned());
+    fn jwt(mut self, readable: Readable) -> Walked {
+        let Readable { header, payload, signature, signed, damage } = readable;
+        let signature = signature.map(|bytes| Received::new(&bytes));
+        let header = header.and_then(|bytes| self.object(Check::Header, parse::read_header(bytes)));
         match &header {
             Some(header) => self.header(header.root()),
             None => self.skip_until(Check::Payload, "the header cannot be read"),
         }
-        let payload = parse::read_payload(parts.payload);
-        let payload = self.take(Check::Payload, payload, |_| "an object".to_owned());
+        let payload = payload.and_then(|bytes| self.object(Check::Payload, parse::read_payload(bytes)));
         let Some(payload) = payload else {
             self.skip_rest("the payload cannot be read");
-            return self.done(header, None, None);
+            return self.done(header, None, None, damage);
         };
         let root = payload.root();
         let issuer = self.sid_claim(root, Check::Issuer);
         let subject = self.sid_claim(root, Check::Subject);
-        match &header {
-            Some(header) => {
-                let region = verify::check_region(header.root(), &self.given.rules);
-                let found = show(header.root().get("twr"));
-                self.take(Check::Region, region, |()| found);
-            }
-            None => self.skip(Check::Region, "the header cannot be read"),
-        }
+        self.region(header.as_ref());
         self.key(issuer.as_deref(), subject.as_deref());
-        self.signature(parts.signed, &signature);
+        self.signature(&signed, signature.as_ref());
         self.times(root);
         self.grants(root, subject.as_deref());
-        self.done(header, Some(payload), Some((parts.signed.to_owned(), signature)))
+        self.done(header, Some(payload), signature.map(|received| (signed, received)), damage)
+    }
+
+    fn object(&mut self, check: Check, read: Result<Doc, Refusal>) -> Option<Doc> {
+        self.take(check, read, |_| "an object".to_owned())
+    }
+
+    fn region(&mut self, header: Option<&Doc>) {
+        let Some(header) = header else {
+            return self.skip(Check::Region, "the header cannot be read");
+        };
+        let region = verify::check_region(header.root(), &self.given.rules);
+        let found = show(header.root().get("twr"));
+        self.take(Check::Region, region, |()| found);
     }
 
     fn header(&mut self, header: Value<'_>) {
@@ -160,23 +173,25 @@ impl Walk<'_> {
         let (Some(issuer), Some(subject)) = (issuer, subject) else {
             return self.skip(Check::Key, "the token names no key or no account");
         };
-        let key = match self.given.key {
-            KeyGiven::NotLookedUp => return self.skip(Check::Key, "the key was not looked up"),
-            KeyGiven::SecretOnly(_) => {
-                return self.skip(Check::Key, "only a secret was given, no key");
+        let key = self.given.key_for(issuer, subject);
+        let result = verify::check_key(issuer, subject, key.as_ref(), &self.given.rules);
+        match self.given.key {
+            KeyGiven::NotLookedUp => self.skip(Check::Key, "the key was not looked up"),
+            KeyGiven::Partly(part) if result.is_ok() => self.skip(Check::Key, part.compared()),
+            _ => {
+                self.take(Check::Key, result, |()| format!("{issuer}, which may sign for {subject}"));
             }
-            KeyGiven::Unknown => None,
-            KeyGiven::Known(key) => Some(key),
-        };
-        let result = verify::check_key(issuer, subject, key, &self.given.rules);
-        self.take(Check::Key, result, |()| format!("{issuer}, which may sign for {subject}"));
+        }
     }
 
-    fn signature(&mut self, signed: &str, received: &Received) {
+    fn signature(&mut self, signed: &[String], received: Option<&Received>) {
+        let Some(received) = received else {
+            return self.skip(Check::Signature, "there is none that can be read");
+        };
         let Some(secret) = self.given.secret() else {
             return self.skip(Check::Signature, "without the key's secret nobody can tell");
         };
-        let matches = signature::matches(Some(secret), signed.as_bytes(), received);
+        let matches = signed.iter().any(|signed| signature::matches(Some(secret), signed.as_bytes(), received));
         let result = verify::check_signature(matches, received.length);
         self.take(Check::Signature, result, |()| "the right one".to_owned());
     }
@@ -191,7 +206,8 @@ impl Walk<'_> {
         self.take(Check::IssuedAt, verify::check_issued_at(payload, rules), optional);
         // The lifetime can be judged whether or not the token has expired meanwhile.
         let time = |name: &str| payload.get(name).and_then(Seconds::read).map(|s| s.whole);
-        let Some(exp) = time("exp") else {
+        let is_whole = payload.get("exp").and_then(Seconds::read).is_some_and(|exp| !exp.fraction);
+        let Some(exp) = time("exp").filter(|_| is_whole) else {
             return self.skip(Check::Lifetime, "there is no exp to count to");
         };
         let lifetime = verify::check_lifetime(exp, time("iat"), rules);
@@ -285,6 +301,7 @@ fn expected(check: Check, given: &Given<'_>) -> String {
         Check::Service => "a chat service of this account",
         Check::Role => "nothing, or a role of that service",
         Check::PushCredential => "nothing, or a push credential of this account",
+        Check::Revocation => "no revocation",
     };
     text.to_owned()
 }

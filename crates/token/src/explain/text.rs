@@ -9,19 +9,8 @@ use crate::refusal::{Check, Refusal};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "This is {}.", self.kind)?;
-        match &self.refusal {
-            Some(Refusal { check, .. }) if *check >= Check::ChatIdentity => {
-                write!(f, "It is good as such, but does not open the chat service. ")?;
-            }
-            Some(_) => {}
-            None if self.is_valid() => writeln!(f, "It is valid.")?,
-            None => writeln!(f, "No check failed; those marked - could not be made.")?,
-        }
-        if let Some(refusal) = &self.refusal {
-            writeln!(f, "It is refused: {} {}.", refusal.code, refusal.name())?;
-        }
-        for note in &self.notes {
+        self.verdict_text(f)?;
+        for note in &self.notes[self.told_first..] {
             writeln!(f, "Note: {note}.")?;
         }
         writeln!(f)?;
@@ -41,6 +30,44 @@ impl fmt::Display for Explanation {
             writeln!(f, "  * {change}")?;
         }
         Ok(())
+    }
+}
+
+impl Explanation {
+    /// The first sentences: what this is, and whether and why it is refused.
+    fn verdict_text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.opening())?;
+        let Some(refusal) = &self.refusal else {
+            return f.write_str(match self.is_valid() {
+                true => "\nIt is valid.\n",
+                false => "\nNo check failed; those marked - could not be made.\n",
+            });
+        };
+        let Refusal { code, check, found, .. } = refusal;
+        let name = refusal.name();
+        if (Check::ChatIdentity..Check::Revocation).contains(check) {
+            write!(f, " It is good as such, but does not open the chat service.")?;
+        }
+        match check {
+            Check::Revocation => writeln!(f, "\nIt is refused: {code} {name}."),
+            Check::Form if self.told_first > 0 => writeln!(f, "\nAs it stands it is refused: {code} {name}."),
+            _ => writeln!(f, "\nIt is refused: {code} {name} ({check}): found {found}."),
+        }
+    }
+
+    /// What this is. What stands around a token or damaged it is the first cause, and so is a revocation when
+    /// everything else is right.
+    fn opening(&self) -> String {
+        let kind = self.kind;
+        let told = self.notes[..self.told_first].join("; ");
+        match &self.refusal {
+            Some(Refusal { check: Check::Revocation, found, .. }) => {
+                format!("This is {kind} that was revoked: {found}.")
+            }
+            _ if told.is_empty() => format!("This is {kind}."),
+            _ if self.is_wrapped => format!("This text contains {kind}: {told}."),
+            _ => format!("This is {kind}, but damaged: {told}."),
+        }
     }
 }
 

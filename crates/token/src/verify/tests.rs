@@ -11,7 +11,7 @@ fn token() -> String {
     Mint::new(ACCOUNT, KEY, &Secret::new(SECRET))
         .identity("alice")
         .grant(ChatGrant::new(SERVICE))
-        .sign(NOW)
+        .sign(NOW, [7; 8])
         .expect("a good token")
         .token
 }
@@ -46,7 +46,8 @@ fn the_same_work_is_done_whether_the_key_exists_or_not() {
 
 #[test]
 fn an_empty_secret_never_verifies() {
-    let token = Mint::new(ACCOUNT, KEY, &Secret::new("")).identity("alice").lenient().sign(NOW).expect("lenient").token;
+    let token =
+        Mint::new(ACCOUNT, KEY, &Secret::new("")).identity("alice").lenient().sign(NOW, [7; 8]).expect("lenient").token;
     let key = Key::new(KEY, ACCOUNT, "");
     assert_eq!(outcome(&token, Some(&key)).0, Some(20107));
 }
@@ -57,7 +58,7 @@ fn a_token_signed_with_nobodys_secret_is_refused_without_a_key() {
     let token = Mint::new(ACCOUNT, KEY, &nobody)
         .identity("alice")
         .grant(ChatGrant::new(SERVICE))
-        .sign(NOW)
+        .sign(NOW, [7; 8])
         .expect("a token")
         .token;
     assert_eq!(outcome(&token, None).0, Some(20103));
