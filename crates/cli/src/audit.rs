@@ -1,6 +1,6 @@
 //! `tertulia audit`: what happened to tokens, keys, accounts and roles of a running server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -86,14 +86,17 @@ struct TokenFile {
 
 impl TokenFile {
     fn read(&self) -> anyhow::Result<String> {
-        let text = match &self.token_file {
-            Some(file) => {
-                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
-            }
-            None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?,
-        };
-        Ok(text.trim().to_owned())
+        read_token(self.token_file.as_deref())
     }
+}
+
+/// Reads a token from a file, or from standard input where there is none, or where it is `-`.
+pub(crate) fn read_token(file: Option<&Path>) -> anyhow::Result<String> {
+    let text = match file.filter(|file| *file != Path::new("-")) {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?,
+        None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?,
+    };
+    Ok(text.trim().to_owned())
 }
 
 pub(crate) fn run(command: Audit) -> anyhow::Result<ExitCode> {

@@ -21,4 +21,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_keys.sql", "keys"),
     migration!(5, "0005_logins.sql", "logins"),
     migration!(6, "0006_revocations.sql", "revocations"),
+    migration!(10, "0010_known_tokens.sql", "known_tokens"),
 ];

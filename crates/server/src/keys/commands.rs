@@ -4,14 +4,16 @@ use serde_json::json;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::KeyRing;
+use tertulia_token::Secret;
 
 use super::events::KeyEvent;
-use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
+use super::{CannotSign, Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
+use crate::accounts::commands::Credentials;
 use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
-use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
+use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::revocations::commands::end_connections;
-use crate::{accounts, tokens};
+use crate::{App, accounts, tokens};
 
 fn check_name(name: &str) -> Outcome<()> {
     text::storable("FriendlyName", name)?;
@@ -212,5 +214,27 @@ impl Change for DeleteKey {
         end_connections(cx, key.account, Some(key.sid)).await?;
         cx.emit(&KeyEvent::Deleted { before: Box::new(key) });
         Ok(())
+    }
+}
+
+impl App {
+    /// The secret of a key that may sign Access Tokens of the caller's account, or why it may not.
+    pub async fn to_sign(&self, caller: &Caller, sid: Sid<KeyKind>) -> Outcome<Result<Secret, CannotSign>> {
+        let stored = self.find_credentials(Credentials::Key(sid)).await?;
+        let stored = stored.filter(|stored| stored.account.number == caller.account);
+        let Some((stored, key)) = stored.as_ref().and_then(|stored| Some((stored, stored.key.as_ref()?))) else {
+            return Ok(Err(CannotSign::Gone));
+        };
+        if !stored.is_active() {
+            return Ok(Err(CannotSign::AccountNotActive));
+        }
+        if stored.is_suspended {
+            return Ok(Err(CannotSign::Suspended));
+        }
+        if key.kind == Kind::Restricted {
+            return Ok(Err(CannotSign::Restricted));
+        }
+        let secret = stored.open(&self.sealer)?.pop();
+        Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)).ok_or(CannotSign::Gone))
     }
 }

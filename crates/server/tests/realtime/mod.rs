@@ -1,5 +1,6 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
+mod ended;
 mod lost;
 mod pages;
 mod promised;

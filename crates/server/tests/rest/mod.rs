@@ -20,9 +20,10 @@ mod together;
 mod dev;
 mod answers;
 mod audit;
-mod tokens;
+pub(crate) mod tokens;
+mod signing;
 mod leftovers;
-mod login;
+pub(crate) mod login;
 mod minting;
 mod provider;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
