@@ -118,8 +118,10 @@ impl Create {
                 form.push(("Shared", "true".to_owned()));
                 server.call("POST", PATH, &form)
             }
-            Err(question) => {
-                bail!("nothing was revoked. {question}. --yes stands for Shared=true, --token-file for Token")
+            Err(_) => {
+                bail!(
+                    "nothing was revoked: --yes ends all of them, and --token-file PATH the token that is in the file"
+                )
             }
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use testkit::temp_dir;
 
 use crate::dev::{Running, asked, tertulia};
+use crate::serve::{Serving, sealed_folder};
 
 /// What a command printed, what it said beside that, and its status.
 struct Said {
@@ -94,7 +95,7 @@ fn a_jti_of_several_people_is_asked_about() {
     for silence in ["", "n\n", "perhaps\n"] {
         let said = says(data, &create, silence);
         assert_eq!((said.status, said.out.as_str()), (2, ""), "{}", said.errors);
-        for part in ["known of 0 people", "End all of them? [y/N]", "nothing was revoked", "--yes", "--token-file"] {
+        for part in ["0 people are known", "End all of them? [y/N]", "nothing was revoked", "--yes", "--token-file"] {
             assert!(said.errors.contains(part), "{part} is not in: {}", said.errors);
         }
     }
@@ -109,4 +110,22 @@ fn a_jti_of_several_people_is_asked_about() {
     let said = says(data, &["revocation", "create", "--token-file", "-"], &token);
     assert_eq!(said.status, 0, "{}", said.errors);
     assert!(said.out.ends_with("and 1 known token\n") && !said.out.contains(&token), "{}", said.out);
+}
+
+#[test]
+fn what_came_by_an_api_token_ends_with_it_and_the_log_names_its_session() {
+    let (_folder, data) = sealed_folder();
+    let config = data.join("devices.toml");
+    std::fs::write(&config, "[[login.sources]]\nname = \"devices\"\nkind = \"api-token\"\n").unwrap();
+    let server = Serving::of(&data, &["--config", config.to_str().unwrap()], &[]);
+    let made = server.ask_json(&["api-token", "create", "--subject", "sensor"]);
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let header = format!("Authorization: Bearer {token}");
+    assert_eq!(server.token_for(&header), 200);
+    server.logs(&format!("session=\"devices:{id}\""));
+    server.ask(&["api-token", "delete", id]).unwrap();
+    assert_eq!(server.token_for(&header), 401);
+    let entries = server.ask_json(&["audit", "list", "--event", "revocation.created"]);
+    let detail = &entries["audit"][0]["detail"];
+    assert_eq!((&detail["value"], &detail["tokens_ended"]), (&format!("devices:{id}").into(), &1.into()));
 }

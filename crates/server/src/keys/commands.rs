@@ -237,4 +237,39 @@ impl App {
         let secret = stored.open(&self.sealer)?.pop();
         Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)).ok_or(CannotSign::Gone))
     }
+
+    /// The key that the configuration lets sign (`login.key`).
+    pub fn login_key(&self) -> Option<Sid<KeyKind>> {
+        Sid::parse(&self.config.login.key).ok()
+    }
+
+    /// The keys that may sign for the token endpoint, in their order. They are read each time: a rotation counts at once.
+    pub async fn signers(&self, caller: &Caller) -> Outcome<Vec<Sid<KeyKind>>> {
+        let Some(first) = self.login_key() else {
+            return Ok(self.ask(caller, FindSigner).await?.into_iter().collect());
+        };
+        let spare = self.config.login.spare_keys.iter().filter_map(|sid| Sid::parse(sid).ok());
+        Ok(std::iter::once(first).chain(spare).collect())
+    }
+
+    /// The key that signs for the token endpoint, if there is one yet: where none can, the one that should.
+    pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
+        let candidates = self.signers(caller).await?;
+        for sid in &candidates {
+            if self.to_sign(caller, *sid).await?.is_ok() {
+                return Ok(Some(*sid));
+            }
+        }
+        Ok(candidates.first().copied())
+    }
+}
+
+struct FindSigner;
+
+impl Question for FindSigner {
+    type Out = Option<Sid<KeyKind>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        tokens::queries::signer(cx.tx, cx.caller.account).await
+    }
 }

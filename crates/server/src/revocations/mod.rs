@@ -208,7 +208,10 @@ impl Revocation {
 
     /// For the log: which entry refuses.
     pub fn reason(&self) -> String {
-        format!("revoked by {} ({} {})", self.sid, self.named.word(), self.named.value())
+        match &self.named {
+            Named::Exact(_) => format!("revoked by {} (this token alone)", self.sid),
+            named => format!("revoked by {} ({} {})", self.sid, named.word(), named.value()),
+        }
     }
 }
 
@@ -270,10 +273,10 @@ impl From<Refusal> for Error {
             Refusal::Shared { people } => Self::refused(
                 Code::Conflict,
                 format!(
-                    "This jti may be that of several tokens. It is known of {people} {}; official libraries give all tokens \
-                     that one key signs in one second the same jti. Shared=true ends all of them; Token, with the token \
-                     itself, ends that one alone",
-                    if people == 1 { "person" } else { "people" }
+                    "Several tokens may have this jti: {people} {} known to have one with it, and official libraries give all \
+                     tokens that one key signs in one second the same jti. Shared=true ends all of them; Token, with the \
+                     token itself, ends that one alone",
+                    if people == 1 { "person is" } else { "people are" }
                 ),
             ),
             Refusal::NoToken => Self::parameter("Token is no valid Access Token of this account"),

@@ -306,31 +306,6 @@ impl App {
         };
         Refusal::NoSigner(format!("{}; {todo}", reasons.join(", "))).into()
     }
-
-    /// The key that the configuration lets sign (`login.key`).
-    pub fn login_key(&self) -> Option<Sid<KeyKind>> {
-        Sid::parse(&self.config.login.key).ok()
-    }
-
-    /// The keys that may sign for the token endpoint, in their order. They are read each time: a rotation counts at once.
-    async fn signers(&self, caller: &Caller) -> Outcome<Vec<Sid<KeyKind>>> {
-        let Some(first) = self.login_key() else {
-            return Ok(self.ask(caller, FindSigner).await?.into_iter().collect());
-        };
-        let spare = self.config.login.spare_keys.iter().filter_map(|sid| Sid::parse(sid).ok());
-        Ok(std::iter::once(first).chain(spare).collect())
-    }
-
-    /// The key that signs for the token endpoint, if there is one yet: where none can, the one that should.
-    pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
-        let candidates = self.signers(caller).await?;
-        for sid in &candidates {
-            if self.to_sign(caller, *sid).await?.is_ok() {
-                return Ok(Some(*sid));
-            }
-        }
-        Ok(candidates.first().copied())
-    }
 }
 
 fn grants(order: &Order, service: Sid<ServiceKind>, role: Option<Sid<RoleKind>>) -> Vec<tertulia_token::Grant> {
@@ -418,16 +393,6 @@ impl Change for Claim {
         queries::claim(cx.tx, account, &owner).await?;
         let stored = queries::owner(cx.tx, account, service, &owner.identity).await?;
         stored.ok_or_else(|| Error::Broken("an identity was claimed and has no owner".to_owned()))
-    }
-}
-
-struct FindSigner;
-
-impl Question for FindSigner {
-    type Out = Option<Sid<KeyKind>>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::signer(cx.tx, cx.caller.account).await
     }
 }
 

@@ -71,11 +71,11 @@ fn a_jti_of_several_people_is_revoked_by_whoever_means_all_of_them(world: &World
             assert!(text.contains(people) && text.contains("Shared=true"), "{text}");
         };
         // By its shape alone, whoever is known.
-        refused("known of 0 people", &jti);
+        refused("0 people are known", &jti);
         let (_ana, mut anas_own) = connect(world, &ana).await;
-        refused("known of 1 person", &jti);
+        refused("1 person is known", &jti);
         let (_bruno, mut brunos_own) = connect(world, &bruno).await;
-        refused("known of 2 people", &jti);
+        refused("2 people are known", &jti);
         assert_eq!(world.owner.get(REVOCATIONS).is(200)["revocations"], json!([]));
         world.owner.post(REVOCATIONS, &[("Jti", &jti), ("Shared", "perhaps")]).refuses(400, 20001);
         let made = revoke(world, &[("Jti", &jti), ("Shared", "true")]);
@@ -87,7 +87,7 @@ fn a_jti_of_several_people_is_revoked_by_whoever_means_all_of_them(world: &World
         let [carla, dora] = ["carla", "dora"].map(|identity| official(world, identity, Some("batch".into())));
         let (_carla, _carlas_own) = connect(world, &carla).await;
         let (_dora, _doras_own) = connect(world, &dora).await;
-        refused("known of 2 people", "batch");
+        refused("2 people are known", "batch");
         // The endpoint's own tokens have names of their own.
         let own = world.key.post("/tertulia/v1/Tokens", &[("Identity", "emil")]).is(201);
         let jti = crate::rest::tokens::claims(&own["token"])["jti"].as_str().unwrap().to_owned();
