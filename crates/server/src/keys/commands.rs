@@ -246,7 +246,7 @@ impl App {
     /// The keys that may sign for the token endpoint, in their order. They are read each time: a rotation counts at once.
     pub async fn signers(&self, caller: &Caller) -> Outcome<Vec<Sid<KeyKind>>> {
         let Some(first) = self.login_key() else {
-            return Ok(self.ask(caller, FindSigner).await?.into_iter().collect());
+            return Ok(self.db.ask(caller, FindSigner).await?.into_iter().collect());
         };
         let spare = self.config.login.spare_keys.iter().filter_map(|sid| Sid::parse(sid).ok());
         Ok(std::iter::once(first).chain(spare).collect())

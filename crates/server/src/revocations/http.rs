@@ -89,7 +89,7 @@ async fn create(call: Call) -> Outcome<Reply> {
     {
         must_be_of_one(&call, jti).await?;
     }
-    let made = call.app.perform(&call.caller, Revoke { named, issued_before, expires, jti }).await?;
+    let made = call.perform(Revoke { named, issued_before, expires, jti }).await?;
     let (connections_ended, tokens_ended) = (call.app.end_now(&made.entry), made.tokens_ended);
     Ok(Reply::created(&MadeBody { entry: body(&call, &made.entry), connections_ended, tokens_ended }))
 }
@@ -106,7 +106,7 @@ struct MadeBody {
 
 /// Refuses a `jti` that several people's tokens may have.
 async fn must_be_of_one(call: &Call, jti: &str) -> Outcome<()> {
-    let known = call.app.ask(&call.caller, HoldersOf(jti.to_owned())).await?;
+    let known = call.ask(HoldersOf(jti.to_owned())).await?;
     let mut people: BTreeSet<(String, String)> = known.into_iter().collect();
     let here = call.app.hub().holders(call.caller.account);
     let here = here.iter().map(|holder| &holder.bearer).filter(|bearer| bearer.jti.as_deref() == Some(jti));
@@ -120,7 +120,7 @@ async fn must_be_of_one(call: &Call, jti: &str) -> Outcome<()> {
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
     let kind = call.query.owned("Kind").unwrap_or_default();
-    let rows = call.app.ask(&call.caller, ListRevocations { kind, page: page.clone() }).await?;
+    let rows = call.ask(ListRevocations { kind, page: page.clone() }).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/tertulia/v1/Revocations", call.origin);
@@ -128,12 +128,12 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let entry = call.app.ask(&call.caller, GetRevocation(call.sid("Sid")?)).await?;
+    let entry = call.ask(GetRevocation(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&call, &entry)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, TakeBack(call.sid("Sid")?)).await?;
+    call.perform(TakeBack(call.sid("Sid")?)).await?;
     Ok(Reply::no_content())
 }
 
@@ -204,7 +204,7 @@ fn good(call: &Call, bearer: &Bearer) -> Standing {
 /// Of a token, or of a refused connection by its entry in the audit log.
 async fn explain(call: Call) -> Outcome<Reply> {
     if let Some(sid) = call.form.sid("Refusal", Code::ParameterInvalid)? {
-        let entry = call.app.ask(&call.caller, GetEntry(sid)).await?;
+        let entry = call.ask(GetEntry(sid)).await?;
         let facts = entry.draft.facts;
         let detail = facts.detail.filter(|_| entry.draft.event == Event::TokenRefused);
         let detail = detail.ok_or(audit::Refusal::NotRefused)?;

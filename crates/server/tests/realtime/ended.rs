@@ -165,7 +165,7 @@ fn what_is_known_of_tokens_goes_when_they_are_dead(world: &World) {
         let app = world.app();
         world.play(async {
             app.purge_revocations().await.unwrap();
-            app.ask(&app.nobody(), Known).await.unwrap()
+            app.db.ask(&Caller::nobody(), Known).await.unwrap()
         })
     };
     minted(world, "ana");

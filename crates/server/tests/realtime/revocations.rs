@@ -267,7 +267,7 @@ fn lost_news_are_found_in_the_store(world: &World) {
         world.owner.post("/tertulia/v1/Faults", &[("Kind", "drop-event"), ("Times", "0")]).is(201);
         // Without the node's own look at what it just stored: it stands for one that only reads.
         let revoke = Revoke::all(Named::Identity("ana".to_owned(), None));
-        world.app().perform(&world.system_soon().await, revoke).await.unwrap();
+        world.app().db.perform(&world.system_soon().await, revoke).await.unwrap();
         world.app().ends.look();
         ends(&mut own).await;
     });

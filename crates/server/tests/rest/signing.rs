@@ -178,7 +178,7 @@ fn a_subaccount_of_logins_follows_its_parent() {
         auth_token: "0123456789abcdef0123456789abcdef".to_owned(),
         ring: app.sealer.ring(),
     };
-    world.play(app.perform(&parent, child)).unwrap();
+    world.play(app.db.perform(&parent, child)).unwrap();
     log_in(&world).is(200);
     world.operator.post(&format!("/tertulia/v1/Accounts/{}", world.account), &[("Status", "suspended")]).is(200);
     log_in(&world).refuses(403, 20403);
