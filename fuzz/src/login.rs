@@ -10,7 +10,9 @@ use tertulia_server::api_tokens;
 use tertulia_server::http::peer::{From as Origin, Peer, is_trusted};
 use tertulia_server::login::config::{LoginConfig, SourceConfig};
 use tertulia_server::login::page::Page;
-use tertulia_server::login::policy::{DEFAULT_RULE, Denial, Example, Gives, Login, NO_RULE, Policy, every_session};
+use tertulia_server::login::policy::{
+    DEFAULT_RULE, Denial, Example, Gives, Login, NO_RULE, Policy, as_name, every_session,
+};
 use tertulia_server::login::sources::{Asked, Found};
 use tertulia_server::login::template::{Template, decode, encode};
 use tertulia_server::login::{app, oidc, proxy};
@@ -49,7 +51,7 @@ pub(crate) fn named(login: &Login) {
     let _issued = login.issued();
     if let Some(session) = login.session() {
         let sid = session.strip_prefix(&login.source).and_then(|rest| rest.strip_prefix(':'));
-        assert_eq!(sid, login.facts["sid"].as_str(), "a session is called as its source calls it");
+        assert_eq!(sid, as_name(&login.facts["sid"]).as_deref(), "a session is called as its source calls it");
         assert!(
             session.len() <= 255 && !session.starts_with(&every_session(&login.source, "")),
             "whose session is it?"

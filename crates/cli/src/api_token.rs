@@ -41,7 +41,8 @@ enum TokenCommand {
         #[command(flatten)]
         whose: Whose,
     },
-    /// Delete a token: nobody logs in with it any more.
+    /// Delete a token: nobody logs in with it any more, and the Access Tokens that came by it end, with their
+    /// connections.
     Delete {
         /// Its id, as the list shows it.
         id: String,

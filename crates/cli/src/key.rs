@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::running::{Whose, fields, key_sid, text};
+use crate::running::{Running, Whose, fields, key_sid, text};
 
 mod rotate;
 
@@ -24,7 +24,7 @@ enum Command {
     ///
     /// Example: tertulia key create reader --kind restricted --allow /twilio/conversations/messages/list
     Create(Create),
-    /// List keys.
+    /// List keys, and which of them are suspended.
     List(List),
     /// Show one key.
     Show(Show),
@@ -101,7 +101,8 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
         Command::List(list) => list.run()?,
         Command::Show(show) => {
             let (server, _) = show.whose.find()?;
-            let key = server.call("GET", &format!("/v1/Keys/{}", show.sid), &[])?;
+            let mut key = server.call("GET", &format!("/v1/Keys/{}", show.sid), &[])?;
+            say_suspended(&server, [&mut key])?;
             show.whose.which.show(&key, || fields(&key));
         }
         Command::Update(update) => update.run()?,
@@ -110,6 +111,16 @@ pub(crate) fn run(command: Key) -> anyhow::Result<ExitCode> {
         Command::Delete(delete) => rotate::delete(&delete)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds to keys which revocation suspends them: what the original answers about keys has no place for it.
+fn say_suspended<'k>(server: &Running, keys: impl IntoIterator<Item = &'k mut Value>) -> anyhow::Result<()> {
+    let entries = server.list("/tertulia/v1/Revocations?Kind=key&PageSize=1000", "revocations")?;
+    for key in keys {
+        let entry = entries.iter().find(|entry| entry["value"] == key["sid"]);
+        key["suspended_by"] = entry.map_or(Value::Null, |entry| entry["sid"].clone());
+    }
+    Ok(())
 }
 
 fn check(allow: &[String]) -> anyhow::Result<()> {
@@ -154,12 +165,14 @@ impl Create {
 impl List {
     fn run(self) -> anyhow::Result<()> {
         let (server, account) = self.whose.find()?;
-        let keys = server.list(&format!("/v1/Keys?AccountSid={account}"), "keys")?;
+        let mut keys = server.list(&format!("/v1/Keys?AccountSid={account}"), "keys")?;
+        say_suspended(&server, &mut keys)?;
         let line = |key: &Value| {
             let signs = key["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "signing"));
             let kind = if signs { "" } else { "  (Restricted)" };
+            let suspended = if key["suspended_by"].is_null() { "" } else { "  (suspended)" };
             let (sid, created, name) = (text(key, "sid"), text(key, "date_created"), text(key, "friendly_name"));
-            format!("{sid}  {created}  {name}{kind}\n")
+            format!("{sid}  {created}  {name}{kind}{suspended}\n")
         };
         self.whose.which.show(&json!({"keys": keys}), || keys.iter().map(line).collect());
         Ok(())

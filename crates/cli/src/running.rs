@@ -275,6 +275,14 @@ impl Running {
         self.good(path, self.send(method, path, form)?)
     }
 
+    /// Calls an operation that may ask whether it is meant so: the inner error is the question.
+    pub(crate) fn call_or_ask(&self, path: &str, form: &[(&str, String)]) -> anyhow::Result<Result<Value, String>> {
+        match self.send("POST", path, form)? {
+            (409, body) => Ok(Err(text(&body, "message").to_owned())),
+            answer => self.good(path, answer).map(Ok),
+        }
+    }
+
     /// Every row of a list, page by page.
     pub(crate) fn list(&self, path: &str, key: &str) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();

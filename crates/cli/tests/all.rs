@@ -6,6 +6,7 @@ mod operate;
 mod output;
 mod policy;
 mod refusals;
+mod revoke;
 mod rotate;
 mod secrets;
 mod serve;

@@ -135,7 +135,9 @@ fn online(walk: &mut Walk, folder: &Path, uri: &str) {
     assert!(walk.run("api-token list", &[]).is_array());
     assert_eq!(walk.run("api-token delete", &[text(&made, "id")])["deleted"], made["id"]);
 
-    let revoked = walk.run("revocation create", &["--identity", "ana"]);
+    let data = walk.data.clone();
+    let revoked = walk.bare(3, "revocation create", &["--identity", "ana", "--data", &data], &[]);
+    assert_eq!((&revoked["connections_ended"], &revoked["tokens_ended"]), (&0.into(), &0.into()));
     walk.run("revocation list", &[]);
     assert_eq!(walk.run("revocation delete", &[text(&revoked, "sid")])["deleted"], revoked["sid"]);
 

@@ -269,6 +269,7 @@ fn accounts_keys_and_chat_services_are_managed_from_the_command_line() {
     let main = server.ask_json(&["key", "create", "main", "--kind", "main", "--account", sid]);
     let main = (main["sid"].as_str().unwrap(), main["secret"].as_str().unwrap());
     assert_eq!(server.get(main, &format!("/2010-04-01/Accounts/{sid}.json")), 200);
+    assert_eq!(server.call(main, "POST", "/tertulia/v1/Tokens", "Identity=ana").0, 201);
     let revoked = server.ask_json(&["revocation", "create", "--identity", "ana", "--account", sid]);
     assert_eq!(revoked["kind"], "identity");
     let heard = server.ask(&["audit", "list", "--event", "revocation.created", "--account", sid]).unwrap();

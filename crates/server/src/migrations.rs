@@ -71,4 +71,5 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_private.sql", "private"),
     migration!(8, "0008_unique.sql", "unique", DOUBLES),
     migration!(9, "0009_jobs.sql", "jobs"),
+    migration!(10, "0010_known_tokens.sql", "known_tokens"),
 ];

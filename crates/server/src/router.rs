@@ -63,7 +63,7 @@ impl Mounted {
             Surface::Service if self.service_form => format!("/v1/Services/{{ChatServiceSid}}{path}"),
             Surface::V1 | Surface::Service | Surface::Manage => format!("/v1{path}"),
             Surface::V2010 => format!("/2010-04-01{path}"),
-            Surface::Own | Surface::Operator => format!("{OWN_MOUNT}{path}"),
+            Surface::Own | Surface::OwnManage | Surface::Operator => format!("{OWN_MOUNT}{path}"),
             Surface::Sdk => path.to_owned(),
         }
     }

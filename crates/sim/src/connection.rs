@@ -287,6 +287,7 @@ impl World {
             service: user.service,
             identity: user.identity.as_str().into(),
             key: Sid::from_number(1),
+            fingerprint: "0".into(),
             jti: None,
             session: None,
             issued: at(0),

@@ -1,7 +1,7 @@
 //! Transactions of accounts: being born, and proving who one is.
 
+use tertulia_protocol::Sid;
 use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, MessagingService, Service as ServiceKind};
-use tertulia_protocol::{Code, Sid};
 use tertulia_store::seal::{KeyRing, Place, Sealer, Secret};
 
 use super::events::AccountEvent;
@@ -451,7 +451,8 @@ impl Question for FindFirstAccount {
 }
 
 impl App {
-    /// The account whose users come in by login: the configured one, or the first.
+    /// The account whose users come in by login: the configured one, or the first. It may be suspended or closed: whoever
+    /// mints asks that.
     pub async fn login_account(&self) -> Outcome<Account> {
         let configured = &self.config.login.account;
         let sid = match (&self.dev, configured.is_empty()) {
@@ -465,8 +466,6 @@ impl App {
             Some(sid) => self.db.ask(&Caller::nobody(), FindAccount(sid)).await?,
             None => self.db.ask(&Caller::nobody(), FindFirstAccount).await?,
         };
-        let account =
-            account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;
-        if account.status == Status::Active { Ok(account) } else { Err(Error::plain(Code::AccountNotActive)) }
+        account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))
     }
 }

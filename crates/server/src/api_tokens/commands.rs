@@ -7,8 +7,10 @@ use super::{ApiToken, PREFIX, Refusal, hash, queries};
 use crate::accounts::{self, Status};
 use crate::audit::{Draft, Event};
 use crate::keys::may_manage;
+use crate::login::policy::session;
 use crate::platform::page::OLDEST;
 use crate::platform::{Change, Cx, Error, Outcome, PageRequest, Question, text};
+use crate::revocations::commands::EndLogin;
 
 /// Makes a token. The token is in the answer, and nowhere else ever again.
 #[derive(Clone, Debug)]
@@ -46,8 +48,12 @@ impl Change for CreateApiToken {
         if self.friendly_name.chars().count() > 64 {
             return Err(Refusal::Name.into());
         }
-        if self.facts.len() > 4096 || serde_json::from_str::<Map<String, Value>>(&self.facts).is_err() {
+        let facts = serde_json::from_str::<Map<String, Value>>(&self.facts).map_err(|_| Refusal::Facts)?;
+        if self.facts.len() > 4096 {
             return Err(Refusal::Facts.into());
+        }
+        if facts.contains_key("sid") {
+            return Err(Refusal::Session.into());
         }
         if self.expires.is_some_and(|expires| expires <= cx.now) {
             return Err(Refusal::Expired.into());
@@ -95,20 +101,28 @@ impl Question for ListApiTokens {
     }
 }
 
-/// Deletes a token: nobody logs in with it any more. Access Tokens that it led to live on until they expire.
+/// Deletes a token: nobody logs in with it any more, and the Access Tokens that came by it end, with their connections.
 #[derive(Clone, Debug)]
-pub struct DeleteApiToken(pub String);
+pub struct DeleteApiToken {
+    /// Its id.
+    pub id: String,
+    /// The names of the sources in whose sessions it may have logged in.
+    pub sources: Vec<String>,
+}
 
 impl Change for DeleteApiToken {
     type Out = ();
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         may_manage(&cx.caller.who)?;
-        let was = queries::delete(cx.tx, cx.caller.account, &self.0).await?;
+        let was = queries::delete(cx.tx, cx.caller.account, &self.id).await?;
         if !was {
             return Err(Refusal::NotFound.into());
         }
-        cx.audit(Draft::on(cx.caller, Event::ApiTokenDeleted, &self.0));
+        for session in self.sources.iter().filter_map(|source| session(source, &self.id)) {
+            EndLogin::Session(session).apply(cx).await?;
+        }
+        cx.audit(Draft::on(cx.caller, Event::ApiTokenDeleted, &self.id));
         Ok(())
     }
 }

@@ -12,9 +12,9 @@ use crate::routes;
 
 /// The routes.
 pub const ROUTES: &[Route] = routes![
-    Own Post "/ApiTokens" CreateApiToken => create;
-    Own Get "/ApiTokens" ListApiToken => list;
-    Own Delete "/ApiTokens/{ApiTokenId}" DeleteApiToken => delete;
+    OwnManage Post "/ApiTokens" CreateApiToken => create;
+    OwnManage Get "/ApiTokens" ListApiToken => list;
+    OwnManage Delete "/ApiTokens/{ApiTokenId}" DeleteApiToken => delete;
 ];
 
 #[derive(Serialize)]
@@ -56,7 +56,8 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.perform(DeleteApiToken(call.param("ApiTokenId").to_owned())).await?;
+    let sources = call.app.login.api_token_sources().map(str::to_owned).collect();
+    call.perform(DeleteApiToken { id: call.param("ApiTokenId").to_owned(), sources }).await?;
     Ok(Reply::no_content())
 }
 

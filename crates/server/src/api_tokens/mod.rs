@@ -64,6 +64,8 @@ pub enum Refusal {
     NotFound,
     /// The facts are no JSON object of a fair size.
     Facts,
+    /// The facts have a `sid`, which is the token's own id.
+    Session,
     /// The subject is empty or too long.
     Subject,
     /// The name is too long.
@@ -77,6 +79,7 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::NotFound => Self::not_found(Code::NotFound),
             Refusal::Facts => Self::parameter("Facts must be a JSON object of at most 4096 bytes"),
+            Refusal::Session => Self::parameter("Facts cannot have a sid: the login session of an API token is its id"),
             Refusal::Subject => Self::parameter("Subject must have 1 to 256 characters"),
             Refusal::Name => Self::parameter("FriendlyName of an API token has at most 64 characters"),
             Refusal::Expired => Self::parameter("DateExpires must be in the future"),

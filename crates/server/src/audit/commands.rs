@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tertulia_protocol::sid::{Account as AccountKind, Audit as AuditKind, Key, Service};
+use tertulia_protocol::sid::{Account as AccountKind, Audit as AuditKind, Key};
 use tertulia_protocol::{Sid, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -16,9 +16,10 @@ use crate::accounts::Status;
 use crate::accounts::commands::{Credentials, FindAccount};
 use crate::keys::commands::GetKey;
 use crate::keys::may_manage;
+use crate::login::policy::as_name;
 use crate::platform::page::NEWEST;
 use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
-use crate::tokens::{Issued, Noted};
+use crate::tokens::{self, Issued, KnownToken, Noted};
 use crate::{App, accounts, keys, revocations};
 
 /// Refused tokens that may wait to be noted; more are in the log alone.
@@ -39,6 +40,8 @@ pub struct Note {
     pub draft: Draft,
     /// What it tells of a key.
     pub evidence: Option<(Sid<Key>, Evidence)>,
+    /// The token that it tells of, to be remembered.
+    pub token: Option<KnownToken>,
 }
 
 impl Change for Note {
@@ -46,6 +49,9 @@ impl Change for Note {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         cx.audit(self.draft.clone());
+        if let Some(token) = &self.token {
+            tokens::queries::remember(cx.tx, cx.caller.account, token).await?;
+        }
         match self.evidence {
             Some((key, evidence)) => queries::add_evidence(cx.tx, cx.caller.account, key, evidence).await,
             None => Ok(()),
@@ -193,28 +199,28 @@ impl Change for Purge {
 
 /// A token that was just minted, for [`App::note_minted`].
 pub struct Minted<'a> {
-    /// The source of logins, and the rule.
+    /// The source of logins.
     pub source: &'a str,
     /// The rule that decided.
     pub rule: &'a str,
     /// The source's own name for somebody.
     pub subject: &'a str,
-    /// Whom it is for.
-    pub identity: &'a str,
-    /// The chat service.
-    pub service: Sid<Service>,
-    /// The key that signed it.
-    pub key: Sid<Key>,
-    /// Its name.
-    pub jti: &'a str,
-    /// When it expires.
-    pub expires: Timestamp,
+    /// What is to be remembered of it.
+    pub token: KnownToken,
     /// Where it was asked for.
     pub address: Option<IpAddr>,
 }
 
 /// Refusals that were noted in this minute: of an account, at the door or at the endpoint.
 type Counts = HashMap<(AccountNumber, bool), u32>;
+
+/// Whose a token is beyond its identity, as far as it is known.
+fn whose(subject: Option<String>, session: Option<String>) -> Option<serde_json::Value> {
+    let pairs = [("subject", subject), ("session", session)];
+    let known = pairs.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    let detail: serde_json::Map<_, _> = known.collect();
+    (!detail.is_empty()).then_some(detail.into())
+}
 
 /// What a stranger said, as far as it is kept.
 fn bounded(text: &str) -> String {
@@ -225,31 +231,30 @@ impl App {
     /// Notes a token that was minted; returns once that is durable, before the token is handed out.
     pub async fn note_minted(&self, caller: &Caller, minted: &Minted<'_>) -> Outcome<()> {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let token = minted.token.clone();
         let facts = Facts {
             source: text(minted.source),
             rule: text(minted.rule),
-            identity: text(minted.identity),
-            service: Some(minted.service),
-            key: Some(minted.key),
-            jti: text(minted.jti),
-            detail: text(minted.subject).map(|subject| json!({"subject": subject})),
+            identity: text(&token.identity),
+            service: Some(token.service),
+            key: Some(token.key),
+            jti: text(&token.jti),
+            detail: whose(text(minted.subject), token.session.clone()),
             ..Facts::default()
         };
         let mut draft = Draft::by(caller, Event::TokenMinted, facts);
         draft.address = minted.address.map(|address| address.to_string()).or(draft.address);
         let now = self.db.clock.now(caller.account).micros();
-        let evidence = Evidence { last_minted: now, latest_expiry: minted.expires.micros(), ..Evidence::default() };
-        self.db.perform(caller, Note { draft, evidence: Some((minted.key, evidence)) }).await
+        let evidence = Evidence { last_minted: now, latest_expiry: token.expires.micros(), ..Evidence::default() };
+        self.db.perform(caller, Note { draft, evidence: Some((token.key, evidence)), token: Some(token) }).await
     }
 
     /// Notes a token that was minted, before it is handed out; or has noted in a quiet moment that there is none.
     pub async fn note_issue(&self, caller: &Caller, noted: &Noted<'_>, outcome: &Outcome<Issued>) -> Outcome<()> {
-        let Noted { source, subject, rule, identity, address, .. } = *noted;
+        let Noted { source, subject, rule, identity, session, address, .. } = *noted;
         match outcome {
-            Ok(Issued { service, key, jti, expires, .. }) => {
-                let (service, key, expires) = (*service, *key, *expires);
-                let minted = Minted { source, rule, subject, identity, service, key, jti, expires, address };
-                self.note_minted(caller, &minted).await
+            Ok(issued) => {
+                self.note_minted(caller, &Minted { source, rule, subject, token: issued.into(), address }).await
             }
             Err(error) => {
                 let text = |text: &str| Some(bounded(text)).filter(|text| !text.is_empty());
@@ -260,7 +265,7 @@ impl App {
                     identity: text(identity),
                     key: noted.key,
                     code: Some(error.code().number()),
-                    detail: Some(json!({"subject": text(subject), "reason": reason})),
+                    detail: Some(json!({"subject": text(subject), "session": text(session), "reason": reason})),
                     ..Facts::default()
                 };
                 let mut draft = Draft::by(caller, Event::MintRefused, facts);
@@ -322,7 +327,7 @@ impl App {
         if let (true, Some(detail)) = (is_last, &mut draft.facts.detail) {
             detail["more_in_this_minute_are_not_noted"] = true.into();
         }
-        self.db.perform(&caller, Note { draft, evidence: None }).await
+        self.db.perform(&caller, Note { draft, evidence: None, token: None }).await
     }
 
     /// What became of the key of a token, if it is the caller's and something did.
@@ -343,7 +348,7 @@ impl App {
         let history = self.key_history(caller, searched).await?;
         let explained = self.explain_with(caller, &refused.token, history.as_ref()).await?;
         let payload = &explained["payload"];
-        let short = |value: &serde_json::Value| value.as_str().filter(|text| !text.contains('\0')).map(bounded);
+        let short = |value: &serde_json::Value| Some(bounded(&as_name(value).filter(|text| !text.contains('\0'))?));
         let facts = Facts {
             identity: short(&payload["grants"]["identity"]),
             key,

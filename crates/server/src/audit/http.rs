@@ -12,9 +12,9 @@ use crate::routes;
 
 /// The routes.
 pub const ROUTES: &[Route] = routes![
-    Own Get "/Audit" ListAudit => list;
-    Own Get "/Audit/{Sid}" FetchAudit => fetch;
-    Own Get "/Keys/{Sid}/Evidence" FetchKeyEvidence => evidence;
+    OwnManage Get "/Audit" ListAudit => list;
+    OwnManage Get "/Audit/{Sid}" FetchAudit => fetch;
+    OwnManage Get "/Keys/{Sid}/Evidence" FetchKeyEvidence => evidence;
 ];
 
 #[derive(Serialize)]

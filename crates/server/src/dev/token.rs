@@ -11,6 +11,7 @@ use super::DevCredentials;
 use crate::App;
 use crate::accounts::commands::FindAccount;
 use crate::http::{allow_origin, chain};
+use crate::keys::CannotSign;
 use crate::platform::ids::fresh_seed;
 use crate::platform::{Caller, Error, Form, Ids};
 use crate::tokens::{DEV, Issued, Noted, Refusal, note};
@@ -34,8 +35,15 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
     };
     let now = app.db.clock.now(account.number);
     let identity = query.text("identity").unwrap_or_default();
-    let outcome = mint(dev, identity, query.text("password").unwrap_or_default(), now);
     let caller = Caller::system(account.number, account.sid);
+    let mut outcome = mint(dev, identity, query.text("password").unwrap_or_default(), now);
+    if outcome.is_ok() {
+        match app.to_sign(&caller, dev.key).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(cause)) => outcome = Err(cannot_sign(dev, cause)),
+            Err(failure) => return failed(&failure),
+        }
+    }
     let told = outcome.as_ref().map_err(|(_, text)| text.trim_end().to_owned());
     let noted = Noted {
         account: Some(account.sid),
@@ -43,6 +51,7 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
         subject: "",
         rule: "",
         identity,
+        session: "",
         key: outcome.is_ok().then_some(dev.key),
         address,
         outcome: told.map(|issued| issued.jti.as_str()),
@@ -51,6 +60,8 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
     let issue = match &outcome {
         Ok(issued) => Ok(issued.clone()),
         Err((StatusCode::UNAUTHORIZED, _)) => Err(Refusal::NotLoggedIn.into()),
+        Err((StatusCode::FORBIDDEN, _)) => Err(Refusal::AccountNotActive.into()),
+        Err((StatusCode::SERVICE_UNAVAILABLE, text)) => Err(Refusal::NoSigner(text.clone()).into()),
         Err((_, text)) => Err(Error::parameter(text.as_str())),
     };
     if let Err(failure) = app.note_issue(&caller, &noted, &issue).await {
@@ -60,6 +71,15 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
         Ok(issued) => respond(StatusCode::OK, issued.token),
         Err((status, text)) => respond(status, text),
     }
+}
+
+/// Whoever develops is the operator, too, and may know it all.
+fn cannot_sign(dev: &DevCredentials, cause: CannotSign) -> (StatusCode, String) {
+    let status = match cause {
+        CannotSign::AccountNotActive => StatusCode::FORBIDDEN,
+        CannotSign::Gone | CannotSign::Suspended | CannotSign::Restricted => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("No token: the key {} of dev mode {cause}. `tertulia key list` shows the keys.\n", dev.key))
 }
 
 fn mint(dev: &DevCredentials, identity: &str, password: &str, now: Timestamp) -> Result<Issued, (StatusCode, String)> {
@@ -78,6 +98,7 @@ fn mint(dev: &DevCredentials, identity: &str, password: &str, now: Timestamp) ->
     Ok(Issued {
         token: signed.token,
         jti: signed.jti,
+        session: None,
         identity: identity.to_owned(),
         service: dev.service,
         key: dev.key,

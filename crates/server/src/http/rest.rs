@@ -99,7 +99,10 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
         body: Vec::new(),
         service,
     };
-    let faults = app.faults.as_ref().filter(|_| !matches!(mounted.route.surface, Surface::Own | Surface::Operator));
+    let faults = app
+        .faults
+        .as_ref()
+        .filter(|_| !matches!(mounted.route.surface, Surface::Own | Surface::OwnManage | Surface::Operator));
     let Some(faults) = faults else { return (mounted.route.handler)(call).await };
     let caller = call.caller.clone();
     let perform = async {

@@ -4,14 +4,16 @@ use serde_json::json;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sid::Key as KeyKind;
 use tertulia_store::seal::KeyRing;
+use tertulia_token::Secret;
 
 use super::events::KeyEvent;
-use super::{Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
+use super::{CannotSign, Key, Kind, Policy, Refusal, may_create, may_manage, queries, secret_place};
+use crate::accounts::commands::Credentials;
 use crate::audit::{self, Draft, Event};
 use crate::platform::page::OLDEST;
-use crate::platform::{AccountNumber, Change, Cx, Outcome, PageRequest, Question, text};
+use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question, text};
 use crate::revocations::commands::end_connections;
-use crate::{accounts, tokens};
+use crate::{App, accounts, tokens};
 
 fn check_name(name: &str) -> Outcome<()> {
     text::storable("FriendlyName", name)?;
@@ -212,5 +214,62 @@ impl Change for DeleteKey {
         end_connections(cx, key.account, Some(key.sid)).await?;
         cx.emit(&KeyEvent::Deleted { before: Box::new(key) });
         Ok(())
+    }
+}
+
+impl App {
+    /// The secret of a key that may sign Access Tokens of the caller's account, or why it may not.
+    pub async fn to_sign(&self, caller: &Caller, sid: Sid<KeyKind>) -> Outcome<Result<Secret, CannotSign>> {
+        let stored = self.find_credentials(Credentials::Key(sid)).await?;
+        let stored = stored.filter(|stored| stored.account.number == caller.account);
+        let Some((stored, key)) = stored.as_ref().and_then(|stored| Some((stored, stored.key.as_ref()?))) else {
+            return Ok(Err(CannotSign::Gone));
+        };
+        if !stored.is_active() {
+            return Ok(Err(CannotSign::AccountNotActive));
+        }
+        if stored.is_suspended {
+            return Ok(Err(CannotSign::Suspended));
+        }
+        if key.kind == Kind::Restricted {
+            return Ok(Err(CannotSign::Restricted));
+        }
+        let secret = stored.open(&self.sealer)?.pop();
+        Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)).ok_or(CannotSign::Gone))
+    }
+
+    /// The key that the configuration lets sign (`login.key`).
+    pub fn login_key(&self) -> Option<Sid<KeyKind>> {
+        Sid::parse(&self.config.login.key).ok()
+    }
+
+    /// The keys that may sign for the token endpoint, in their order. They are read each time: a rotation counts at once.
+    pub async fn signers(&self, caller: &Caller) -> Outcome<Vec<Sid<KeyKind>>> {
+        let Some(first) = self.login_key() else {
+            return Ok(self.db.ask(caller, FindSigner).await?.into_iter().collect());
+        };
+        let spare = self.config.login.spare_keys.iter().filter_map(|sid| Sid::parse(sid).ok());
+        Ok(std::iter::once(first).chain(spare).collect())
+    }
+
+    /// The key that signs for the token endpoint, if there is one yet: where none can, the one that should.
+    pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
+        let candidates = self.signers(caller).await?;
+        for sid in &candidates {
+            if self.to_sign(caller, *sid).await?.is_ok() {
+                return Ok(Some(*sid));
+            }
+        }
+        Ok(candidates.first().copied())
+    }
+}
+
+struct FindSigner;
+
+impl Question for FindSigner {
+    type Out = Option<Sid<KeyKind>>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        tokens::queries::signer(cx.tx, cx.caller.account).await
     }
 }

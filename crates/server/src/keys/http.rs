@@ -29,7 +29,7 @@ pub const ROUTES: &[Route] = routes![
     Manage Get "/Keys/{Sid}" FetchKey => fetch_managed;
     Manage Post "/Keys/{Sid}" UpdateKey => update_managed;
     Manage Delete "/Keys/{Sid}" DeleteKey => delete;
-    Own Post "/Keys/{Sid}/Successor" CreateSuccessorKey => succeed;
+    OwnManage Post "/Keys/{Sid}/Successor" CreateSuccessorKey => succeed;
 ];
 
 async fn create(call: Call) -> Outcome<Reply> {

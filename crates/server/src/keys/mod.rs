@@ -12,6 +12,7 @@ pub mod events;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 
 use tertulia_protocol::sid::Key as KeyKind;
@@ -135,7 +136,9 @@ pub fn may(who: &Who, surface: Surface, permission: Option<&str>) -> Result<(), 
         // As if nothing were there: an account need not know that it has an operator.
         (Who::Account { .. }, Surface::Operator) => Err(Refusal::NotFound),
         (Who::Account { power: Power::Everything, .. }, _) => Ok(()),
-        (Who::Account { power: Power::Product, .. }, Surface::V2010 | Surface::Manage) => Err(Refusal::NotAllowed),
+        (Who::Account { power: Power::Product, .. }, Surface::V2010 | Surface::Manage | Surface::OwnManage) => {
+            Err(Refusal::NotAllowed)
+        }
         (Who::Account { power: Power::Product, .. }, Surface::V1 | Surface::Service | Surface::Own) => Ok(()),
         (Who::Account { power: Power::Permissions(allow), .. }, _) => match permission {
             Some(wanted) if allow.iter().any(|allowed| allowed == wanted) => Ok(()),
@@ -157,6 +160,30 @@ pub fn may_create(who: &Who, source: Source, kind: Kind) -> Result<(), Refusal> 
 /// Whether a caller may manage accounts, keys and auth tokens. Asked again in every transaction that does.
 pub fn may_manage(who: &Who) -> Result<(), Refusal> {
     may(who, Surface::Manage, None)
+}
+
+/// Why a key signs no Access Token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotSign {
+    /// The account has no such key.
+    Gone,
+    /// A revocation suspends it.
+    Suspended,
+    /// It is a Restricted key.
+    Restricted,
+    /// Its account is suspended or closed.
+    AccountNotActive,
+}
+
+impl fmt::Display for CannotSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gone => "does not exist in the account of logins",
+            Self::Suspended => "is suspended",
+            Self::Restricted => "is a Restricted key, which signs no Access Tokens",
+            Self::AccountNotActive => "belongs to an account that is suspended or closed",
+        })
+    }
 }
 
 /// Where a key's secret is sealed for.
@@ -197,7 +224,8 @@ impl From<Refusal> for Error {
             Refusal::NotFound => Self::not_found(Code::NotFound),
             Refusal::NotAllowed => Self::refused(
                 Code::NotAuthenticated,
-                "A Standard or Restricted API key cannot manage accounts or keys; use the auth token or a Main key",
+                "A Standard or Restricted API key cannot do this: accounts, keys, API tokens, owners of identities and the \
+                 audit log take the auth token or a Main key",
             ),
             Refusal::NotPermitted(permission) => Self::refused(
                 Code::NotAuthenticated,

@@ -7,8 +7,16 @@ use tertulia_protocol::Sid;
 use super::*;
 use crate::platform::UserRef;
 
-const SURFACES: [Surface; 7] =
-    [Surface::V1, Surface::Service, Surface::V2010, Surface::Manage, Surface::Own, Surface::Operator, Surface::Sdk];
+const SURFACES: [Surface; 8] = [
+    Surface::V1,
+    Surface::Service,
+    Surface::V2010,
+    Surface::Manage,
+    Surface::Own,
+    Surface::OwnManage,
+    Surface::Operator,
+    Surface::Sdk,
+];
 
 fn account(power: Power) -> Who {
     Who::Account { key: None, power }
@@ -28,16 +36,16 @@ fn user() -> Who {
 fn what_each_kind_of_credentials_may_do() {
     // In the order of SURFACES: + let in, - refused, 0 as if nothing were there.
     for (who, expected) in [
-        (account(Power::Everything), "+++++0-"),
-        (account(Power::Product), "++--+0-"),
-        (restricted(&["/x/read"]), "++---0-"),
-        (restricted(&["/x/write", "/x/rea", "/x/read/", "/X/read"]), "-----0-"),
-        (restricted(&[]), "-----0-"),
-        (Who::Operator, "++++++-"),
-        (user(), "------+"),
+        (account(Power::Everything), "++++++0-"),
+        (account(Power::Product), "++--+-0-"),
+        (restricted(&["/x/read"]), "++--+-0-"),
+        (restricted(&["/x/write", "/x/rea", "/x/read/", "/X/read"]), "------0-"),
+        (restricted(&[]), "------0-"),
+        (Who::Operator, "+++++++-"),
+        (user(), "-------+"),
     ] {
         let mark = |surface: Surface| {
-            let permission = matches!(surface, Surface::V1 | Surface::Service).then_some("/x/read");
+            let permission = matches!(surface, Surface::V1 | Surface::Service | Surface::Own).then_some("/x/read");
             match may(&who, surface, permission) {
                 Ok(()) => '+',
                 Err(Refusal::NotFound) => '0',

@@ -1,5 +1,6 @@
 //! An API token as a bearer token: made by the command line, kept as a hash.
 
+use serde_json::{Map, Value};
 use tertulia_protocol::Timestamp;
 
 use super::Login;
@@ -24,8 +25,12 @@ pub(super) async fn find(config: &ApiTokenConfig, app: &App, asked: &Asked<'_>, 
     let Some(stored) = stored.filter(|stored| stored.is(token, now)) else {
         return Found::Refused(format!("there is no API token {id} that is this one, or it has ended"));
     };
-    match serde_json::from_str(&stored.facts) {
-        Ok(facts) => Found::Login(Login { source: config.name.clone(), subject: stored.subject, facts }),
+    match serde_json::from_str::<Map<String, Value>>(&stored.facts) {
+        Ok(mut facts) => {
+            // The token is the login session: whoever deletes it ends what came by it.
+            facts.insert("sid".to_owned(), stored.id.into());
+            Found::Login(Login { source: config.name.clone(), subject: stored.subject, facts: facts.into() })
+        }
         Err(cause) => Found::Unavailable(format!("the facts of the API token {id}: {cause}")),
     }
 }

@@ -12,7 +12,7 @@ use tertulia_protocol::Timestamp;
 use super::Login;
 use super::config::{AppConfig, Forwarded};
 use super::fetch::{self, Bounds, FetchError};
-use super::policy::lookup;
+use super::policy::{as_name, lookup};
 use super::sources::{Asked, Found};
 
 /// Answers that are remembered at most; then the memory begins anew.
@@ -119,15 +119,12 @@ fn hash(shown: &HeaderMap) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Whom the app's answer names. A number must be whole: others lose digits when they are read, and two people would
-/// have one name.
+/// Whom the app's answer names.
 pub fn read(config: &AppConfig, body: &[u8]) -> Result<Login, String> {
     let facts: Value = serde_json::from_slice(body).map_err(|_| "the app's answer is not JSON")?;
-    let subject = match lookup(&facts, &config.subject) {
-        Some(Value::String(text)) if !text.is_empty() => text.clone(),
-        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
-        _ => return Err(format!("the app's answer has no text or whole number \"{}\"", config.subject)),
-    };
+    let subject = lookup(&facts, &config.subject).and_then(as_name).filter(|subject| !subject.is_empty());
+    let subject =
+        subject.ok_or_else(|| format!("the app's answer has no text or whole number \"{}\"", config.subject))?;
     Ok(Login { source: config.name.clone(), subject, facts })
 }
 

@@ -20,6 +20,8 @@ pub struct LoginConfig {
     pub account: String,
     /// The API key that signs their tokens; empty: a key of the server's own.
     pub key: String,
+    /// Keys that sign in the place of `key`, in this order, while it is suspended or gone.
+    pub spare_keys: Vec<String>,
     /// Origins of pages that may ask for a token from another origin.
     pub allowed_origins: Vec<String>,
     /// Lifetime of tokens, seconds.
@@ -240,6 +242,12 @@ impl LoginConfig {
         }
         if !self.key.is_empty() {
             Sid::<Key>::parse(&self.key).map_err(|cause| format!("login.key is {cause}"))?;
+        }
+        for key in &self.spare_keys {
+            Sid::<Key>::parse(key).map_err(|cause| format!("login.spare_keys: \"{key}\" is {cause}"))?;
+        }
+        if self.key.is_empty() && !self.spare_keys.is_empty() {
+            return Err("login.spare_keys take the place of login.key, which is empty".to_owned());
         }
         if !(1..=LIFETIME_MAX).contains(&self.ttl_seconds_max) {
             return Err(format!("login.ttl_seconds_max is {}; it must be 1 to {LIFETIME_MAX}", self.ttl_seconds_max));

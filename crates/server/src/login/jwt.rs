@@ -21,7 +21,7 @@ use tertulia_protocol::Timestamp;
 
 use super::Login;
 use super::config::OidcConfig;
-use super::policy::{lookup, session};
+use super::policy::{as_name, lookup, session};
 use crate::revocations::NAME_BYTES_MAX;
 
 /// The longest token that is looked at.
@@ -205,13 +205,9 @@ pub fn login(claims: Value, config: &OidcConfig) -> Result<Login, String> {
     if is_logout(&claims) {
         return Err("the token is a logout token".to_owned());
     }
-    match lookup(&claims, &config.subject) {
-        Some(Value::String(subject)) if !subject.is_empty() => {
-            let subject = subject.clone();
-            Ok(Login { source: config.name.clone(), subject, facts: claims })
-        }
-        _ => Err(format!("the token has no claim \"{}\" that is a text", config.subject)),
-    }
+    let subject = lookup(&claims, &config.subject).and_then(as_name).filter(|subject| !subject.is_empty());
+    let wrong = || format!("the token has no claim \"{}\" that is a text or a whole number", config.subject);
+    Ok(Login { source: config.name.clone(), subject: subject.ok_or_else(wrong)?, facts: claims })
 }
 
 /// A logout that a provider tells of.
@@ -229,7 +225,7 @@ pub struct Logout {
 impl Logout {
     /// By OpenID Connect Back-Channel Logout 1.0, section 2.6, after what holds for every token.
     pub fn read(claims: &Value, config: &OidcConfig) -> Result<Self, &'static str> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text = |name: &str| claims.get(name).and_then(as_name).filter(|text| !text.is_empty());
         if !is_logout(claims) {
             return Err("the token is no logout token: its events name no such logout");
         }
@@ -246,14 +242,14 @@ impl Logout {
                 "the logout token names neither a session (sid) nor, by the claim that this source goes by, anybody",
             );
         }
-        if sid.is_some_and(|sid| session(&config.name, sid).is_none()) {
+        if sid.as_ref().is_some_and(|sid| session(&config.name, sid).is_none()) {
             return Err("the logout token names a session (sid) by a name that none has here");
         }
         // A moment may have a fraction, and be beyond every calendar.
         #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes the largest")]
         let expires = claims["exp"].as_f64().unwrap_or(f64::MAX).ceil() as i64;
         let dead = expires.saturating_add(config.leeway_seconds.into());
-        Ok(Self { sid: sid.map(str::to_owned), subject: subject.map(str::to_owned), jti: jti.to_owned(), dead })
+        Ok(Self { sid, subject, jti, dead })
     }
 }
 

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tertulia_protocol::Timestamp;
 
@@ -27,6 +28,22 @@ pub fn every_session(source: &str, subject: &str) -> String {
     format!("{source}::{subject}")
 }
 
+/// A text, or a whole number as one. Of other numbers digits are lost when they are read, and two things would have one
+/// name.
+pub fn as_name(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A text or a whole number, where one is written down.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    as_name(&value).ok_or_else(|| D::Error::custom(format!("{value} is neither a text nor a whole number")))
+}
+
 /// Somebody whom a source knows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +51,7 @@ pub struct Login {
     /// The source's name in the configuration.
     pub source: String,
     /// The source's own name for somebody: it never means anybody else.
+    #[serde(deserialize_with = "name")]
     pub subject: String,
     /// What else the source says: an object.
     #[serde(default)]
@@ -44,7 +62,7 @@ impl Login {
     /// The name of the login session, where the source says which it is: a fact `sid`. Its tokens carry it, and can
     /// be revoked by it.
     pub fn session(&self) -> Option<String> {
-        session(&self.source, self.facts.get("sid")?.as_str()?)
+        session(&self.source, &as_name(self.facts.get("sid")?)?)
     }
 
     /// The name of all login sessions of the subject together.
@@ -104,7 +122,7 @@ pub enum Wanted {
 pub enum Scalar {
     /// A flag.
     Flag(bool),
-    /// A whole number.
+    /// A whole number, which is the same as the text of its digits.
     Number(i64),
     /// A text.
     Text(String),
@@ -136,15 +154,19 @@ impl Scalar {
     fn fits(&self, fact: &Value) -> bool {
         match (self, fact) {
             (Self::Flag(wanted), Value::Bool(fact)) => wanted == fact,
-            (Self::Number(wanted), Value::Number(fact)) => fact.as_i64() == Some(*wanted),
-            (Self::Text(wanted), Value::String(fact)) => match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
-                (Some(""), _) => !fact.is_empty(),
-                (Some(end), _) => fact.ends_with(end),
-                (None, Some(start)) => fact.starts_with(start),
-                (None, None) => wanted == fact,
-            },
+            (Self::Number(wanted), fact) => as_name(fact).is_some_and(|fact| fact == wanted.to_string()),
+            (Self::Text(wanted), fact) => as_name(fact).is_some_and(|fact| fits(wanted, &fact)),
             _ => false,
         }
+    }
+}
+
+fn fits(wanted: &str, fact: &str) -> bool {
+    match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
+        (Some(""), _) => !fact.is_empty(),
+        (Some(end), _) => fact.ends_with(end),
+        (None, Some(start)) => fact.starts_with(start),
+        (None, None) => wanted == fact,
     }
 }
 

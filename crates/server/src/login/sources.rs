@@ -91,6 +91,14 @@ impl Sources {
         })
     }
 
+    /// Names of the sources whose logins come by API tokens.
+    pub fn api_token_sources(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter_map(|(_, source)| match source {
+            Source::ApiToken(config) => Some(config.name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether any source is a provider, which can tell of logouts.
     pub fn has_provider(&self) -> bool {
         self.providers().next().is_some()

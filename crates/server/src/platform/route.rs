@@ -58,8 +58,10 @@ pub enum Surface {
     V2010,
     /// Keys and auth tokens in their newer form, at `/v1`: for the auth token and Main keys.
     Manage,
-    /// Operations of Tertulia's own at `/tertulia/v1`, for an account's credentials but Restricted keys.
+    /// Operations of Tertulia's own at `/tertulia/v1`, for an account's credentials.
     Own,
+    /// Operations of Tertulia's own at `/tertulia/v1`, for the auth token and Main keys.
+    OwnManage,
     /// Operations of Tertulia's own at `/tertulia/v1`, for whoever runs the server.
     Operator,
     /// The SDK's requests, tunnelled, at their full path.
@@ -87,23 +89,29 @@ pub struct Route {
 impl Route {
     /// The permission that a Restricted key needs here; `None` where no Restricted key may come:
     /// `/twilio/conversations/{resource}/{create|list|read|update|delete}`. The resource is the last word of the
-    /// path; what belongs to a user or a chat service itself has the owner before it.
+    /// path; what belongs to a user or a chat service itself has the owner before it. For operations of Tertulia's own
+    /// it is `/tertulia/{resource}/{verb}`, and the resource is the first word of the path.
     pub fn permission(&self) -> Option<String> {
-        if !matches!(self.surface, Surface::V1 | Surface::Service) {
-            return None;
+        let mut words = self.path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{'));
+        match self.surface {
+            Surface::V1 | Surface::Service => {}
+            Surface::Own => return Some(format!("/tertulia/{}/{}", kebab(words.next()?), self.action())),
+            Surface::V2010 | Surface::Manage | Surface::OwnManage | Surface::Operator | Surface::Sdk => return None,
         }
-        let words = self.path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{'));
         let resource = match *words.collect::<Vec<_>>().as_slice() {
             ["Users", own] => format!("User{own}"),
             ["Services", own] => format!("Service{own}"),
             [.., last] => last.to_owned(),
             [] => return None,
         };
-        let action = match self.verb() {
+        Some(format!("/twilio/conversations/{}/{}", kebab(&resource), self.action()))
+    }
+
+    fn action(&self) -> String {
+        match self.verb() {
             "Fetch" => "read".to_owned(),
             verb => verb.to_lowercase(),
-        };
-        Some(format!("/twilio/conversations/{}/{action}", kebab(&resource)))
+        }
     }
 
     /// The first word of the operation's name.

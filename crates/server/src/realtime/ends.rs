@@ -54,21 +54,34 @@ pub struct Holder {
 #[derive(Debug, Default)]
 pub struct Ended {
     count: u64,
-    latest: VecDeque<Revocation>,
+    /// Each with how many connections it ended.
+    latest: VecDeque<(Revocation, usize)>,
 }
 
 impl Ended {
     /// Remembers an entry, unless it is known.
     pub fn add(&mut self, entry: &Revocation) -> bool {
-        if self.latest.iter().any(|known| known.sid == entry.sid) {
+        if self.latest.iter().any(|(known, _)| known.sid == entry.sid) {
             return false;
         }
         if self.latest.len() == REMEMBERED_MAX {
             self.latest.pop_front();
         }
-        self.latest.push_back(entry.clone());
+        self.latest.push_back((entry.clone(), 0));
         self.count += 1;
         true
+    }
+
+    /// Remembers how many connections the last one ended.
+    pub fn counted(&mut self, connections: usize) {
+        if let Some((_, count)) = self.latest.back_mut() {
+            *count = connections;
+        }
+    }
+
+    /// How many connections an entry ended.
+    pub fn by(&self, entry: &Revocation) -> usize {
+        self.latest.iter().rev().find(|(known, _)| known.sid == entry.sid).map_or(0, |(_, count)| *count)
     }
 
     /// How many came by.
@@ -83,7 +96,7 @@ impl Ended {
         if missed > self.latest.len() {
             return true;
         }
-        self.latest.iter().rev().take(missed).any(|entry| entry.names(bearer))
+        self.latest.iter().rev().take(missed).any(|(entry, _)| entry.names(bearer))
     }
 }
 
@@ -144,7 +157,7 @@ pub(super) fn heard(app: &App, events: &Bytes) {
 
 fn end(app: &App, entry: &Revocation) {
     let count = app.hub().end(entry);
-    if count > 0 {
+    if let Some(count) = count.filter(|count| *count > 0) {
         tracing::info!(target: "token", entry = %entry.sid, kind = entry.named.word(), count, "connections were ended");
     }
 }
@@ -168,6 +181,13 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 impl App {
+    /// Acts upon a revocation that was just stored, unless its news came first; gives how many connections of this node
+    /// it ended.
+    pub fn end_now(&self, entry: &Revocation) -> usize {
+        end(self, entry);
+        self.hub().ended_by(entry)
+    }
+
     /// Acts upon what was noted since the last look. The first one only finds out what the time is: nobody is
     /// connected yet.
     async fn read_ended(&self) -> Outcome<()> {
@@ -214,6 +234,7 @@ mod tests {
             service: Sid::from_number(1),
             identity: "ana".into(),
             key: Sid::from_number(1),
+            fingerprint: "1".into(),
             jti: None,
             session: None,
             issued: Timestamp::from_seconds(5),

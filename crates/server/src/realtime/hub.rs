@@ -327,15 +327,22 @@ impl<M: Mail> Hub<M> {
         }
     }
 
-    /// Ends every connection that a revocation names; gives how many there were. Known ones are skipped. Each
-    /// connection has a watcher of its own on its user's list.
-    pub fn end(&mut self, entry: &Revocation) -> usize {
+    /// Ends every connection that a revocation names; gives how many there were, and `None` of a revocation that came
+    /// by before. Each connection has a watcher of its own on its user's list.
+    pub fn end(&mut self, entry: &Revocation) -> Option<usize> {
         if !self.ended.add(entry) {
-            return 0;
+            return None;
         }
         let own = self.own_of(entry.account);
         let named = own.filter(|mail| mail.holder().is_some_and(|holder| entry.names(&holder.bearer)));
-        named.inspect(|mail| mail.post(Post::Revoked)).count()
+        let count = named.inspect(|mail| mail.post(Post::Revoked)).count();
+        self.ended.counted(count);
+        Some(count)
+    }
+
+    /// How many connections a revocation ended when it came by.
+    pub fn ended_by(&self, entry: &Revocation) -> usize {
+        self.ended.by(entry)
     }
 
     /// How many revocations have come by. An admission remembers it, to be looked at again once the connection

@@ -274,6 +274,7 @@ mod tests {
     fn a_revocation_travels_whole() {
         let at = Timestamp::from_seconds(5);
         for named in [
+            Named::Exact("0f".to_owned()),
             Named::Token("SK0-1-x".to_owned()),
             Named::Identity("a\"b".to_owned(), Some(Sid::from_number(1))),
             Named::Identity("a".to_owned(), None),

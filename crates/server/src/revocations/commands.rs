@@ -5,7 +5,7 @@ use tertulia_protocol::{Sid, Timestamp};
 use tertulia_token::{Check, Given, KeyGiven, TOLERANCE_MAX};
 
 use super::events::Revoked;
-use super::{Bearer, NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
+use super::{Bearer, COUNTED_MAX, NAME_BYTES_MAX, Named, Refusal, Revocation, expiry, queries};
 use crate::accounts::commands::Credentials;
 use crate::audit::{Draft, Event, Facts, KeyHistory};
 use crate::login::Login;
@@ -25,12 +25,30 @@ pub struct Revoke {
     pub issued_before: Option<Timestamp>,
     /// When the last of them is dead, if that is known better than by the longest lifetime.
     pub expires: Option<Timestamp>,
+    /// The name of a token that is named by something else, for the audit log.
+    pub jti: Option<String>,
+}
+
+impl Revoke {
+    /// Everything that is named so, until the longest lifetime is over.
+    pub fn all(named: Named) -> Self {
+        Self { named, issued_before: None, expires: None, jti: None }
+    }
+}
+
+/// A revocation that is stored.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The entry.
+    pub entry: Revocation,
+    /// How many tokens it ended that were known and alive.
+    pub tokens_ended: u64,
 }
 
 impl Change for Revoke {
-    type Out = Revocation;
+    type Out = Made;
 
-    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Revocation> {
+    async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Made> {
         let account = cx.caller.account;
         let issued_before = match &self.named {
             Named::Identity(..) | Named::Service(_) => self.issued_before.unwrap_or(cx.now),
@@ -50,15 +68,20 @@ impl Change for Revoke {
                 keys::may_manage(&cx.caller.who)?;
                 keys::queries::find(cx.tx, account, *sid).await?.ok_or(keys::Refusal::NotFound)?;
                 if let Some(entry) = queries::suspending(cx.tx, account, *sid).await? {
-                    return Ok(entry);
+                    return Ok(Made { entry, tokens_ended: 0 });
                 }
             }
             Named::Account => return Err(Refusal::NotOne.into()),
             _ => {}
         }
-        let entry = note(cx, account, self.named.clone(), Some(issued_before), true, self.expires).await?;
-        cx.audit(Draft::by(cx.caller, Event::RevocationCreated, facts(&entry)));
-        Ok(entry)
+        let made = note(cx, account, self.named.clone(), Some(issued_before), true, self.expires).await?;
+        let mut facts = facts(&made.entry);
+        facts.jti = facts.jti.or_else(|| self.jti.clone());
+        if let Some(detail) = &mut facts.detail {
+            detail["tokens_ended"] = made.tokens_ended.into();
+        }
+        cx.audit(Draft::by(cx.caller, Event::RevocationCreated, facts));
+        Ok(made)
     }
 }
 
@@ -69,7 +92,7 @@ fn facts(entry: &Revocation) -> Facts {
         Named::Identity(identity, service) => (facts.identity, facts.service) = (Some(identity.clone()), *service),
         Named::Service(service) => facts.service = Some(*service),
         Named::Key(key) => facts.key = Some(*key),
-        Named::Session(_) | Named::Account => {}
+        Named::Exact(_) | Named::Session(_) | Named::Account => {}
     }
     facts.detail = Some(serde_json::json!({"kind": entry.named.word(), "value": entry.named.value()}));
     facts
@@ -82,14 +105,15 @@ async fn note(
     issued_before: Option<Timestamp>,
     refuses: bool,
     expires: Option<Timestamp>,
-) -> Outcome<Revocation> {
+) -> Outcome<Made> {
     let issued_before = issued_before.unwrap_or(Timestamp::from_micros(i64::MAX));
     let expires = expires.or_else(|| expiry(&named, refuses, issued_before, cx.now));
     let sid = cx.ids.sid();
     let entry = Revocation { account, sid, named, issued_before, refuses, created: cx.now, expires };
     queries::insert(cx.tx, &entry).await?;
+    let tokens_ended = tokens::queries::end_known(cx.tx, &entry, COUNTED_MAX).await?;
     cx.emit(&Revoked(&entry));
-    Ok(entry)
+    Ok(Made { entry, tokens_ended })
 }
 
 /// Ends the connections of an account's tokens, or of those that one key signed, after the commit. What refuses
@@ -117,13 +141,18 @@ impl Question for GetRevocation {
 
 /// Lists the account's entries.
 #[derive(Clone, Debug)]
-pub struct ListRevocations(pub PageRequest);
+pub struct ListRevocations {
+    /// Only those of the kind with this word; empty: all.
+    pub kind: String,
+    /// Which page.
+    pub page: PageRequest,
+}
 
 impl Question for ListRevocations {
     type Out = Vec<Revocation>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Vec<Revocation>> {
-        queries::list(cx.tx, cx.caller.account, self.0.created_span(OLDEST)?).await
+        queries::list(cx.tx, cx.caller.account, &self.kind, self.page.created_span(OLDEST)?).await
     }
 }
 
@@ -142,8 +171,21 @@ impl Change for TakeBack {
             keys::may_manage(&cx.caller.who)?;
         }
         queries::delete(cx.tx, account, self.0).await?;
+        tokens::queries::revive_known(cx.tx, account, self.0).await?;
         cx.audit(Draft::by(cx.caller, Event::RevocationDeleted, facts(&entry)));
         Ok(entry)
+    }
+}
+
+/// Whose tokens have a `jti`, as far as they are known and alive: chat service and identity, so many at most.
+#[derive(Clone, Debug)]
+pub struct HoldersOf(pub String);
+
+impl Question for HoldersOf {
+    type Out = Vec<(String, String)>;
+
+    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
+        tokens::queries::holders(cx.tx, cx.caller.account, &self.0, cx.now, COUNTED_MAX).await
     }
 }
 
@@ -197,17 +239,15 @@ impl Change for EndLogin {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<()> {
         let (source, subject, until) = match self {
             Self::Session(session) => {
-                let revoke = Revoke { named: Named::Session(session.clone()), issued_before: None, expires: None };
-                return revoke.apply(cx).await.map(drop);
+                return Revoke::all(Named::Session(session.clone())).apply(cx).await.map(drop);
             }
             Self::Subject { source, subject, until } => (source, subject, *until),
         };
         // The logins themselves, which ask for tokens, and the tokens.
         let logins = Named::Session(every_session(source, subject));
-        Revoke { named: logins, issued_before: Some(until), expires: None }.apply(cx).await?;
+        Revoke { issued_before: Some(until), ..Revoke::all(logins) }.apply(cx).await?;
         for owner in tokens::queries::owned(cx.tx, cx.caller.account, source, subject).await? {
-            let named = Named::Identity(owner.identity, Some(owner.service));
-            Revoke { named, issued_before: None, expires: None }.apply(cx).await?;
+            Revoke::all(Named::Identity(owner.identity, Some(owner.service))).apply(cx).await?;
         }
         Ok(())
     }
@@ -242,7 +282,7 @@ impl Question for Noted {
     }
 }
 
-/// Accounts whose entries die, each with the first death.
+/// Accounts whose entries or known tokens die, each with the first death.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstDeaths;
 
@@ -250,11 +290,14 @@ impl Question for FirstDeaths {
     type Out = Vec<(AccountNumber, Timestamp)>;
 
     async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::accounts(cx.tx).await
+        let mut accounts = queries::accounts(cx.tx).await?;
+        accounts.extend(tokens::queries::accounts_of_known(cx.tx).await?);
+        Ok(accounts)
     }
 }
 
-/// Removes dead entries of the caller's account, so many at most; gives how many.
+/// Removes dead entries and known tokens of the caller's account, so many of each at most; gives how many there were of
+/// the more numerous kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Purge(pub usize);
 
@@ -263,7 +306,8 @@ impl Change for Purge {
 
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<u64> {
         let limit = i64::try_from(self.0).unwrap_or(i64::MAX);
-        queries::purge(cx.tx, cx.caller.account, cx.now, limit).await
+        let entries = queries::purge(cx.tx, cx.caller.account, cx.now, limit).await?;
+        Ok(entries.max(tokens::queries::purge_known(cx.tx, cx.caller.account, cx.now, limit).await?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/tertulia/v1/Revocations`: revoking tokens, and taking that back; `/tertulia/v1/Tokens/…`: what a token is
 //! worth now, and why.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,8 +9,8 @@ use tertulia_protocol::sid::{Key, Revocation as RevocationKind, Service};
 use tertulia_protocol::{Code, Sid};
 use tertulia_token::Check;
 
-use super::commands::{GetRevocation, ListRevocations, Revoke, TakeBack};
-use super::{Bearer, Named, Refusal, Revocation};
+use super::commands::{GetRevocation, HoldersOf, ListRevocations, Revoke, TakeBack};
+use super::{Bearer, Named, Refusal, Revocation, is_shared_by_shape};
 use crate::audit::commands::GetEntry;
 use crate::audit::{self, Event};
 use crate::platform::page::created_key;
@@ -67,12 +68,14 @@ async fn create(call: Call) -> Outcome<Reply> {
     let issued_before = form.date("IssuedBefore", Code::ParameterInvalid)?;
     let service = form.sid::<Service>("ServiceSid", Code::ParameterInvalid)?;
     let key = form.sid("KeySid", Code::ParameterInvalid)?;
-    let mut expires = None;
+    let (mut expires, mut jti) = (None, None);
     let mut named = Vec::new();
     if let Some(token) = given("Token") {
         let bearer = call.app.signed_by(&call.caller, &token).await?.ok_or(Refusal::NoToken)?;
         expires = Some(super::death(&bearer));
-        named.extend(bearer.jti.as_deref().map(|jti| Named::Token(jti.to_owned())));
+        jti = bearer.jti.as_deref().map(str::to_owned);
+        // Not by its jti: other people's tokens may have the same.
+        named.push(Named::Exact(bearer.fingerprint.into()));
     }
     named.extend(given("Jti").map(Named::Token));
     named.extend(given("Session").map(Named::Session));
@@ -82,17 +85,47 @@ async fn create(call: Call) -> Outcome<Reply> {
         named.extend(service.filter(|_| issued_before.is_some()).map(Named::Service));
     }
     let [named] = <[Named; 1]>::try_from(named).map_err(|_| Refusal::NotOne)?;
-    let entry = call.perform(Revoke { named, issued_before, expires }).await?;
-    Ok(Reply::created(&body(&call, &entry)))
+    if let Named::Token(jti) = &named
+        && !form.flag("Shared")?.unwrap_or_default()
+    {
+        must_be_of_one(&call, jti).await?;
+    }
+    let made = call.perform(Revoke { named, issued_before, expires, jti }).await?;
+    let (connections_ended, tokens_ended) = (call.app.end_now(&made.entry), made.tokens_ended);
+    Ok(Reply::created(&MadeBody { entry: body(&call, &made.entry), connections_ended, tokens_ended }))
+}
+
+#[derive(Serialize)]
+struct MadeBody {
+    #[serde(flatten)]
+    entry: Body,
+    /// Connections on this node that it ended.
+    connections_ended: usize,
+    /// Tokens that it ended of those that this server minted.
+    tokens_ended: u64,
+}
+
+/// Refuses a `jti` that several people's tokens may have.
+async fn must_be_of_one(call: &Call, jti: &str) -> Outcome<()> {
+    let known = call.ask(HoldersOf(jti.to_owned())).await?;
+    let mut people: BTreeSet<(String, String)> = known.into_iter().collect();
+    let here = call.app.hub().holders(call.caller.account);
+    let here = here.iter().map(|holder| &holder.bearer).filter(|bearer| bearer.jti.as_deref() == Some(jti));
+    people.extend(here.map(|bearer| (bearer.service.to_string(), bearer.identity.to_string())));
+    if people.len() > 1 || is_shared_by_shape(jti) {
+        return Err(Refusal::Shared { people: people.len() }.into());
+    }
+    Ok(())
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
-    let rows = call.ask(ListRevocations(page.clone())).await?;
+    let kind = call.query.owned("Kind").unwrap_or_default();
+    let rows = call.ask(ListRevocations { kind, page: page.clone() }).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/tertulia/v1/Revocations", call.origin);
-    Ok(page.reply(&bodies, &url, &call.query, "revocations", &[]))
+    Ok(page.reply(&bodies, &url, &call.query, "revocations", &["Kind"]))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {

@@ -13,10 +13,12 @@ pub mod events;
 #[cfg(test)]
 mod tests;
 
+use sha2::{Digest, Sha256};
 use tertulia_protocol::sid::{Key, Revocation as RevocationKind, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_token::{AccessToken, LIFETIME_MAX, TOLERANCE_MAX};
 
+use crate::login::policy::as_name;
 use crate::platform::{AccountNumber, Error};
 
 /// Bytes of a token's name or a session's that can be revoked; longer ones are nobody's.
@@ -24,6 +26,22 @@ pub const NAME_BYTES_MAX: usize = 255;
 
 /// How long an entry stays that only ends connections: until every node has surely read it.
 const SIGNAL_SECONDS: i64 = 3600;
+
+/// Tokens that a revocation marks as ended, and counts, at most: marking more would hold up other writes. All of them
+/// are refused, however many there are.
+pub const COUNTED_MAX: i64 = 10_000;
+
+/// What tells a token from every other one: SHA-256 of it, in hex digits. It is no secret, for nobody comes in with it.
+pub fn fingerprint(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a `jti` is of the shape that the official libraries make: key and seconds, and so the same for all tokens that
+/// one key signs in one second.
+pub fn is_shared_by_shape(jti: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    jti.split_once('-').is_some_and(|(key, seconds)| Sid::<Key>::parse(key).is_ok() && is_number(seconds))
+}
 
 /// What a token says of itself, as far as it can be revoked by it. Kept for each connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +54,8 @@ pub struct Bearer {
     pub identity: Box<str>,
     /// The key that signed it.
     pub key: Sid<Key>,
+    /// Tells it from every other token.
+    pub fingerprint: Box<str>,
     /// Its name, unless it is too long.
     pub jti: Option<Box<str>>,
     /// The login session that it belongs to.
@@ -47,17 +67,18 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// Of a verified token.
-    pub fn of(token: &AccessToken, account: AccountNumber, service: Sid<Service>, key: Sid<Key>) -> Self {
-        let short = |text: String| (text.len() <= NAME_BYTES_MAX).then(|| text.into_boxed_str());
-        let session = token.payload().get("session").and_then(|claim| claim.as_str()).map(str::to_owned);
+    /// Of a verified token, whose text this is.
+    pub fn of(text: &str, token: &AccessToken, account: AccountNumber, service: Sid<Service>, key: Sid<Key>) -> Self {
+        let payload = token.payload();
+        let name = |claim: &str| as_name(payload.get(claim)?).filter(|name| name.len() <= NAME_BYTES_MAX);
         Self {
             account,
             service,
             identity: token.identity().into(),
             key,
-            jti: token.jti().and_then(short),
-            session: session.and_then(short),
+            fingerprint: fingerprint(text).into(),
+            jti: name("jti").map(String::into_boxed_str),
+            session: name("session").map(String::into_boxed_str),
             issued: Timestamp::from_seconds(issued_at(token)),
             expires: Timestamp::from_seconds(token.expires_at()),
         }
@@ -74,7 +95,9 @@ fn issued_at(token: &AccessToken) -> i64 {
 /// What an entry names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// One token, by its `jti`.
+    /// One token, by its fingerprint.
+    Exact(String),
+    /// The tokens with a `jti`: one, if the minting side makes it unique.
     Token(String),
     /// All tokens of a login session.
     Session(String),
@@ -92,6 +115,7 @@ impl Named {
     /// The word in the store and on the wire.
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::Exact(_) => "exact",
             Self::Token(_) => "token",
             Self::Session(_) => "session",
             Self::Identity(..) => "identity",
@@ -104,7 +128,7 @@ impl Named {
     /// What stands beside the word.
     pub fn value(&self) -> &str {
         match self {
-            Self::Token(text) | Self::Session(text) | Self::Identity(text, _) => text,
+            Self::Exact(text) | Self::Token(text) | Self::Session(text) | Self::Identity(text, _) => text,
             Self::Service(sid) => sid.as_str(),
             Self::Key(sid) => sid.as_str(),
             Self::Account => "",
@@ -122,6 +146,7 @@ impl Named {
     /// From its three texts in the store.
     pub fn parse(word: &str, value: String, service: &str) -> Option<Self> {
         match word {
+            "exact" => Some(Self::Exact(value)),
             "token" => Some(Self::Token(value)),
             "session" => Some(Self::Session(value)),
             "identity" if service.is_empty() => Some(Self::Identity(value, None)),
@@ -143,6 +168,7 @@ impl Named {
 
     fn names(&self, bearer: &Bearer) -> bool {
         match self {
+            Self::Exact(fingerprint) => *bearer.fingerprint == **fingerprint,
             Self::Token(jti) => bearer.jti.as_deref() == Some(jti),
             Self::Session(session) => bearer.session.as_deref() == Some(session),
             Self::Identity(identity, service) => {
@@ -182,7 +208,10 @@ impl Revocation {
 
     /// For the log: which entry refuses.
     pub fn reason(&self) -> String {
-        format!("revoked by {} ({} {})", self.sid, self.named.word(), self.named.value())
+        match &self.named {
+            Named::Exact(_) => format!("revoked by {} (this token alone)", self.sid),
+            named => format!("revoked by {} ({} {})", self.sid, named.word(), named.value()),
+        }
     }
 }
 
@@ -202,7 +231,7 @@ pub fn expiry(named: &Named, refuses: bool, issued_before: Timestamp, now: Times
         _ if !refuses => Some(now.plus_micros(SIGNAL_SECONDS * 1_000_000)),
         // A key that is suspended can sign on and on.
         Named::Key(_) | Named::Account => None,
-        Named::Token(_) | Named::Session(_) => Some(last_death(now)),
+        Named::Exact(_) | Named::Token(_) | Named::Session(_) => Some(last_death(now)),
         Named::Identity(..) | Named::Service(_) => Some(last_death(issued_before)),
     }
 }
@@ -220,6 +249,11 @@ pub enum Refusal {
     Ahead,
     /// A text that is no token of this account.
     NoToken,
+    /// A `jti` that several people's tokens may have.
+    Shared {
+        /// How many people are known to have one.
+        people: usize,
+    },
 }
 
 impl From<Refusal> for Error {
@@ -236,6 +270,15 @@ impl From<Refusal> for Error {
             Refusal::Ahead => {
                 Self::parameter(format!("IssuedBefore may be at most {TOLERANCE_MAX} seconds ahead of now"))
             }
+            Refusal::Shared { people } => Self::refused(
+                Code::Conflict,
+                format!(
+                    "Several tokens may have this jti: {people} {} known to have one with it, and official libraries give all \
+                     tokens that one key signs in one second the same jti. Shared=true ends all of them; Token, with the \
+                     token itself, ends that one alone",
+                    if people == 1 { "person is" } else { "people are" }
+                ),
+            ),
             Refusal::NoToken => Self::parameter("Token is no valid Access Token of this account"),
         }
     }

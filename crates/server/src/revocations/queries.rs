@@ -40,7 +40,7 @@ static REFUSING: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM revocations WHERE account = $1 AND refuses = 1 AND issued_before >= $2 AND (",
-    "(kind = 'token' AND value = $3) OR (kind = 'session' AND value = $4) OR ",
+    "(kind = 'exact' AND value = $7) OR (kind = 'token' AND value = $3) OR (kind = 'session' AND value = $4) OR ",
     "(kind = 'identity' AND value = $5 AND service_sid IN ('', $6)) OR (kind = 'service' AND value = $6)) LIMIT 1"
 ));
 static SUSPENDS: Sql = Sql::new(concat!(
@@ -57,12 +57,13 @@ static FIND: Sql = Sql::new(concat!("SELECT ", columns!(), " FROM revocations WH
 static LIST: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM revocations WHERE account = $1 AND refuses = 1 AND (created, sid) > ($2, $3) ORDER BY created, sid LIMIT $4"
+    " FROM revocations WHERE account = $1 AND refuses = 1 AND ($5 = '' OR kind = $5) AND (created, sid) > ($2, $3) ",
+    "ORDER BY created, sid LIMIT $4"
 ));
 static LIST_BACK: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM revocations WHERE account = $1 AND refuses = 1 AND (created, sid) < ($2, $3) ",
+    " FROM revocations WHERE account = $1 AND refuses = 1 AND ($5 = '' OR kind = $5) AND (created, sid) < ($2, $3) ",
     "ORDER BY created DESC, sid DESC LIMIT $4"
 ));
 static DELETE: Sql = Sql::new("DELETE FROM revocations WHERE account = $1 AND sid = $2");
@@ -129,6 +130,7 @@ pub async fn refusing(tx: &mut Tx<'_>, bearer: &Bearer) -> Outcome<Option<Revoca
         text(&bearer.session),
         (&*bearer.identity).into(),
         bearer.service.as_str().into(),
+        (&*bearer.fingerprint).into(),
     ];
     tx.query_opt(&REFUSING, &values).await?.as_ref().map(read).transpose()
 }
@@ -157,9 +159,14 @@ pub async fn find(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RevocationKi
     tx.query_opt(&FIND, &[account.into(), sid.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
-/// An account's entries in the order of their creation; the span says which.
-pub async fn list(tx: &mut Tx<'_>, account: AccountNumber, span: Span<Created<'_>>) -> Outcome<Vec<Revocation>> {
-    let values = [account.into(), span.key.0.into(), span.key.1.into(), span.limit.into()];
+/// An account's entries in the order of their creation, of one kind if that is not empty; the span says which.
+pub async fn list(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    kind: &str,
+    span: Span<Created<'_>>,
+) -> Outcome<Vec<Revocation>> {
+    let values = [account.into(), span.key.0.into(), span.key.1.into(), span.limit.into(), kind.into()];
     tx.query(if span.backwards { &LIST_BACK } else { &LIST }, &values).await?.iter().map(read).collect()
 }
 

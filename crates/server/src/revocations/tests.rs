@@ -6,6 +6,7 @@ fn bearer() -> Bearer {
         service: Sid::from_number(1),
         identity: "ana".into(),
         key: Sid::from_number(1),
+        fingerprint: "0".into(),
         jti: Some("SK1-5-x".into()),
         session: Some("s".into()),
         issued: Timestamp::from_seconds(5),
@@ -23,6 +24,8 @@ fn entry(named: Named, issued_before: i64) -> Revocation {
 fn an_entry_names_what_it_says_and_nothing_else() {
     let (own, other) = (Sid::from_number(1), Sid::from_number(2));
     for (named, is_named) in [
+        (Named::Exact("0".to_owned()), true),
+        (Named::Exact(String::new()), false),
         (Named::Token("SK1-5-x".to_owned()), true),
         (Named::Token("SK1-5".to_owned()), false),
         (Named::Session("s".to_owned()), true),
@@ -50,6 +53,7 @@ fn an_entry_names_what_it_says_and_nothing_else() {
 #[test]
 fn what_an_entry_names_is_read_back_from_its_texts() {
     for named in [
+        Named::Exact("f".to_owned()),
         Named::Token("t".to_owned()),
         Named::Session("s".to_owned()),
         Named::Identity("ana".to_owned(), None),
@@ -73,4 +77,19 @@ fn an_entry_outlives_every_token_that_it_names() {
     assert_eq!(expiry(Named::Service(Sid::from_number(1)), true), Some(900 + day));
     assert_eq!(expiry(Named::Key(Sid::from_number(1)), true), None);
     assert_eq!(expiry(Named::Account, false), Some(1000 + 3600));
+}
+
+#[test]
+fn the_jti_of_an_official_library_is_shared_and_one_with_more_in_it_is_not() {
+    let key = format!("SK{}", "0a".repeat(16));
+    assert!(is_shared_by_shape(&format!("{key}-1700000000")));
+    for own in [format!("{key}-1700000000-x"), format!("{key}-"), key.clone(), "a-1700000000".to_owned(), String::new()]
+    {
+        assert!(!is_shared_by_shape(&own), "{own}");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_the_sha_256_of_the_text() {
+    assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

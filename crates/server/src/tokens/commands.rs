@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tertulia_protocol::sid::{Key as KeyKind, Role as RoleKind, Service as ServiceKind};
-use tertulia_protocol::{Sid, Timestamp};
+use tertulia_protocol::{Code, Sid, Timestamp};
 use tertulia_store::seal::KeyRing;
 use tertulia_token::{
     AccountStatus, ChatClaim, ChatGrant, Key, KeyKind as TokenKeyKind, KeyStatus, Known, Mint, MintError, Rules,
@@ -14,8 +14,8 @@ use super::{Admission, Issued, Order, Owner, Refusal, Refused, queries, refresh_
 use crate::accounts::commands::{Credentials, FindCredentials, StoredCredentials};
 use crate::accounts::{Account, Status};
 use crate::audit::{Draft, Event, Evidence, Facts};
-use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
+use crate::keys::{CannotSign, Kind};
 use crate::login::Login;
 use crate::platform::{
     AccountNumber, Caller, Change, Cx, Error, Ids, Outcome, PageRequest, Question, Source, UserRef, Who, ids,
@@ -77,7 +77,7 @@ impl App {
             return Err(Error::Broken("a token was verified without a key".to_owned()).into());
         };
         let service = Sid::parse(claim.service_sid()).map_err(|cause| Error::Broken(cause.to_string()))?;
-        let bearer = Bearer::of(&verified, account.number, service, key.sid);
+        let bearer = Bearer::of(token, &verified, account.number, service, key.sid);
         let dies = Timestamp::from_seconds(rules.dies_at(&verified));
         let caller = Caller::system(account.number, account.sid);
         Ok(Verified { account, claim, bearer, dies, caller })
@@ -254,6 +254,7 @@ impl App {
         Ok(Issued {
             token: minted.token,
             jti: minted.jti,
+            session,
             identity: order.identity.clone(),
             service: prepared.service,
             key,
@@ -263,49 +264,47 @@ impl App {
         })
     }
 
-    /// The key that signs: the configured one, or one of the server's own, made when it is first needed and
-    /// again when it has been deleted, which ends every token that it signed.
+    /// The key that signs: the first good one of the configuration, or one of the server's own. That is made when it is
+    /// first needed, and again when it has been deleted, which ends every token that it signed. A suspended one is not
+    /// replaced: whoever suspended it decides what comes next.
     async fn signing_key(&self, caller: &Caller) -> Outcome<(Sid<KeyKind>, Secret)> {
-        let configured = &self.config.login.key;
-        let unusable =
-            || Error::Broken(format!("the key {configured} (login.key) cannot sign for the account of logins"));
-        let sid = self.signer(caller).await?;
-        if let Some(sid) = sid
-            && let Some(secret) = self.secret_of(caller, sid).await?
-        {
-            return Ok((sid, secret));
+        let candidates = self.signers(caller).await?;
+        let mut reasons = Vec::new();
+        for sid in &candidates {
+            match self.to_sign(caller, *sid).await? {
+                Ok(secret) => return Ok((*sid, secret)),
+                Err(CannotSign::AccountNotActive) => return Err(Refusal::AccountNotActive.into()),
+                Err(CannotSign::Gone | CannotSign::Restricted) if self.config.login.key.is_empty() => {}
+                Err(cause) => reasons.push(format!("the key {sid} {cause}")),
+            }
         }
-        if !configured.is_empty() {
-            return Err(unusable());
+        if !reasons.is_empty() {
+            return Err(self.no_signer(&reasons));
         }
         // The key is the server's, whoever's request it is made for.
         let system = Caller::system(caller.account, caller.account_sid);
-        let sid = self.db.perform(&system, MakeSigner { gone: sid, ring: self.sealer.ring() }).await?;
-        let secret =
-            self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
+        let made =
+            self.db.perform(&system, MakeSigner { gone: candidates.first().copied(), ring: self.sealer.ring() }).await;
+        let sid = made.map_err(|error| match error {
+            Error::Refused(refused) if refused.code == Code::Conflict => {
+                Refusal::NoSigner(refused.message.unwrap_or_default()).into()
+            }
+            error => error,
+        })?;
+        let secret = self.to_sign(caller, sid).await?;
+        let secret = secret.map_err(|cause| self.no_signer(&[format!("the key {sid} {cause}")]))?;
         tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
         Ok((sid, secret))
     }
 
-    /// The key that the configuration lets sign (`login.key`).
-    pub fn login_key(&self) -> Option<Sid<KeyKind>> {
-        Sid::parse(&self.config.login.key).ok()
-    }
-
-    /// The key that signs for the token endpoint, if there is one yet. It is read each time: a rotation counts at once.
-    pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
-        if self.config.login.key.is_empty() { self.db.ask(caller, FindSigner).await } else { Ok(self.login_key()) }
-    }
-
-    /// The secret of a key that may sign for the caller's account.
-    async fn secret_of(&self, caller: &Caller, sid: Sid<KeyKind>) -> Outcome<Option<Secret>> {
-        let Some(stored) = self.find_credentials(Credentials::Key(sid)).await? else { return Ok(None) };
-        let may_sign = stored.key.as_ref().is_some_and(|key| key.kind != Kind::Restricted);
-        if stored.account.number != caller.account || !may_sign || !stored.is_active() {
-            return Ok(None);
-        }
-        let secret = stored.open(&self.sealer)?.pop();
-        Ok(secret.and_then(|secret| secret.expose_str().map(Secret::new)))
+    fn no_signer(&self, reasons: &[String]) -> Error {
+        let todo = match self.config.login.key.is_empty() {
+            true => "delete the revocation that suspends it, or let another key sign with `tertulia key rotate`",
+            false => {
+                "login.key and login.spare_keys name no other; `tertulia revocation list` shows what suspends a key"
+            }
+        };
+        Refusal::NoSigner(format!("{}; {todo}", reasons.join(", "))).into()
     }
 }
 
@@ -395,16 +394,6 @@ impl Change for Claim {
     }
 }
 
-struct FindSigner;
-
-impl Question for FindSigner {
-    type Out = Option<Sid<KeyKind>>;
-
-    async fn ask(&self, cx: &mut Cx<'_, '_>) -> Outcome<Self::Out> {
-        queries::signer(cx.tx, cx.caller.account).await
-    }
-}
-
 /// Makes a key that signs, unless somebody else just did.
 #[derive(Clone)]
 struct MakeSigner {
@@ -419,7 +408,9 @@ impl Change for MakeSigner {
     async fn apply(&self, cx: &mut Cx<'_, '_>) -> Outcome<Sid<KeyKind>> {
         let account = cx.caller.account;
         // The lock keeps two requests from making a key each.
-        accounts::queries::get_locked(cx.tx, account).await?;
+        if accounts::queries::get_locked(cx.tx, account).await?.effective_status() != Status::Active {
+            return Err(Refusal::AccountNotActive.into());
+        }
         if let Some(sid) = queries::signer(cx.tx, account).await?.filter(|sid| Some(*sid) != self.gone) {
             return Ok(sid);
         }

@@ -13,6 +13,7 @@ use tertulia_protocol::{Code, Cursor, Sid};
 
 use super::commands::{ListOwners, ReleaseIdentity};
 use super::{BACKEND, Issued, Noted, Order, Owner, Refusal, note};
+use crate::accounts::Status;
 use crate::http::peer::{From as Origin, Peer, bundled};
 use crate::http::{Line, chain, refuse};
 use crate::login::page::Page;
@@ -26,8 +27,8 @@ use crate::{App, dev, routes};
 /// The routes.
 pub const ROUTES: &[Route] = routes![
     Own Post "/Tokens" CreateToken => create;
-    Own Get "/Owners" ListOwner => list_owners;
-    Own Delete "/Owners/{Identity}" DeleteOwner => release;
+    OwnManage Get "/Owners" ListOwner => list_owners;
+    OwnManage Delete "/Owners/{Identity}" DeleteOwner => release;
 ];
 
 /// The longest subject that is taken.
@@ -96,6 +97,7 @@ async fn noted_backend(call: &Call, order: &Order, key: Option<Sid<Key>>, outcom
         subject: "",
         rule: "",
         identity: &order.identity,
+        session: "",
         key: outcome.as_ref().ok().map(|issued| issued.key).or(key),
         address: call.caller.address,
         outcome: outcome.as_ref().map(|issued| issued.jti.as_str()).map_err(|error| chain(error)),
@@ -175,6 +177,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         subject: "",
         rule: "",
         identity: "",
+        session: "",
         key: None,
         address: asking.from.as_ref().map(|from| from.address),
         outcome: Err(String::new()),
@@ -183,6 +186,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     let outcome = mint(&app, &parts, &asking, &mut told).await;
     (noted.source, noted.subject, noted.rule, noted.identity) =
         (&told.source, &told.subject, &told.rule, &told.identity);
+    noted.session = &told.session;
     noted.account = told.caller.as_ref().map(|caller| caller.account_sid);
     noted.key = outcome.as_ref().ok().map(|issued| issued.key);
     noted.outcome = match &outcome {
@@ -234,6 +238,7 @@ struct Told {
     subject: String,
     rule: String,
     identity: String,
+    session: String,
     /// What the caller is not told.
     reason: String,
 }
@@ -266,6 +271,10 @@ async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -
         }
     };
     told.subject.clone_from(&login.subject);
+    told.session = login.session().unwrap_or_default();
+    if told.session.is_empty() && login.facts.get("sid").is_some_and(|sid| !sid.is_null()) {
+        tracing::warn!(target: "tokens", source, "a sid names no session: it must be a text or a whole number, and not too long");
+    }
     mint_for(app, &login, told).await
 }
 
@@ -285,6 +294,9 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     let account = app.login_account().await?;
     let caller = Caller::system(account.number, account.sid);
     told.caller = Some(caller.clone());
+    if account.effective_status() != Status::Active {
+        return Err(Refusal::AccountNotActive.into());
+    }
     let order = Order {
         service: decision.service,
         identity: decision.identity,
@@ -299,6 +311,13 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
         return Err(Refusal::LoginEnded.into());
     }
     match outcome {
+        // Which key it is, and why, is the operator's to know.
+        Err(Error::Refused(refusal)) if refusal.code == Code::Unavailable => {
+            told.reason = refusal.message.unwrap_or_default();
+            tracing::error!(target: "tokens", reason = told.reason, "the token endpoint cannot sign");
+            let text = "No Access Token can be signed just now; the operator finds the reason in the log";
+            Err(Error::refused(Code::Unavailable, text))
+        }
         // The caller chose nothing of it: a service or a role that is not there is the policy's fault.
         Err(Error::Refused(refusal)) if refusal.code != Code::Conflict => {
             told.reason = format!("the rule cannot be carried out: {}", Error::Refused(refusal));

@@ -22,7 +22,7 @@ use tertulia_protocol::{Code, Sid, Timestamp};
 
 use crate::login::policy::Grants;
 use crate::platform::{Caller, Error, UserRef};
-use crate::revocations::{Bearer, Revocation};
+use crate::revocations::{Bearer, Revocation, fingerprint};
 
 /// Somebody who may come in.
 #[derive(Clone, Debug)]
@@ -91,6 +91,8 @@ pub struct Issued {
     pub token: String,
     /// Its name, for the log; no secret.
     pub jti: String,
+    /// The login session that it belongs to.
+    pub session: Option<String>,
     /// Whom it is for.
     pub identity: String,
     /// The chat service.
@@ -103,6 +105,42 @@ pub struct Issued {
     pub expires: Timestamp,
     /// When to ask for another one.
     pub refresh: Timestamp,
+}
+
+/// What is remembered of an Access Token that this server minted, until it is dead.
+#[derive(Clone, Debug)]
+pub struct KnownToken {
+    /// Tells it from every other token: [`crate::revocations::fingerprint`].
+    pub fingerprint: String,
+    /// Its name.
+    pub jti: String,
+    /// Whom it is for.
+    pub identity: String,
+    /// The chat service.
+    pub service: Sid<Service>,
+    /// The key that signed it.
+    pub key: Sid<Key>,
+    /// The login session that it belongs to.
+    pub session: Option<String>,
+    /// When it was minted.
+    pub issued: Timestamp,
+    /// When it expires.
+    pub expires: Timestamp,
+}
+
+impl From<&Issued> for KnownToken {
+    fn from(issued: &Issued) -> Self {
+        Self {
+            fingerprint: fingerprint(&issued.token),
+            jti: issued.jti.clone(),
+            identity: issued.identity.clone(),
+            service: issued.service,
+            key: issued.key,
+            session: issued.session.clone(),
+            issued: Timestamp::from_seconds(issued.now.seconds()),
+            expires: issued.expires,
+        }
+    }
 }
 
 /// Whose an identity is: a source, and its own name for somebody.
@@ -157,6 +195,10 @@ pub enum Refusal {
     },
     /// The login was ended: by its provider, or by a revocation.
     LoginEnded,
+    /// The account that logins come into is suspended or closed.
+    AccountNotActive,
+    /// No key can sign just now; the text says why, and is not for whoever logs in.
+    NoSigner(String),
     /// A source of logins does not answer.
     SourceSilent,
     /// There is no source of logins.
@@ -188,6 +230,11 @@ impl From<Refusal> for Error {
             }
             Refusal::TooMany { retry_after } => return Self::too_many(retry_after),
             Refusal::LoginEnded => (Code::NotAuthenticated, "This login has ended".to_owned()),
+            // Final, whoever asks again: only an operator can change it.
+            Refusal::AccountNotActive => {
+                (Code::Forbidden, "The account of this chat is suspended or closed".to_owned())
+            }
+            Refusal::NoSigner(reason) => (Code::Unavailable, format!("No Access Token can be signed: {reason}")),
             Refusal::SourceSilent => (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned()),
             Refusal::NoEndpoint => return Self::not_found(Code::NotFound),
             Refusal::NoOwner => return Self::not_found(Code::NotFound),
@@ -212,6 +259,8 @@ pub struct Noted<'a> {
     pub rule: &'a str,
     /// The identity.
     pub identity: &'a str,
+    /// The login session; empty where the source names none.
+    pub session: &'a str,
     /// The key that signed, or that the backend came with.
     pub key: Option<Sid<Key>>,
     /// Where the request came from.
@@ -233,13 +282,13 @@ pub fn note(noted: &Noted<'_>) {
     let account = text(noted.account.map(|sid| sid.to_string()));
     let key = text(noted.key.map(|sid| sid.to_string()));
     let address = text(noted.address.map(|address| address.to_string()));
-    let Noted { source, subject, rule, identity, .. } = noted;
+    let Noted { source, subject, rule, identity, session, .. } = noted;
     match &noted.outcome {
         Ok(jti) => {
-            tracing::info!(target: "tokens", account, source, subject, rule, identity, key, address, jti, "minted");
+            tracing::info!(target: "tokens", account, source, subject, rule, identity, session, key, address, jti, "minted");
         }
         Err(reason) => {
-            tracing::info!(target: "tokens", account, source, subject, rule, identity, key, address, reason, "refused");
+            tracing::info!(target: "tokens", account, source, subject, rule, identity, session, key, address, reason, "refused");
         }
     }
 }

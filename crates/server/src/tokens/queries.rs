@@ -1,12 +1,13 @@
-//! SQL of whose an identity is, and of the key that signs for the token endpoint.
+//! SQL of whose an identity is, of the key that signs for the token endpoint, and of the tokens that were minted.
 
-use tertulia_protocol::sid::{Key, Service};
+use tertulia_protocol::sid::{Key, Revocation as RevocationKind, Service};
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::{Failure, Row, Sql, Tx};
 
-use super::Owner;
+use super::{KnownToken, Owner};
 use crate::platform::page::Span;
 use crate::platform::{AccountNumber, Columns, Outcome};
+use crate::revocations::{Named, Revocation};
 
 macro_rules! columns {
     () => {
@@ -41,6 +42,38 @@ static SIGNER: Sql = Sql::new("SELECT key_sid FROM signers WHERE account = $1");
 static SET_SIGNER: Sql = Sql::new(
     "INSERT INTO signers (account, key_sid, created) VALUES ($1, $2, $3) \
      ON CONFLICT (account) DO UPDATE SET key_sid = excluded.key_sid, created = excluded.created",
+);
+
+static REMEMBER: Sql = Sql::new(
+    "INSERT INTO known_tokens (account, fingerprint, jti, identity, service_sid, key_sid, session, issued, expires) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+);
+// So many at most: a revocation of a whole chat service must not hold up everybody else's writes.
+macro_rules! end {
+    ($named:literal) => {
+        Sql::new(concat!(
+            "UPDATE known_tokens SET ended_by = $2 WHERE account = $1 AND ended_by IS NULL AND fingerprint IN ",
+            "(SELECT fingerprint FROM known_tokens WHERE account = $1 AND ended_by IS NULL AND issued <= $3 ",
+            "AND expires > $4 AND ($6 = '' OR service_sid = $6) AND ",
+            $named,
+            " = $5 LIMIT $7)"
+        ))
+    };
+}
+static END_ONE: Sql = end!("fingerprint");
+static END_NAMED: Sql = end!("jti");
+static END_SESSION: Sql = end!("session");
+static END_IDENTITY: Sql = end!("identity");
+static END_SERVICE: Sql = end!("service_sid");
+static END_KEY: Sql = end!("key_sid");
+static REVIVE: Sql = Sql::new("UPDATE known_tokens SET ended_by = NULL WHERE account = $1 AND ended_by = $2");
+static HOLDERS: Sql = Sql::new(
+    "SELECT DISTINCT service_sid, identity FROM known_tokens WHERE account = $1 AND jti = $2 AND expires > $3 LIMIT $4",
+);
+static ACCOUNTS_OF_KNOWN: Sql = Sql::new("SELECT account, MIN(expires) FROM known_tokens GROUP BY account");
+static PURGE_KNOWN: Sql = Sql::new(
+    "DELETE FROM known_tokens WHERE account = $1 AND fingerprint IN \
+     (SELECT fingerprint FROM known_tokens WHERE account = $1 AND expires < $2 LIMIT $3)",
 );
 
 fn read(row: &Row) -> Outcome<Owner> {
@@ -125,4 +158,74 @@ pub async fn signer(tx: &mut Tx<'_>, account: AccountNumber) -> Outcome<Option<S
 pub async fn set_signer(tx: &mut Tx<'_>, account: AccountNumber, key: Sid<Key>, now: Timestamp) -> Outcome<()> {
     tx.execute(&SET_SIGNER, &[account.into(), key.as_str().into(), now.micros().into()]).await?;
     Ok(())
+}
+
+/// Remembers a token that is about to be handed out.
+pub async fn remember(tx: &mut Tx<'_>, account: AccountNumber, token: &KnownToken) -> Outcome<()> {
+    let values = [
+        account.into(),
+        token.fingerprint.as_str().into(),
+        token.jti.as_str().into(),
+        token.identity.as_str().into(),
+        token.service.as_str().into(),
+        token.key.as_str().into(),
+        token.session.as_deref().into(),
+        token.issued.micros().into(),
+        token.expires.micros().into(),
+    ];
+    tx.execute(&REMEMBER, &values).await?;
+    Ok(())
+}
+
+/// Marks what a revocation ends of the tokens that are known and alive, so many at most; gives how many.
+pub async fn end_known(tx: &mut Tx<'_>, entry: &Revocation, limit: i64) -> Outcome<u64> {
+    let sql = match &entry.named {
+        Named::Exact(_) => &END_ONE,
+        Named::Token(_) => &END_NAMED,
+        Named::Session(_) => &END_SESSION,
+        Named::Identity(..) => &END_IDENTITY,
+        Named::Service(_) => &END_SERVICE,
+        Named::Key(_) => &END_KEY,
+        // Its tokens come back with it, and what refuses them is the account's status.
+        Named::Account => return Ok(0),
+    };
+    let values = [
+        entry.account.into(),
+        entry.sid.as_str().into(),
+        entry.issued_before.micros().into(),
+        entry.created.micros().into(),
+        entry.named.value().into(),
+        entry.named.service().into(),
+        limit.into(),
+    ];
+    Ok(tx.execute(sql, &values).await?)
+}
+
+/// Takes the marks of a revocation back.
+pub async fn revive_known(tx: &mut Tx<'_>, account: AccountNumber, sid: Sid<RevocationKind>) -> Outcome<()> {
+    tx.execute(&REVIVE, &[account.into(), sid.as_str().into()]).await?;
+    Ok(())
+}
+
+/// Whose the known tokens with a `jti` are, so many at most: chat service and identity.
+pub async fn holders(
+    tx: &mut Tx<'_>,
+    account: AccountNumber,
+    jti: &str,
+    now: Timestamp,
+    limit: i64,
+) -> Outcome<Vec<(String, String)>> {
+    let rows = tx.query(&HOLDERS, &[account.into(), jti.into(), now.micros().into(), limit.into()]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// Accounts with known tokens, each with the first expiry.
+pub async fn accounts_of_known(tx: &mut Tx<'_>) -> Outcome<Vec<(AccountNumber, Timestamp)>> {
+    let rows = tx.query(&ACCOUNTS_OF_KNOWN, &[]).await?;
+    rows.iter().map(|row| Ok((AccountNumber(row.get(0)?), Timestamp::from_micros(row.get(1)?)))).collect()
+}
+
+/// Forgets tokens of an account that are dead; gives how many.
+pub async fn purge_known(tx: &mut Tx<'_>, account: AccountNumber, now: Timestamp, limit: i64) -> Outcome<u64> {
+    Ok(tx.execute(&PURGE_KNOWN, &[account.into(), now.micros().into(), limit.into()]).await?)
 }

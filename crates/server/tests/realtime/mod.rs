@@ -1,6 +1,7 @@
 //! The realtime gateway through the Rust client, on both engines: what is told, to whom, and in which order.
 
 mod bursts;
+mod ended;
 mod lost;
 mod pages;
 mod promised;

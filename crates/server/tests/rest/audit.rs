@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tertulia_client::Client;
 use tertulia_protocol::Timestamp;
 use tertulia_server::audit::commands::Minted;
+use tertulia_server::tokens::KnownToken;
 use tertulia_token::{ChatGrant, Mint, Secret};
 use testkit::Wire;
 
@@ -193,11 +194,16 @@ fn a_key_shows_when_it_was_used_and_when_it_is_safe_to_delete(world: &World) {
             source: "site",
             rule: "everybody",
             subject: "7",
-            identity: "bruno",
-            service: world.service.parse().unwrap(),
-            key: key.parse().unwrap(),
-            jti: "SK-1-x",
-            expires: Timestamp::parse("2026-01-02T05:00:00Z").unwrap(),
+            token: KnownToken {
+                fingerprint: "1".to_owned(),
+                jti: "SK-1-x".to_owned(),
+                identity: "bruno".to_owned(),
+                service: world.service.parse().unwrap(),
+                key: key.parse().unwrap(),
+                session: None,
+                issued: Timestamp::parse("2026-01-02T03:00:00Z").unwrap(),
+                expires: Timestamp::parse("2026-01-02T05:00:00Z").unwrap(),
+            },
             address: None,
         };
         let system = world.system_soon().await;

@@ -16,6 +16,7 @@ use crate::support::{World, assert_fields, on_both_engines, on_sqlite, sid};
 on_both_engines! {
     a_key_lives_and_dies,
     a_restricted_key_does_what_its_policy_says,
+    a_restricted_key_revokes_and_does_nothing_else,
     what_is_sealed_late_with_an_old_key_is_sealed_anew,
 }
 on_sqlite! {
@@ -81,6 +82,28 @@ fn a_restricted_key_does_what_its_policy_says(world: &World) {
     reader.get(&room).refuses(401, 20003);
     world.owner.delete(&path).is(204);
     reader.get("/v1/Conversations").refuses(401, 20003);
+}
+
+fn a_restricted_key_revokes_and_does_nothing_else(world: &World) {
+    let policy = r#"{"allow": ["/tertulia/revocations/create"]}"#;
+    let form = [("AccountSid", world.account.as_str()), ("KeyType", "restricted"), ("Policy", policy)];
+    let made = world.owner.post("/v1/Keys", &form).is(201);
+    let revoker = world.with_credentials(&sid(&made), made["secret"].as_str().unwrap());
+    let revocations = "/tertulia/v1/Revocations";
+    let entry = revoker.post(revocations, &[("Identity", "ana")]).is(201);
+    assert_eq!(entry["value"], "ana");
+    let text = revoker.get(revocations).refuses(401, 20003);
+    assert!(text.contains("/tertulia/revocations/list"), "{text}");
+    let text = revoker.delete(&format!("{revocations}/{}", sid(&entry))).refuses(401, 20003);
+    assert!(text.contains("/tertulia/revocations/delete"), "{text}");
+    let text = revoker.post("/tertulia/v1/Tokens", &[("Identity", "ana")]).refuses(401, 20003);
+    assert!(text.contains("/tertulia/tokens/create"), "{text}");
+    // Suspending a key is managing it.
+    let (key, _) = world.dev_key();
+    let text = revoker.post(revocations, &[("KeySid", &key)]).refuses(401, 20003);
+    assert!(text.contains("auth token or a Main key"), "{text}");
+    revoker.get("/tertulia/v1/Audit").refuses(401, 20003);
+    revoker.get("/v1/Conversations").refuses(401, 20003);
 }
 
 fn the_newer_form_has_the_documented_shape(world: &World) {

@@ -23,7 +23,7 @@ struct Given {
 }
 
 /// Puts sources and rules into a configuration.
-pub(super) fn given(text: &str) -> impl FnOnce(&mut Config) + use<> {
+pub(crate) fn given(text: &str) -> impl FnOnce(&mut Config) + use<> {
     let given: Given = toml::from_str(text).expect("sources and rules");
     |config| {
         config.login.sources = given.sources;
@@ -55,6 +55,7 @@ impl SomeApp {
                 let (status, body) = match head.lines().find_map(|line| line.strip_prefix("cookie: s=")) {
                     Some("1") => (200, r#"{"identity": "ana", "groups": ["staff"]}"#.to_owned()),
                     Some("2") => (200, r#"{"identity": 7}"#.to_owned()),
+                    Some("4") => (200, r#"{"identity": 7, "sid": 4711}"#.to_owned()),
                     Some("away") => (302, String::new()),
                     Some("broken") => (500, String::new()),
                     Some("nobody") => (200, "{}".to_owned()),
@@ -444,4 +445,17 @@ fn a_login_session_that_was_revoked_gets_no_token_and_all_of_it_is_noted() {
         }
         panic!("the refusal is not noted within ten seconds");
     });
+}
+
+#[test]
+fn a_session_with_a_number_for_a_name_ends_like_every_other() {
+    let app = SomeApp::start();
+    let world = World::sqlite_with(given(&app.source("")));
+    let asks = || with_cookie(&world, "s=4").post("/token", &[]);
+    let token = asks().is(200)["token"].clone();
+    assert_eq!((&claims(&token)["session"], &claims(&token)["grants"]["identity"]), (&"site:4711".into(), &"7".into()));
+    let made = world.owner.post("/tertulia/v1/Revocations", &[("Session", "site:4711")]).is(201);
+    assert_eq!(made["tokens_ended"], 1);
+    asks().refuses(401, 20003);
+    with_cookie(&world, "s=2").post("/token", &[]).is(200);
 }

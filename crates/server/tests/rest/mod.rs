@@ -23,9 +23,10 @@ mod documented;
 mod answers;
 mod audit;
 mod explain;
-mod tokens;
+pub(crate) mod tokens;
+mod signing;
 mod leftovers;
-mod login;
+pub(crate) mod login;
 mod minting;
 mod provider;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]

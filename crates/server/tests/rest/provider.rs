@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::login::given;
+use super::tokens::claims;
 use crate::support::{Answer, World};
 
 /// The first key of RFC 8032, section 7.1; the prefix is PKCS #8's.
@@ -68,13 +69,30 @@ impl Provider {
 
     /// Asks for a token with a login of this moment, signed with the key `k`.
     fn login(&self, world: &World) -> Answer {
-        let claims = json!({"iss": format!("http://{}", self.address), "aud": "chat", "sub": "7",
-            "exp": world.seconds() + 60});
+        self.login_of(world, &json!({"sub": "7"}))
+    }
+
+    fn login_of(&self, world: &World, claims: &Value) -> Answer {
+        world.stranger.with("Authorization", &format!("Bearer {}", self.jwt(world, claims))).post("/token", &[])
+    }
+
+    /// Tells of a logout.
+    fn logout(&self, world: &World, claims: &Value) -> Answer {
+        let mut claims = claims.clone();
+        claims["iat"] = world.seconds().into();
+        claims["events"] = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        world.stranger.post("/token/logout", &[("logout_token", &self.jwt(world, &claims))])
+    }
+
+    /// A JWT of this moment, signed with the key `k`.
+    fn jwt(&self, world: &World, more: &Value) -> String {
+        let mut claims = json!({"iss": format!("http://{}", self.address), "aud": "chat", "exp": world.seconds() + 60});
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", part(&json!({"alg": "EdDSA", "kid": "k"})), part(&claims));
         let key = jsonwebtoken::EncodingKey::from_ed_der(&SIGNER);
         let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, jsonwebtoken::Algorithm::EdDSA).unwrap();
-        world.stranger.with("Authorization", &format!("Bearer {signed}.{signature}")).post("/token", &[])
+        format!("{signed}.{signature}")
     }
 }
 
@@ -102,5 +120,45 @@ fn the_first_hundred_keys_of_a_provider_count() {
         let provider = Provider::start(keys);
         let answer = provider.login(&provider.world());
         assert_eq!(answer.status, status, "after {before} others: {}", answer.text);
+    }
+}
+
+#[test]
+fn subjects_and_sessions_of_a_provider_may_be_numbers() {
+    let provider = Provider::start(vec![key("k", PUBLIC)]);
+    let world = provider.world();
+    let log_in = |sid: Value| provider.login_of(&world, &json!({"sub": 7, "sid": sid, "iat": world.seconds()}));
+    let minted = log_in(4711.into()).is(200);
+    assert_eq!((&minted["identity"], &claims(&minted["token"])["session"]), (&"7".into(), &"company:4711".into()));
+    provider.logout(&world, &json!({"sid": 4711, "jti": 1})).is(200);
+    log_in(4711.into()).refuses(401, 20003);
+    log_in("4711".into()).refuses(401, 20003);
+    log_in(4712.into()).is(200);
+    provider.logout(&world, &json!({"sid": 4712, "jti": 1})).refuses_as_a_logout("taken already");
+    provider.logout(&world, &json!({"sub": 7, "jti": 2})).is(200);
+    log_in(4712.into()).refuses(401, 20003);
+}
+
+#[test]
+fn a_logout_counts_while_the_account_is_suspended() {
+    let provider = Provider::start(vec![key("k", PUBLIC)]);
+    let world = provider.world();
+    let status = |status: &str| {
+        world.operator.post(&format!("/tertulia/v1/Accounts/{}", world.account), &[("Status", status)]).is(200);
+    };
+    let log_in = || provider.login_of(&world, &json!({"sub": "7", "sid": "s"}));
+    log_in().is(200);
+    status("suspended");
+    log_in().refuses(403, 20403);
+    provider.logout(&world, &json!({"sid": "s", "jti": "j"})).is(200);
+    status("active");
+    log_in().refuses(401, 20003);
+}
+
+impl Answer {
+    #[track_caller]
+    fn refuses_as_a_logout(self, why: &str) {
+        assert_eq!(self.status, 400, "{}", self.text);
+        assert!(self.text.contains(why), "{}", self.text);
     }
 }

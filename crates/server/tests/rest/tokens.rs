@@ -16,7 +16,7 @@ const TOKENS: &str = "/tertulia/v1/Tokens";
 const API_TOKENS: &str = "/tertulia/v1/ApiTokens";
 
 /// What a token says, without checking it: the door does that.
-pub(super) fn claims(token: &Value) -> Value {
+pub(crate) fn claims(token: &Value) -> Value {
     use base64::Engine as _;
     let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();

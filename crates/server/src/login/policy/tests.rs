@@ -81,8 +81,14 @@ fn conditions_compare_texts_numbers_flags_and_what_is_in_lists() {
         (r#""*x""#, json!("ax"), true),
         (r#""x*""#, json!("ax"), false),
         ("1", json!(1), true),
-        ("1", json!("1"), false),
-        (r#""1""#, json!(1), false),
+        // Apps and providers write ids as they like.
+        ("1", json!("1"), true),
+        (r#""1""#, json!(1), true),
+        (r#""1""#, json!([1]), true),
+        (r#""1*""#, json!(17), true),
+        (r#""*""#, json!(0), true),
+        ("1", json!("01"), false),
+        (r#""1""#, json!(1.0), false),
         ("true", json!(true), true),
         ("true", json!(1), false),
         (r#""a""#, json!({"a": 1}), false),
@@ -173,7 +179,21 @@ fn unknown_words_are_refused() {
 fn a_session_is_never_called_as_all_of_somebody_are() {
     let session = |sid: Value| login("site", "7", json!({"sid": sid})).session();
     assert_eq!(session(json!("4711")).as_deref(), Some("site:4711"));
-    for none in [json!(":7"), json!(""), json!(7), json!("x".repeat(251))] {
+    for none in [json!(":7"), json!(""), json!("x".repeat(251))] {
         assert_eq!(session(none.clone()), None, "{none}");
     }
+}
+
+#[test]
+fn a_whole_number_names_a_session_and_a_subject_as_its_digits_do() {
+    let session = |sid: Value| login("site", "7", json!({"sid": sid})).session();
+    assert_eq!(session(json!(4711)).as_deref(), Some("site:4711"));
+    assert_eq!(session(json!(4711)), session(json!("4711")));
+    assert_eq!(session(json!(u64::MAX)).as_deref(), Some("site:18446744073709551615"));
+    for nameless in [json!(1.5), json!(1e30), json!(true), json!(null), json!(""), json!(["4711"])] {
+        assert_eq!(session(nameless.clone()), None, "{nameless}");
+    }
+    let written: Login = toml::from_str("source = \"site\"\nsubject = 7").unwrap();
+    assert_eq!(written.subject, "7");
+    assert!(toml::from_str::<Login>("source = \"site\"\nsubject = 7.5").is_err());
 }

@@ -47,6 +47,7 @@ fn admission(user: u128, expires: i64) -> Box<Admission> {
         service: Sid::from_number(1),
         identity: "alice".into(),
         key: Sid::from_number(1),
+        fingerprint: "0".into(),
         jti: None,
         session: None,
         issued: at(0),
