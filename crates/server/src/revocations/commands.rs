@@ -1,7 +1,7 @@
 //! Transactions of revocations: making them, taking them back, what the nodes read; and what a token is worth now.
 
 use tertulia_protocol::sid::{Key, Revocation as RevocationKind};
-use tertulia_protocol::{Code, Sid, Timestamp};
+use tertulia_protocol::{Sid, Timestamp};
 use tertulia_token::{Check, Given, KeyGiven, TOLERANCE_MAX};
 
 use super::events::Revoked;
@@ -11,7 +11,7 @@ use crate::audit::{Draft, Event, Facts, KeyHistory};
 use crate::login::Login;
 use crate::login::policy::every_session;
 use crate::platform::page::OLDEST;
-use crate::platform::{AccountNumber, Caller, Change, Cx, Error, Outcome, PageRequest, Question};
+use crate::platform::{AccountNumber, Caller, Change, Cx, Outcome, PageRequest, Question};
 use crate::tokens::Refused;
 use crate::tokens::commands::{FindClaimed, Verified};
 use crate::{App, keys, tokens};
