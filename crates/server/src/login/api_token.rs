@@ -32,5 +32,5 @@ pub(super) async fn find(config: &ApiTokenConfig, app: &App, asked: &Asked<'_>, 
 
 async fn stored(app: &App, id: &str) -> Outcome<Option<ApiToken>> {
     let account = app.login_account().await?;
-    app.ask(&Caller::system(account.number, account.sid), FindApiToken(id.to_owned())).await
+    app.db.ask(&Caller::system(account.number, account.sid), FindApiToken(id.to_owned())).await
 }

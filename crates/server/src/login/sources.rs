@@ -122,7 +122,7 @@ impl Sources {
 
     /// Who a request is, with the name of the source that said so.
     pub async fn find(&self, app: &App, asked: Asked<'_>) -> (Found, &str) {
-        let now = app.clock.machine();
+        let now = app.db.clock.machine();
         for (config, source) in &self.list {
             if asked.is_get && !config.allows_get() {
                 continue;

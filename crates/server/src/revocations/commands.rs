@@ -282,7 +282,7 @@ impl App {
     pub async fn look_at(&self, caller: &Caller, token: &str) -> Result<Bearer, Refused> {
         let verified = self.verify_for(token, Some(caller.account)).await?;
         let Verified { account, claim, bearer, caller, .. } = verified;
-        let found = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        let found = self.db.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
         claim.check(&found.known).map_err(Refused::Token)?;
         found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
     }
@@ -303,7 +303,7 @@ impl App {
         history: Option<&KeyHistory>,
     ) -> Outcome<serde_json::Value> {
         let key = self.own_key(caller, token).await?;
-        let known = self.ask(caller, claimed(token)).await?.known;
+        let known = self.db.ask(caller, claimed(token)).await?.known;
         let door = self.said_at_the_door(caller, token).await?;
         let is_other = matches!(&door, Some(Refused::Token(_)));
         let revoked = if is_other { self.revoked_inside(caller, token).await? } else { None };
