@@ -84,15 +84,15 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
             "name = \"x\"\nkind = \"oidc\"\nissuer = \"https://a.example\"\naudience = [\"a\"]\nalgorithms = [\"HS256\"]",
             "HS256",
         ),
-        ("name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]", "issuer must be a URL"),
+        ("name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]", "issuer is \"a.example\"; it must be an absolute URL"),
         ("name = \"x\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = []", "addresses"),
         (
             "name = \"x\"\nkind = \"proxy\"\nheader = \"X User\"\naddresses = [\"127.0.0.1\"]",
             "not the name of a header",
         ),
-        ("name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"", "url must be a URL"),
+        ("name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"", "url is \"file:///etc/passwd\"; it must be an absolute URL"),
         ("name = \"x\"\nkind = \"app\"\nurl = \"http://a.example\"\nretries = 3", "retries"),
-        ("name = \"site\"\nkind = \"api-token\"", "a name of its own"),
+        ("name = \"site\"\nkind = \"api-token\"", "another source is called already"),
         ("name = \"x\"\nkind = \"ldap\"", "ldap"),
     ] {
         let path = file(&folder, &format!("[[login.sources]]\n{source}\n"));
@@ -101,7 +101,7 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
     }
     let path = file(&folder, "[[login.rules]]\nname = \"r\"\nwhen = { source = \"sight\" }\n");
     let (_, _, err) = policy(&["test", path.to_str().unwrap()]);
-    assert!(err.contains("there is no source \"sight\""), "{err}");
+    assert!(err.contains("names the source \"sight\""), "{err}");
 }
 
 #[test]

@@ -110,6 +110,9 @@ pub enum OpenError {
     /// The keys do not open what is stored.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The configuration names what is not there.
+    #[error(transparent)]
+    Config(#[from] crate::platform::config::ConfigError),
     /// The recording cannot be begun.
     #[error("frames cannot be recorded in {folder}: {cause}")]
     Record {
@@ -178,6 +181,10 @@ impl App {
         app.installation = app.perform(&app.nobody(), Install).await?;
         if let Some(dev) = app.dev.clone() {
             crate::dev::seed(&app, &dev).await?;
+        }
+        if let Err(cause) = app.check_login().await {
+            app.store.close().await;
+            return Err(cause);
         }
         let app = Arc::new(app);
         tokio::spawn(bus::feed(Arc::clone(&app), feed));

@@ -179,9 +179,16 @@ fn a_page_that_is_not_listed_opens_no_websocket() {
         ("Origin: https://app.example.com\r\n", "101"),
         ("Origin: https://evil.example.com\r\n", "403"),
         ("Origin: null\r\n", "403"),
+        ("Origin: https://APP.example.com:443\r\n", "101"),
     ] {
         assert_eq!(upgrade(&world, header).0, status, "{header}");
     }
+    let (_, mut stream) = upgrade(&world, "Origin: https://evil.example.com\r\nX-Forwarded-Host: y\r\n");
+    let text = rest(&mut stream);
+    for word in ["https://evil.example.com", "realtime.allowed_origins", "http://x", "http.public_url"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("app.example.com"), "the list is for the log: {text}");
 }
 
 #[test]

@@ -198,7 +198,12 @@ impl App {
                     identity: text(identity),
                     key: noted.key,
                     code: Some(error.code().number()),
-                    detail: Some(json!({"subject": text(subject), "reason": reason})),
+                    detail: Some(json!({
+                        "subject": text(subject),
+                        "reason": reason,
+                        "sources": noted.inquiry.sources_json(),
+                        "rules": noted.inquiry.rules_json(),
+                    })),
                     ..Facts::default()
                 };
                 let mut draft = Draft::by(caller, Event::MintRefused, facts);

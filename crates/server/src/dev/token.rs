@@ -11,6 +11,7 @@ use super::DevCredentials;
 use crate::App;
 use crate::accounts::commands::FindAccount;
 use crate::http::{allow_origin, chain};
+use crate::login::finding::Inquiry;
 use crate::platform::{Caller, Error, Form};
 use crate::tokens::{DEV, Issued, Noted, Refusal, note};
 
@@ -45,6 +46,7 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
         key: outcome.is_ok().then_some(dev.key),
         address,
         outcome: told.map(|issued| issued.jti.as_str()),
+        inquiry: &Inquiry::default(),
     };
     note(&noted);
     let issue = match &outcome {

@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod form;
 pub mod ids;
+pub mod origin;
 pub mod page;
 pub mod places;
 pub mod rate;
