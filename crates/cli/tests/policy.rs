@@ -84,13 +84,19 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
             "name = \"x\"\nkind = \"oidc\"\nissuer = \"https://a.example\"\naudience = [\"a\"]\nalgorithms = [\"HS256\"]",
             "HS256",
         ),
-        ("name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]", "issuer is \"a.example\"; it must be an absolute URL"),
+        (
+            "name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]",
+            "issuer is \"a.example\"; it must be an absolute URL",
+        ),
         ("name = \"x\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = []", "addresses"),
         (
             "name = \"x\"\nkind = \"proxy\"\nheader = \"X User\"\naddresses = [\"127.0.0.1\"]",
             "not the name of a header",
         ),
-        ("name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"", "url is \"file:///etc/passwd\"; it must be an absolute URL"),
+        (
+            "name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"",
+            "url is \"file:///etc/passwd\"; it must be an absolute URL",
+        ),
         ("name = \"x\"\nkind = \"app\"\nurl = \"http://a.example\"\nretries = 3", "retries"),
         ("name = \"site\"\nkind = \"api-token\"", "another source is called already"),
         ("name = \"x\"\nkind = \"ldap\"", "ldap"),

@@ -126,7 +126,9 @@ fn as_compared(net: IpNet) -> IpNet {
 /// What is wrong with a list of addresses whose word counts, as it goes on after the key's name: it must not mean
 /// everybody, by one network or by several that are one together, nor nobody.
 pub(crate) fn check_networks(networks: &[IpNet]) -> Result<(), String> {
-    if let Some(net) = networks.iter().find(|net| net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len()) {
+    if let Some(net) =
+        networks.iter().find(|net| net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len())
+    {
         return Err(format!("has {}, an address that nobody comes from; list the proxy's own", net.addr()));
     }
     let widest = |net: &IpNet| match net {
@@ -240,7 +242,9 @@ mod tests {
 
     #[test]
     fn an_ipv4_network_may_be_written_as_one_of_ipv6() {
-        let list = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(["::ffff:10.0.0.0/104".to_owned()].into_iter());
+        let list = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(
+            ["::ffff:10.0.0.0/104".to_owned()].into_iter(),
+        );
         assert_eq!(networks(list).unwrap(), ["10.0.0.0/8".parse::<IpNet>().unwrap()]);
     }
 

@@ -42,7 +42,9 @@ pub(super) async fn find(config: &ApiTokenConfig, app: &App, asked: &Asked<'_>, 
 fn unusable(id: &str, stored: Option<&ApiToken>, now: Timestamp) -> Finding {
     let found = match stored.map(|stored| stored.expires) {
         None => format!("the id {id}, which no API token of the account has: it was deleted, or is another account's"),
-        Some(Some(expires)) if expires <= now => format!("the id {id}, whose token ended at {}", expires.seconds_text()),
+        Some(Some(expires)) if expires <= now => {
+            format!("the id {id}, whose token ended at {}", expires.seconds_text())
+        }
         Some(_) => format!("the id {id} with another secret"),
     };
     Finding::new(Check::ApiToken, found, "an API token that lives")

@@ -95,7 +95,9 @@ fn judge(config: &AppConfig, answer: &Fetched) -> Found {
     }
     let status = |found: u16| Finding::new(Check::Status, found.to_string(), "200 for a session, 401 without one");
     match answer.status {
-        200 => read(config, &answer.body).map_or_else(|cause| Found::Unavailable(unreadable(answer, &cause)), Found::Login),
+        200 => {
+            read(config, &answer.body).map_or_else(|cause| Found::Unavailable(unreadable(answer, &cause)), Found::Login)
+        }
         401 | 403 => Found::Stranger(status(answer.status)),
         // Django answers this to a host that ALLOWED_HOSTS does not have.
         400 => Found::Unavailable(status(400).hint(format!("the header Host was {}", host(config)))),

@@ -58,7 +58,10 @@ impl LoginConfig {
                 return Err(at("name", format!("is \"{name}\", which another source is called already")));
             }
             if name.contains(':') {
-                return Err(at("name", format!("is \"{name}\"; it must have no colon, as login sessions are named SOURCE:SID")));
+                return Err(at(
+                    "name",
+                    format!("is \"{name}\"; it must have no colon, as login sessions are named SOURCE:SID"),
+                ));
             }
             source.check().map_err(|(key, text)| at(key, text))?;
         }
@@ -102,7 +105,10 @@ impl LoginConfig {
         let known = |fact: &str| matches!(fact, "source" | "subject") || asked.iter().any(|source| says(source, fact));
         let unknown = |fact: &str| {
             let names: Vec<_> = asked.iter().map(|source| format!("\"{}\"", source.name())).collect();
-            format!("asks for the fact \"{fact}\", which the proxy {} does not bring (its facts and lists)", names.join(", "))
+            format!(
+                "asks for the fact \"{fact}\", which the proxy {} does not bring (its facts and lists)",
+                names.join(", ")
+            )
         };
         if let Some(fact) = rule.when.keys().find(|fact| !known(fact)) {
             return Err(("when", unknown(fact)));
@@ -204,7 +210,8 @@ impl AppConfig {
             return Err(("forward", "must have cookie, authorization or both".to_owned()));
         }
         if self.cache_seconds > 300 {
-            let text = format!("is {}; it must be at most 300: so long a logout would not be noticed", self.cache_seconds);
+            let text =
+                format!("is {}; it must be at most 300: so long a logout would not be noticed", self.cache_seconds);
             return Err(("cache_seconds", text));
         }
         self.check_headers().map_err(|text| ("headers", text))

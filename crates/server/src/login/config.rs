@@ -198,7 +198,8 @@ impl TryFrom<BTreeMap<String, String>> for FixedHeaders {
         let mut headers = HeaderMap::new();
         for (name, text) in texts {
             let key: HeaderName = name.parse().map_err(|_| format!("\"{name}\" is not the name of a header"))?;
-            let value: HeaderValue = text.parse().map_err(|_| format!("the value of \"{name}\" is not one of a header"))?;
+            let value: HeaderValue =
+                text.parse().map_err(|_| format!("the value of \"{name}\" is not one of a header"))?;
             if headers.insert(key, value).is_some() {
                 return Err(format!("\"{name}\" stands there twice"));
             }

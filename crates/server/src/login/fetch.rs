@@ -82,7 +82,9 @@ impl FetchError {
     /// The same as a finding.
     pub fn finding(&self) -> Finding {
         match self {
-            Self::Late(time) => Finding::new(Check::AnswerTime, format!("no answer within {time:?}"), "one (timeout_ms)"),
+            Self::Late(time) => {
+                Finding::new(Check::AnswerTime, format!("no answer within {time:?}"), "one (timeout_ms)")
+            }
             Self::Long(bytes) => Finding::new(Check::AnswerSize, format!("over {bytes} bytes"), "less"),
             Self::Url(_) | Self::Broken(_) => Finding::new(Check::Connection, self.to_string(), "an answer"),
         }
@@ -162,7 +164,8 @@ where
     let answered = async move {
         let answer = sender.send_request(request).await.map_err(|cause| broken("no answer")(cause.into()))?;
         let status = answer.status().as_u16();
-        let text = |name| answer.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let text =
+            |name| answer.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let (location, content_type) = (text(header::LOCATION), text(header::CONTENT_TYPE));
         let body = to_bytes(Body::new(answer.into_body()), bytes_max).await.map_err(|cause| {
             // Hyper tells of connections that break; what it does not know of is the bound.

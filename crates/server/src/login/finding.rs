@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::policy::Step;
+use crate::api_tokens::PREFIX;
 
 /// The longest text that is shown of what was found or expected, in characters.
 const SHOWN_MAX: usize = 160;
@@ -255,7 +256,9 @@ const LEFT_OUT: &str = "(a credential, left out)";
 /// Whether whatever has this name is nobody's to read.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    ["password", "secret", "token", "credential", "apikey", "authorization", "cookie"].iter().any(|word| name.contains(word))
+    ["password", "secret", "token", "credential", "apikey", "authorization", "cookie"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 fn without_credentials(value: &Value) -> Value {
@@ -276,7 +279,8 @@ fn without_credentials(value: &Value) -> Value {
 /// A JWT, or one of our own API tokens, wherever it stands in the text.
 fn looks_like_a_credential(text: &str) -> bool {
     let has_jwt = text.match_indices("eyJ").any(|(at, _)| text[at..].contains('.') && text[at..].len() > 20);
-    has_jwt || text.contains(crate::api_tokens::PREFIX)
+    let is_id = |at: usize| text[at..].bytes().take_while(u8::is_ascii_hexdigit).count() >= 8;
+    has_jwt || text.match_indices(PREFIX).any(|(at, prefix)| is_id(at + prefix.len()))
 }
 
 /// A text without control characters, cut to what a line has room for. No credential is in it whole.

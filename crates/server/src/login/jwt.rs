@@ -226,26 +226,29 @@ impl<'t> Unproved<'t> {
         match error.kind() {
             ErrorKind::InvalidSignature => {
                 let kid = self.header.kid.as_deref().map(Value::from);
-                let found = kid.map_or_else(|| "one by no key of the provider".to_owned(), |kid| {
-                    format!("one that the provider's key {} did not make", shown(&kid))
-                });
+                let found = kid.map_or_else(
+                    || "one by no key of the provider".to_owned(),
+                    |kid| format!("one that the provider's key {} did not make", shown(&kid)),
+                );
                 Finding::new(Check::Signature, found, "one by a key of the provider")
             }
             ErrorKind::InvalidAudience => Finding::of(Check::Audience, claims.get("aud"), quoted(audience)),
             ErrorKind::InvalidIssuer => {
                 Finding::of(Check::Issuer, claims.get("iss"), quoted(std::slice::from_ref(&self.config.issuer)))
             }
-            ErrorKind::MissingRequiredClaim(name) => missing(name, audience),
+            ErrorKind::MissingRequiredClaim(name) => missing(name, &claims, audience),
             _ => Finding::new(Check::Claims, error.to_string(), "those of an OpenID provider"),
         }
     }
 }
 
-fn missing(claim: &str, audience: &[String]) -> Finding {
+/// A claim that is not there, or is not of the kind that it must be.
+fn missing(claim: &str, claims: &Value, audience: &[String]) -> Finding {
+    let found = claims.get(claim);
     match claim {
-        "aud" => Finding::of(Check::Audience, None, quoted(audience)),
-        "exp" => Finding::of(Check::Expiry, None, "seconds since 1970"),
-        other => Finding::new(Check::Claims, format!("no {other}"), format!("a claim {other}")),
+        "aud" => Finding::of(Check::Audience, found, quoted(audience)),
+        "exp" => Finding::of(Check::Expiry, found, "seconds since 1970"),
+        other => Finding::of(Check::Claims, found, format!("a claim {other}")),
     }
 }
 
@@ -259,7 +262,11 @@ fn in_time(claims: Value, config: &OidcConfig, now: Timestamp) -> Result<Value, 
     let time = |name: &str| claims.get(name).map(|value| value.as_f64().unwrap_or(f64::NAN));
     // What is no number fails both comparisons.
     if !time("exp").is_some_and(|expires| now < expires + leeway) {
-        return Err(Finding::of(Check::Expiry, claims.get("exp"), format!("over {now} less {leeway} (leeway_seconds)")));
+        return Err(Finding::of(
+            Check::Expiry,
+            claims.get("exp"),
+            format!("over {now} less {leeway} (leeway_seconds)"),
+        ));
     }
     if !time("nbf").is_none_or(|begins| now + leeway >= begins) {
         let expected = format!("at most {now} and {leeway} (leeway_seconds)");
@@ -271,7 +278,11 @@ fn in_time(claims: Value, config: &OidcConfig, now: Timestamp) -> Result<Value, 
 /// Not believed before the signature is checked; it only says whose keys to check it with.
 fn check_issuer(token: &str, config: &OidcConfig) -> Result<(), Finding> {
     if token.len() > TOKEN_BYTES_MAX {
-        return Err(Finding::new(Check::TokenSize, format!("{} bytes", token.len()), format!("at most {TOKEN_BYTES_MAX}")));
+        return Err(Finding::new(
+            Check::TokenSize,
+            format!("{} bytes", token.len()),
+            format!("at most {TOKEN_BYTES_MAX}"),
+        ));
     }
     let claims = insecure_decode_claims::<Value>(token);
     let claims = claims.map_err(|_| Finding::new(Check::TokenKind, kind_of(token), "a JWT"))?;
@@ -281,7 +292,8 @@ fn check_issuer(token: &str, config: &OidcConfig) -> Result<(), Finding> {
     }
     let finding = Finding::of(Check::Issuer, issuer, quoted(std::slice::from_ref(&config.issuer)));
     let without_slash = |text: &str| text.trim_end_matches('/').to_owned();
-    let almost = issuer.and_then(Value::as_str).is_some_and(|found| without_slash(found) == without_slash(&config.issuer));
+    let almost =
+        issuer.and_then(Value::as_str).is_some_and(|found| without_slash(found) == without_slash(&config.issuer));
     Err(if almost { finding.hint("they differ in a slash at the end") } else { finding })
 }
 
@@ -322,7 +334,9 @@ fn is_proof(kind: &Value) -> bool {
 fn binding(value: &Value) -> Option<String> {
     match value {
         Value::Object(map) => map.iter().find_map(|(name, value)| match name.as_str() {
-            "cnf" if !value.is_null() => Some(binding(value).map_or_else(|| "cnf".to_owned(), |inner| format!("cnf.{inner}"))),
+            "cnf" if !value.is_null() => {
+                Some(binding(value).map_or_else(|| "cnf".to_owned(), |inner| format!("cnf.{inner}")))
+            }
             "jkt" | "x5t#S256" | "cnf.jkt" | "cnf.x5t#S256" => Some(name.clone()),
             _ => binding(value),
         }),

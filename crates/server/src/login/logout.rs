@@ -93,7 +93,8 @@ fn refused(found: Found, told: &mut Told) -> Error {
             Refusal::SourceSilent.into()
         }
         Found::Refused(finding) => {
-            let text = format!("The logout token is refused for its {}; the server's log says more", finding.check.label());
+            let text =
+                format!("The logout token is refused for its {}; the server's log says more", finding.check.label());
             told.finding = Some(finding);
             Error::parameter(text)
         }

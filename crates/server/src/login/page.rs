@@ -31,7 +31,9 @@ impl Page {
         let origin = headers.get("origin").map(|value| value.to_str().ok().filter(|origin| *origin != "*"));
         let (allowed, with_credentials, is_foreign) = match origin {
             Some(Some(origin))
-                if own.is_some_and(|own| own == origin || origin::is_same(own, origin)) || site == Some("same-origin") || config.allows_origin(origin) =>
+                if own.is_some_and(|own| own == origin || origin::is_same(own, origin))
+                    || site == Some("same-origin")
+                    || config.allows_origin(origin) =>
             {
                 (HeaderValue::from_str(origin).ok(), true, false)
             }
@@ -43,7 +45,9 @@ impl Page {
         let wants_text = text("accept").is_some_and(|accept| accept.contains("text/plain") && !accept.contains("json"));
         let whence = match (origin, site) {
             (Some(origin), _) => shown(&origin.unwrap_or("(not a text)").into()),
-            (None, site) => format!("an origin that the browser does not name (Sec-Fetch-Site: {})", site.unwrap_or("none")),
+            (None, site) => {
+                format!("an origin that the browser does not name (Sec-Fetch-Site: {})", site.unwrap_or("none"))
+            }
         };
         Self { allowed, with_credentials, is_foreign, wants_text, whence }
     }

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tertulia_protocol::Timestamp;
 
-pub use super::condition::{Scalar, Unmet, Wanted};
 use super::condition::conditions;
+pub use super::condition::{Scalar, Unmet, Wanted};
 use super::template::{Template, Unfilled};
 use crate::revocations::NAME_BYTES_MAX;
 
@@ -300,7 +300,8 @@ impl Policy {
 impl Rule {
     /// Its templates, with their keys.
     pub(super) fn templates(&self) -> impl Iterator<Item = (&'static str, &Template)> {
-        let own = [("service", self.service.as_ref()), ("identity", Some(&self.identity)), ("role", self.role.as_ref())];
+        let own =
+            [("service", self.service.as_ref()), ("identity", Some(&self.identity)), ("role", self.role.as_ref())];
         own.into_iter().filter_map(|(key, template)| Some((key, template?)))
     }
 

@@ -117,7 +117,8 @@ impl Sources {
 
     /// What a logout token says, with the name of the source whose it is; or what stood against it.
     pub async fn logout(&self, token: &str, now: Timestamp) -> Result<(Logout, &str), Found> {
-        let mut outcome = Err(Found::Stranger(Finding::new(Check::Issuer, "no provider", "a provider in login.sources")));
+        let mut outcome =
+            Err(Found::Stranger(Finding::new(Check::Issuer, "no provider", "a provider in login.sources")));
         for provider in self.providers() {
             outcome = provider.logout(token, now).await.map(|logout| (logout, provider.name()));
             if !matches!(outcome, Err(Found::Stranger(_))) {

@@ -73,13 +73,22 @@ impl App {
         if let Some(text) = &service
             && is_missing(&self.check_names(caller, service.clone(), None).await)?
         {
-            return Ok(Some(("service", format!("is {text}, and the account {} has no such chat service", caller.account_sid))));
+            return Ok(Some((
+                "service",
+                format!("is {text}, and the account {} has no such chat service", caller.account_sid),
+            )));
         }
         if let Some(role) = fixed(&rule.role)
             && is_missing(&self.check_names(caller, service.clone(), Some(role.clone())).await)?
         {
-            let service = service.map_or_else(|| "the account's default chat service".to_owned(), |sid| format!("the chat service {sid}"));
-            return Ok(Some(("role", format!("is \"{role}\", and {service} has no service role with this SID or name"))));
+            let service = service.map_or_else(
+                || "the account's default chat service".to_owned(),
+                |sid| format!("the chat service {sid}"),
+            );
+            return Ok(Some((
+                "role",
+                format!("is \"{role}\", and {service} has no service role with this SID or name"),
+            )));
         }
         Ok(None)
     }

@@ -83,8 +83,18 @@ mod tests {
         for good in ["https://a.example", "http://127.0.0.1:1/", "https://[::1]:8/chat"] {
             assert_eq!(check_url(good, "x"), Ok(()));
         }
-        for wrong in ["a.example", "//a.example", "/chat", "https://", "https:///x", "ftp://a.example", "https://a@b", "https://:1", "https://a:99999", "a b"]
-        {
+        for wrong in [
+            "a.example",
+            "//a.example",
+            "/chat",
+            "https://",
+            "https:///x",
+            "ftp://a.example",
+            "https://a@b",
+            "https://:1",
+            "https://a:99999",
+            "a b",
+        ] {
             assert!(check_url(wrong, "x").unwrap_err().contains(wrong), "{wrong}");
         }
         for wrong in ["https://a.example/", "a.example", "https://a.example/x", "null", "https://a?b"] {

@@ -212,7 +212,12 @@ impl Change for FindUser {
 
 impl App {
     /// Whether a chat service and a service role of it are there.
-    pub(crate) async fn check_names(&self, caller: &Caller, service: Option<String>, role: Option<String>) -> Outcome<()> {
+    pub(crate) async fn check_names(
+        &self,
+        caller: &Caller,
+        service: Option<String>,
+        role: Option<String>,
+    ) -> Outcome<()> {
         let order = Order { service, identity: String::new(), role, ttl_seconds: 1, grants: Grants::default() };
         self.ask(caller, Prepare(order)).await.map(drop)
     }

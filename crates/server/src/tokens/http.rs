@@ -357,7 +357,11 @@ impl Asking {
     fn foreign(&self, app: &App) -> String {
         let http = &app.config.http;
         let own = self.from.as_ref().map_or("unknown", |from| from.origin.as_str());
-        let whence = if http.public_url.is_empty() { "from the request's Host, as http.public_url is empty" } else { "http.public_url" };
+        let whence = if http.public_url.is_empty() {
+            "from the request's Host, as http.public_url is empty"
+        } else {
+            "http.public_url"
+        };
         let allowed = &app.config.login.allowed_origins;
         format!(
             "origin of the page: found {}, expected {own} ({whence}) or one of login.allowed_origins, which are {allowed:?}",

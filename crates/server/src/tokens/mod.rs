@@ -188,7 +188,9 @@ impl From<Refusal> for Error {
             }
             Refusal::TooMany { retry_after } => return Self::too_many(retry_after),
             Refusal::LoginEnded => (Code::NotAuthenticated, "This login has ended".to_owned()),
-            Refusal::SourceSilent | Refusal::SourceRedirects => (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned()),
+            Refusal::SourceSilent | Refusal::SourceRedirects => {
+                (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned())
+            }
             Refusal::NoEndpoint => return Self::not_found(Code::NotFound),
             Refusal::NoOwner => return Self::not_found(Code::NotFound),
             Refusal::NoRole => (Code::ServiceRoleNotFound, "The chat service has no such service role".to_owned()),

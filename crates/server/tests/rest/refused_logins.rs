@@ -43,17 +43,32 @@ fn every_source_that_was_asked_says_in_the_audit_log_what_it_found() {
     let entry = newest(&world, 1);
     assert_eq!(entry["detail"]["reason"], "no source knows who this is");
     let told: Vec<_> = (0..4).map(|place| said(&entry, place)).collect();
-    assert_eq!(told[0], ["site", "passed on", "credential", "no header cookie, no header authorization", "cookie or authorization"]);
-    assert_eq!(told[1], ["sso", "passed on", "header", "no header X-User", "one header X-User with the name of the person"]);
-    assert_eq!(told[2], ["company", "passed on", "credential", "no header Authorization", "one header Authorization: Bearer …"]);
-    assert_eq!(told[3], ["devices", "passed on", "credential", "no header Authorization", "one header Authorization: Bearer …"]);
+    assert_eq!(
+        told[0],
+        ["site", "passed on", "credential", "no header cookie, no header authorization", "cookie or authorization"]
+    );
+    assert_eq!(
+        told[1],
+        ["sso", "passed on", "header", "no header X-User", "one header X-User with the name of the person"]
+    );
+    assert_eq!(
+        told[2],
+        ["company", "passed on", "credential", "no header Authorization", "one header Authorization: Bearer …"]
+    );
+    assert_eq!(
+        told[3],
+        ["devices", "passed on", "credential", "no header Authorization", "one header Authorization: Bearer …"]
+    );
 
     // One that knows the credential for its own ends it; those behind are not asked.
     let heard = world.stranger.with("X-User", "ana").with("X-User", "bob").post("/token", &[]).refuses(401, 20003);
     assert_eq!(heard, "Nobody is logged in here");
     let entry = newest(&world, 2);
     assert_eq!(entry["source"], "sso");
-    assert_eq!(entry["detail"]["reason"], "header: found several headers X-User, expected one header X-User with the name of the person");
+    assert_eq!(
+        entry["detail"]["reason"],
+        "header: found several headers X-User, expected one header X-User with the name of the person"
+    );
     assert_eq!((said(&entry, 1)[1].as_str(), entry["detail"]["sources"].as_array().unwrap().len()), ("refused", 2));
 
     // An API token that is gone is named by its id, and never shown.
@@ -103,7 +118,10 @@ fn every_rule_that_was_tried_says_which_fact_did_not_fit() {
     let heard = world.stranger.with("X-User", "ana").with("X-Groups", "guests").post("/token", &[]).refuses(403, 20403);
     assert_eq!(heard, "This login has no access to chat");
     let entry = newest(&world, 1);
-    assert_eq!((&entry["detail"]["subject"], &entry["detail"]["reason"]), (&json!("ana"), &json!("no rule is about this login")));
+    assert_eq!(
+        (&entry["detail"]["subject"], &entry["detail"]["reason"]),
+        (&json!("ana"), &json!("no rule is about this login"))
+    );
     let wanted = json!([
         {"rule": "staff", "fact": "groups", "found": "[\"guests\"]", "expected": "\"staff\" or \"admins\""},
         {"rule": "writers", "fact": "mail", "found": null, "expected": "\"*@example.com\""},
@@ -159,7 +177,10 @@ fn the_refusal_of_a_page_names_its_origin_and_what_it_was_compared_with() {
         });
         let ana = world.stranger.with("Cookie", "s=1");
         let text = ana.with("Origin", "https://evil.example").post("/token", &[]).refuses(403, 20403);
-        assert!(text.contains("https://evil.example") && text.contains(own) && text.contains("http.public_url"), "{text}");
+        assert!(
+            text.contains("https://evil.example") && text.contains(own) && text.contains("http.public_url"),
+            "{text}"
+        );
         assert!(!text.contains("app.example.com"), "{text}");
         let reason = newest(&world, 1)["detail"]["reason"].as_str().unwrap().to_owned();
         assert!(reason.contains("https://evil.example") && reason.contains(own), "{reason}");
@@ -190,22 +211,34 @@ fn fails(text: &str, is_dev: bool) -> Option<String> {
 
 #[test]
 fn a_server_whose_logins_name_what_is_not_there_does_not_start() {
-    let source = "[[login.sources]]\nname = \"company\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = [\"127.0.0.1\"]\n";
+    let source =
+        "[[login.sources]]\nname = \"company\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = [\"127.0.0.1\"]\n";
     let nowhere = format!("IS{}", "9".repeat(32));
     let rule = |rule: &str| format!("{source}[[login.rules]]\nname = \"staff\"\n{rule}\n");
     let account = format!("AC{}", "9".repeat(32));
     let key = format!("SK{}", "9".repeat(32));
     for (text, says) in [
-        (rule("role = \"moderator\""), &["line 8", "rule \"staff\"", "role", "\"moderator\"", "logins of \"company\""][..]),
-        (rule(&format!("service = \"{nowhere}\"")), &["line 8", "rule \"staff\"", "service", &nowhere, "no such chat service"]),
+        (
+            rule("role = \"moderator\""),
+            &["line 8", "rule \"staff\"", "role", "\"moderator\"", "logins of \"company\""][..],
+        ),
+        (
+            rule(&format!("service = \"{nowhere}\"")),
+            &["line 8", "rule \"staff\"", "service", &nowhere, "no such chat service"],
+        ),
         (rule("role = \"channel user\""), &["role", "no service role"]),
         (format!("[login]\nkey = \"{key}\"\n{source}"), &["line 2", "login.key", &key, "no such API key"]),
-        (format!("[login]\naccount = \"{account}\"\n{source}"), &["line 2", "login.account", &account, "no such account"]),
+        (
+            format!("[login]\naccount = \"{account}\"\n{source}"),
+            &["line 2", "login.account", &account, "no such account"],
+        ),
     ] {
         let said = fails(&text, true).unwrap_or_else(|| panic!("it starts with {text}"));
         assert!(says.iter().all(|word| said.contains(word)) && !said.contains('\n'), "{text}: {said}");
     }
-    for text in [rule("role = \"service admin\""), rule("role = \"{subject}\""), rule("service = \"{subject}\"\nrole = \"x\"")] {
+    for text in
+        [rule("role = \"service admin\""), rule("role = \"{subject}\""), rule("service = \"{subject}\"\nrole = \"x\"")]
+    {
         assert_eq!(fails(&text, true), None, "{text}");
     }
     // Before the first account is there, all of it may still come.

@@ -31,7 +31,10 @@ impl Wrong {
     pub(super) fn read(path: &str, message: &str, table: &toml::Table) -> Self {
         let line = message.lines().next().unwrap_or_default();
         let quoted = || line.split('`').nth(1).filter(|_| line.starts_with("unknown field"));
-        let inner = line.split_once(": ").map(|(key, _)| key).filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b"_[]0123456789.".contains(&b)));
+        let inner = line
+            .split_once(": ")
+            .map(|(key, _)| key)
+            .filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b"_[]0123456789.".contains(&b)));
         let (key, text) = match (inner, quoted()) {
             (Some(key), _) => (Some(key), &line[key.len() + 2..]),
             (None, key) => (key, line),
@@ -50,7 +53,9 @@ impl Wrong {
         let key = match (self.path.split_once(['[']), &self.name) {
             (Some((list, rest)), name) => {
                 let (number, key) = rest.split_once(']').unwrap_or((rest, ""));
-                let number = || number.parse::<usize>().map_or_else(|_| "?".to_owned(), |number| format!("number {}", number + 1));
+                let number = || {
+                    number.parse::<usize>().map_or_else(|_| "?".to_owned(), |number| format!("number {}", number + 1))
+                };
                 let of = name.clone().unwrap_or_else(number);
                 format!("{list}, {of}: {}", key.trim_start_matches('.'))
             }
@@ -170,24 +175,63 @@ mod tests {
     fn what_is_wrong_is_said_with_the_key_its_table_and_its_line() {
         for (text, wanted) in [
             ("[http]\n\nlistn = 1".to_owned(), "own.toml, line 3: there is no key \"http.listn\""),
-            ("[http]\nbody_bytes_max = \"x\"".to_owned(), "own.toml, line 2: http.body_bytes_max cannot be read: invalid type"),
-            ("[tokens]\n# so\ngrace_seconds = 301".to_owned(), "own.toml, line 3: tokens.grace_seconds is 301; it must be between 0 and 300"),
-            (format!("{SITE}retries = 3"), "own.toml, line 5: login.sources, source \"site\": retries cannot be read: unknown field `retries`"),
-            (format!("{SITE}cache_seconds = \"x\""), "own.toml, line 5: login.sources, source \"site\": cache_seconds cannot be read: invalid type"),
-            (format!("{SITE}cache_seconds = 301"), "own.toml, line 5: login.sources, source \"site\": cache_seconds is 301; it must be at most 300"),
-            (format!("{SITE}forward = [\"cookies\"]"), "own.toml, line 5: login.sources, source \"site\": forward[0] cannot be read: unknown variant"),
-            (format!("{SSO}[[login.sources]]\nname = \"x\"\nkind = \"oidc\""), "own.toml, line 6: login.sources, source \"x\": cannot be read: missing field `issuer`"),
-            (format!("{SSO}[[login.sources]]\nname = \"x\"\nkind = \"odic\""), "own.toml, line 8: login.sources, source \"x\": kind cannot be read: \"odic\" is none of"),
-            (format!("{SSO}{SSO}"), "own.toml, line 7: login.sources, source \"sso\": name is \"sso\", which another source is called already"),
-            ("[login.sources]\nname = \"x\"".to_owned(), "own.toml, line 1: login.sources cannot be read: invalid type: map, expected a sequence"),
-            (format!("{SITE}\n[[login.rules]]\nname = \"r\"\nrole = \"{{x\""), "own.toml, line 8: login.rules, rule \"r\": role cannot be read: the template"),
-            (format!("{SITE}\n[[login.rules]]\nname = \"r\"\nwhen = {{ a = 1.5 }}"), "own.toml, line 8: login.rules, rule \"r\": when cannot be read: the condition \"a\" must be"),
+            (
+                "[http]\nbody_bytes_max = \"x\"".to_owned(),
+                "own.toml, line 2: http.body_bytes_max cannot be read: invalid type",
+            ),
+            (
+                "[tokens]\n# so\ngrace_seconds = 301".to_owned(),
+                "own.toml, line 3: tokens.grace_seconds is 301; it must be between 0 and 300",
+            ),
+            (
+                format!("{SITE}retries = 3"),
+                "own.toml, line 5: login.sources, source \"site\": retries cannot be read: unknown field `retries`",
+            ),
+            (
+                format!("{SITE}cache_seconds = \"x\""),
+                "own.toml, line 5: login.sources, source \"site\": cache_seconds cannot be read: invalid type",
+            ),
+            (
+                format!("{SITE}cache_seconds = 301"),
+                "own.toml, line 5: login.sources, source \"site\": cache_seconds is 301; it must be at most 300",
+            ),
+            (
+                format!("{SITE}forward = [\"cookies\"]"),
+                "own.toml, line 5: login.sources, source \"site\": forward[0] cannot be read: unknown variant",
+            ),
+            (
+                format!("{SSO}[[login.sources]]\nname = \"x\"\nkind = \"oidc\""),
+                "own.toml, line 6: login.sources, source \"x\" cannot be read: missing field `issuer`",
+            ),
+            (
+                format!("{SSO}[[login.sources]]\nname = \"x\"\nkind = \"odic\""),
+                "own.toml, line 8: login.sources, source \"x\": kind cannot be read: \"odic\" is none of",
+            ),
+            (
+                format!("{SSO}{SSO}"),
+                "own.toml, line 7: login.sources, source \"sso\": name is \"sso\", which another source is called already",
+            ),
+            (
+                "[login.sources]\nname = \"x\"".to_owned(),
+                "own.toml, line 1: login.sources cannot be read: invalid type: map, expected a sequence",
+            ),
+            (
+                format!("{SITE}\n[[login.rules]]\nname = \"r\"\nrole = \"{{x\""),
+                "own.toml, line 8: login.rules, rule \"r\": role cannot be read: the template",
+            ),
+            (
+                format!("{SITE}\n[[login.rules]]\nname = \"r\"\nwhen = {{ a = 1.5 }}"),
+                "own.toml, line 8: login.rules, rule \"r\": when cannot be read: the condition \"a\" must be",
+            ),
         ] {
             let said = said(&text, &[]);
             assert!(said.starts_with(wanted) && !said.contains('\n'), "{text}\n{said}\n{wanted}");
         }
         let by_variable = said("[tokens]\ngrace_seconds = 1", &[("TERTULIA__TOKENS__GRACE_SECONDS", "301")]);
-        assert!(by_variable.starts_with("environment variable TERTULIA__TOKENS__GRACE_SECONDS: tokens.grace_seconds is"), "{by_variable}");
+        assert!(
+            by_variable.starts_with("environment variable TERTULIA__TOKENS__GRACE_SECONDS: tokens.grace_seconds is"),
+            "{by_variable}"
+        );
     }
 
     #[test]
@@ -201,25 +245,45 @@ mod tests {
             ("[http]\ntrusted_proxies = [\"::/0\"]".to_owned(), ["http.trusted_proxies", "everybody"]),
             (SSO.replace("127.0.0.1", "0.0.0.0/0"), ["source \"sso\": addresses", "everybody"]),
             (SSO.replace("127.0.0.1", "0.0.0.0"), ["source \"sso\": addresses", "nobody"]),
-            ("[realtime]\nallowed_origins = [\"https://a.example/\"]".to_owned(), ["realtime.allowed_origins", "without a path"]),
+            (
+                "[realtime]\nallowed_origins = [\"https://a.example/\"]".to_owned(),
+                ["realtime.allowed_origins", "without a path"],
+            ),
             ("[login]\nallowed_origins = [\"a.example\"]".to_owned(), ["login.allowed_origins", "a.example"]),
             (rule("service = \"chat\""), ["rule \"r\": service", "SID"]),
             (rule("grants = { sync_service = \"chat\" }"), ["rule \"r\": grants", "sync_service"]),
-            (rule("grants = { push_credential = \"IS00000000000000000000000000000000\" }"), ["rule \"r\": grants", "CR"]),
+            (
+                rule("grants = { push_credential = \"IS00000000000000000000000000000000\" }"),
+                ["rule \"r\": grants", "CR"],
+            ),
             (rule("identity = \"{email}\""), ["rule \"r\": identity asks for the fact \"email\"", "\"sso\""]),
             (rule("when = { groups = \"staff\" }"), ["rule \"r\": when asks for the fact \"groups\"", "\"sso\""]),
             (rule("when = { source = \"company\" }"), ["rule \"r\": when names the source \"company\"", ""]),
             (format!("{SITE}headers = {{ cookie = \"x\" }}"), ["source \"site\": headers", "forward"]),
             (format!("{SITE}headers = {{ Connection = \"x\" }}"), ["source \"site\": headers", "connection"]),
             (format!("{SITE}headers = {{ Host = \"https://a\" }}"), ["source \"site\": headers", "Host"]),
-            (format!("{SITE}headers = {{ \"X Y\" = \"x\" }}"), ["source \"site\": headers", "not the name of a header"]),
-            (format!("{SITE}[[login.examples]]\nlogin = {{ source = \"x\", subject = \"7\" }}"), ["login.examples, number 1: login", "\"x\""]),
-            (format!("{SITE}[[login.examples]]\nlogin = {{ source = \"site\", subject = \"7\" }}\nrefused_by = \"x\""), ["refused_by", "\"x\""]),
+            (
+                format!("{SITE}headers = {{ \"X Y\" = \"x\" }}"),
+                ["source \"site\": headers", "not the name of a header"],
+            ),
+            (
+                format!("{SITE}[[login.examples]]\nlogin = {{ source = \"x\", subject = \"7\" }}"),
+                ["login.examples, number 1: login", "\"x\""],
+            ),
+            (
+                format!(
+                    "{SITE}[[login.examples]]\nlogin = {{ source = \"site\", subject = \"7\" }}\nrefused_by = \"x\""
+                ),
+                ["refused_by", "\"x\""],
+            ),
         ] {
             let said = said(&text, &[]);
             assert!(words.iter().all(|word| said.contains(word)), "{text}\n{said}");
         }
-        let good = format!("[http]\npublic_url = \"https://a.example/chat/\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n[realtime]\nallowed_origins = [\"null\", \"capacitor://localhost\"]\n{}", rule("identity = \"{mail:lower}\""));
+        let good = format!(
+            "[http]\npublic_url = \"https://a.example/chat/\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n[realtime]\nallowed_origins = [\"null\", \"capacitor://localhost\"]\n{}",
+            rule("identity = \"{mail:lower}\"")
+        );
         assert!(Config::parse(&good).is_ok());
     }
 
