@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 
 import Provider from 'oidc-provider';
 
-import { ask, bearer, logged, withConfig } from './counterparts.mjs';
+import { ask, bearer, logged, plainServer, withConfig } from './counterparts.mjs';
 
 const CLIENT = { id: 'chat-app', secret: 'a secret of the client, for tests only' };
 
@@ -140,4 +140,15 @@ withCertified('a_token_that_is_bound_to_its_sender_is_refused', ({ issuer }) => 
   assert.ok(line.includes("binding to a sender (cnf): found cnf.jkt, expected a plain bearer token"), line);
   assert.match(line, /nobody checks the sender's proof yet/);
   assert.equal(said.check, 'sender_bound');
+});
+
+withCertified('keys_that_are_elsewhere_are_named_with_the_place', async ({ issuer, jwks }, later) => {
+  const moved = await plainServer((request, response) => response.writeHead(301, { location: jwks }).end());
+  later(() => moved.stop());
+  return source(issuer, `jwks_url = "${moved.url}/keys"`);
+}, async ({ server, provider }) => {
+  const { status, body } = await ask(server, bearer(await provider.token()));
+  assert.deepEqual([status, body.code], [502, 20503]);
+  const line = await logged(server, / tokens: refused /);
+  assert.ok(line.includes(`redirect: found 301 to ${provider.jwks}, expected an answer of http://127.0.0.1:`), line);
 });

@@ -114,12 +114,15 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
 fn the_policy_in_the_documentation_holds() {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tokens.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    let example = docs.split("<!-- example: oidc.toml -->\n```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let folder = temp_dir();
-    let path = folder.path().join("tertulia.toml");
-    std::fs::write(&path, example).unwrap();
-    let (code, out, err) = policy(&["test", path.to_str().unwrap()]);
-    assert_eq!((code, out.lines().last()), (0, Some("2 passed, 0 failed")), "{out}{err}");
+    for (name, last) in [("oidc.toml", "2 passed, 0 failed"), ("claims.toml", "1 passed, 0 failed")] {
+        let begin = format!("<!-- example: {name} -->\n```toml\n");
+        let example = docs.split(&begin).nth(1).unwrap().split("```").next().unwrap();
+        let folder = temp_dir();
+        let path = folder.path().join("tertulia.toml");
+        std::fs::write(&path, example).unwrap();
+        let (code, out, err) = policy(&["test", path.to_str().unwrap()]);
+        assert_eq!((code, out.lines().last()), (0, Some(last)), "{out}{err}");
+    }
 }
 
 /// What `config.default.toml` shows in comments can be used as it stands there.
