@@ -94,7 +94,7 @@ impl LoginConfig {
 
     /// Of proxies it is known which facts they bring; a rule that asks only them for another one is never of use.
     fn check_facts(&self, rule: &Rule) -> Result<(), (&'static str, String)> {
-        let asked: Vec<_> = self.sources.iter().filter(|source| rule.may_be_about(source.name())).collect();
+        let asked: Vec<_> = self.sources.iter().filter(|source| rule.can_be_about(source.name())).collect();
         if asked.is_empty() {
             return Ok(());
         }
@@ -263,7 +263,7 @@ impl Rule {
     }
 
     /// Whether its conditions leave room for logins of this source.
-    pub(super) fn may_be_about(&self, source: &str) -> bool {
+    pub(super) fn can_be_about(&self, source: &str) -> bool {
         let wanted = self.when.get("source");
         wanted.is_none_or(|wanted| wanted.holds(&source.into()))
     }

@@ -1,12 +1,14 @@
 //! At the start: whether what `[login]` names is there. A login that would be refused for a wrong name in the
 //! configuration is better said before anybody comes.
 
-use super::policy::Rule;
+use super::policy::{Grants, Rule};
 use super::template::Template;
 use crate::accounts::commands::{Credentials, IsEmpty};
 use crate::keys::Kind;
 use crate::platform::config::Wrong;
 use crate::platform::{Caller, Error, Outcome};
+use crate::tokens::Order;
+use crate::tokens::commands::Prepare;
 use crate::{App, OpenError};
 
 impl App {
@@ -71,7 +73,7 @@ impl App {
             return Ok(None);
         }
         if let Some(text) = &service
-            && is_missing(&self.check_names(caller, service.clone(), None).await)?
+            && is_missing(&self.look_up(caller, service.clone(), None).await)?
         {
             return Ok(Some((
                 "service",
@@ -79,7 +81,7 @@ impl App {
             )));
         }
         if let Some(role) = fixed(&rule.role)
-            && is_missing(&self.check_names(caller, service.clone(), Some(role.clone())).await)?
+            && is_missing(&self.look_up(caller, service.clone(), Some(role.clone())).await)?
         {
             let service = service.map_or_else(
                 || "the account's default chat service".to_owned(),
@@ -93,8 +95,14 @@ impl App {
         Ok(None)
     }
 
+    /// Looks for a chat service and a service role of it, as minting does.
+    async fn look_up(&self, caller: &Caller, service: Option<String>, role: Option<String>) -> Outcome<()> {
+        let order = Order { service, identity: String::new(), role, ttl_seconds: 1, grants: Grants::default() };
+        self.ask(caller, Prepare(order)).await.map(drop)
+    }
+
     fn who_is_refused(&self, rule: &Rule) -> String {
-        let sources = self.config.login.sources.iter().filter(|source| rule.may_be_about(source.name()));
+        let sources = self.config.login.sources.iter().filter(|source| rule.can_be_about(source.name()));
         let names: Vec<_> = sources.map(|source| format!("\"{}\"", source.name())).collect();
         format!("logins of {} would be refused", names.join(", "))
     }

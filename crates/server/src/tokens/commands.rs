@@ -17,7 +17,6 @@ use crate::audit::{Draft, Event, Evidence, Facts};
 use crate::keys::Kind;
 use crate::keys::commands::CreateKey;
 use crate::login::Login;
-use crate::login::policy::Grants;
 use crate::platform::{
     AccountNumber, Caller, Change, Cx, Error, Ids, Outcome, PageRequest, Question, Source, UserRef, Who, ids,
 };
@@ -211,22 +210,6 @@ impl Change for FindUser {
 }
 
 impl App {
-    /// Whether a chat service and a service role of it are there.
-    pub(crate) async fn check_names(
-        &self,
-        caller: &Caller,
-        service: Option<String>,
-        role: Option<String>,
-    ) -> Outcome<()> {
-        let order = Order { service, identity: String::new(), role, ttl_seconds: 1, grants: Grants::default() };
-        self.ask(caller, Prepare(order)).await.map(drop)
-    }
-
-    /// Whose the identity of an order is, if it is anybody's.
-    pub(crate) async fn owner_of(&self, caller: &Caller, order: &Order) -> Outcome<Option<Owner>> {
-        Ok(self.ask(caller, Prepare(order.clone())).await?.owner)
-    }
-
     /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
     /// nobody's, and then becomes its own.
     pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
@@ -357,13 +340,14 @@ fn wrong_order(cause: &MintError) -> Error {
 }
 
 /// What a token is about to name.
-struct Prepared {
+pub(crate) struct Prepared {
     service: Sid<ServiceKind>,
     role: Option<Sid<RoleKind>>,
-    owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
 }
 
-struct Prepare(Order);
+/// Looks up what an order names.
+pub(crate) struct Prepare(pub(crate) Order);
 
 impl Question for Prepare {
     type Out = Prepared;

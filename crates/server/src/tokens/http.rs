@@ -12,7 +12,7 @@ use tertulia_protocol::rest::ErrorBody;
 use tertulia_protocol::sid::{Key, Service};
 use tertulia_protocol::{Code, Cursor, Sid};
 
-use super::commands::{ListOwners, ReleaseIdentity};
+use super::commands::{ListOwners, Prepare, ReleaseIdentity};
 use super::{BACKEND, Issued, Noted, Order, Owner, Refusal, note};
 use crate::http::peer::{From as Origin, Peer, bundled};
 use crate::http::{Line, chain, refuse};
@@ -323,7 +323,7 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
             Err(Refusal::Denied.into())
         }
         Err(Error::Refused(refusal)) if refusal.code == Code::Conflict => {
-            if let Some(Owner { source, subject, .. }) = app.owner_of(&caller, &order).await? {
+            if let Some(Owner { source, subject, .. }) = app.ask(&caller, Prepare(order.clone())).await?.owner {
                 let Order { identity, .. } = &order;
                 told.reason = format!(
                     "the identity {identity} belongs to {source}, {subject}, and this login is {}, {}",
