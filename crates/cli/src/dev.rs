@@ -108,7 +108,7 @@ impl Dev {
         if !self.ephemeral {
             facts.keep(&self.data)?;
         }
-        facts::print(&block(&facts, dev, app.clock.machine().seconds(), &self.kept_in())?);
+        facts::print(&block(&facts, dev, app.db.clock.machine().seconds(), &self.kept_in())?);
         match &self.env_file {
             Some(path) => write_whole(path, &facts.dotenv()),
             None => Ok(()),

@@ -88,7 +88,7 @@ pub(crate) async fn serve(
     let server = match Server::start(app.clone()).await {
         Ok(server) => server,
         Err(error) => {
-            app.store.close().await;
+            app.db.store.close().await;
             return Err(error.into());
         }
     };

@@ -76,7 +76,7 @@ impl Serve {
     /// Creates the first account, unless there is one. The credentials are on the disk before the account is, so
     /// that a crash in between loses nothing.
     async fn first_account(&self, app: &Arc<App>) -> anyhow::Result<()> {
-        if !app.ask(&app.nobody(), IsEmpty).await? {
+        if !app.db.ask(&Caller::nobody(), IsEmpty).await? {
             return Ok(());
         }
         let mut ids = Ids::from_seed(ids::fresh_seed());
@@ -109,7 +109,7 @@ impl Serve {
         let credentials = facts::lines("", &pairs);
         let file = self.credentials_file.clone().unwrap_or_else(|| self.data.join("first-account.env"));
         write_whole(&file, &credentials)?;
-        if app.perform(&app.nobody(), first).await?.is_none() {
+        if app.db.perform(&Caller::nobody(), first).await?.is_none() {
             // Another node was quicker.
             let _ = fs::remove_file(&file);
             return Ok(());

@@ -21,7 +21,7 @@ use crate::http::throttle::Throttle;
 use crate::login::Sources;
 use crate::migrations::MIGRATIONS;
 use crate::platform::places::{Place, Places};
-use crate::platform::{AccountNumber, Caller, Clock, Config, Error, Limits, Outcome};
+use crate::platform::{AccountNumber, Caller, Clock, Config, Db, Error, Outcome};
 use crate::realtime::ends::{self, Ends};
 use crate::realtime::gate::Gate;
 use crate::realtime::hub::{Hub, Post, Whose};
@@ -37,12 +37,8 @@ const CONNECTION_RETRY_SECONDS: i64 = 5;
 
 /// The running service.
 pub struct App {
-    /// The store.
-    pub store: Store,
-    /// The clock.
-    pub clock: Clock,
-    /// What is allowed at most.
-    pub limits: Arc<Limits>,
+    /// The store, the clock and the limits.
+    pub db: Db,
     /// Every setting.
     pub config: Config,
     /// Seals and opens secret columns.
@@ -148,14 +144,12 @@ impl App {
         let is_dev = options.dev.is_some();
         let store = Store::open(Settings::new(options.engine, MIGRATIONS, bus, now.micros())).await?;
         let mut app = Self {
-            store,
+            db: Db { store, clock: options.clock.clone(), limits: Arc::new(config.limits.clone()) },
             presence: Presence::new(options.clock.clone()),
             uses: Uses::default(),
             refused,
             ends: Ends::default(),
-            clock: options.clock,
             login: Sources::new(&config.login, is_dev),
-            limits: Arc::new(config.limits.clone()),
             sealer: Sealer::new(&options.seal_keys),
             seal_file: options.seal_file,
             operator: options.operator,
@@ -175,15 +169,15 @@ impl App {
             config,
         };
         if let Err(cause) = app.try_seal_keys().await? {
-            app.store.close().await;
+            app.db.store.close().await;
             return Err(cause.into());
         }
-        app.installation = app.perform(&app.nobody(), Install).await?;
+        app.installation = app.db.perform(&Caller::nobody(), Install).await?;
         if let Some(dev) = app.dev.clone() {
             crate::dev::seed(&app, &dev).await?;
         }
         if let Err(cause) = app.check_login().await {
-            app.store.close().await;
+            app.db.store.close().await;
             return Err(cause);
         }
         let app = Arc::new(app);
@@ -220,7 +214,7 @@ impl App {
 
     /// A place for one more websocket of an account, unless it has too many.
     pub fn take_account_place(&self, account: AccountNumber) -> Outcome<Place<AccountNumber>> {
-        let max = self.limits.connections_per_account_max;
+        let max = self.db.limits.connections_per_account_max;
         let full = || {
             let text = format!("The account has {max} connections (limits.connections_per_account_max)");
             Error::busy(text, CONNECTION_RETRY_SECONDS)
@@ -267,9 +261,9 @@ impl App {
 
     /// Whether it is done. What fails is logged, and taken up again by the next start.
     async fn purge(&self, account: AccountNumber, sid: Sid<Conversation>) -> bool {
-        let caller = Caller::system(account, self.nobody().account_sid);
+        let caller = Caller::system(account, Caller::nobody().account_sid);
         loop {
-            match self.perform(&caller, PurgeConversation { account, sid }).await {
+            match self.db.perform(&caller, PurgeConversation { account, sid }).await {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(error) => {
@@ -282,9 +276,9 @@ impl App {
 
     /// As [`App::purge`], for a chat service and all that it holds.
     async fn purge_whole_service(&self, account: AccountNumber, sid: Sid<Service>) -> bool {
-        let caller = Caller::system(account, self.nobody().account_sid);
+        let caller = Caller::system(account, Caller::nobody().account_sid);
         loop {
-            match self.perform(&caller, PurgeService { account, sid }).await {
+            match self.db.perform(&caller, PurgeService { account, sid }).await {
                 Ok(Purged::Whole) => return true,
                 Ok(Purged::Part) => {}
                 Ok(Purged::Conversation(conversation)) => {
@@ -302,7 +296,7 @@ impl App {
 
     /// Wakes every connection when the clock was moved; by itself it comes to what is due.
     async fn tick(app: Arc<Self>) {
-        let mut changes = app.clock.changes();
+        let mut changes = app.db.clock.changes();
         let mut draining = app.draining();
         loop {
             tokio::select! {
@@ -316,7 +310,7 @@ impl App {
     /// Finishes what a stop interrupted. What cannot be finished now is left for the next start: the
     /// same batch would only come again.
     async fn purge_all(app: Arc<Self>) {
-        while let Ok(batch) = app.ask(&app.nobody(), ConversationsToPurge).await {
+        while let Ok(batch) = app.db.ask(&Caller::nobody(), ConversationsToPurge).await {
             if batch.is_empty() {
                 break;
             }
@@ -326,7 +320,7 @@ impl App {
                 }
             }
         }
-        for (account, sid) in app.ask(&app.nobody(), ServicesToPurge).await.unwrap_or_default() {
+        for (account, sid) in app.db.ask(&Caller::nobody(), ServicesToPurge).await.unwrap_or_default() {
             app.purge_whole_service(account, sid).await;
         }
     }

@@ -10,7 +10,7 @@ use tertulia_protocol::Code;
 use tertulia_store::seal::{SealError, read_key_file};
 
 use crate::platform::sealed::{Reseal, SealedColumn, TryKeys};
-use crate::platform::{AccountNumber, Call, Error, Outcome, Reply, Route};
+use crate::platform::{AccountNumber, Call, Caller, Error, Outcome, Reply, Route};
 use crate::{App, accounts, keys, routes};
 
 /// The routes.
@@ -51,7 +51,7 @@ impl App {
     pub(crate) async fn try_seal_keys(&self) -> Outcome<Result<(), SealError>> {
         for column in COLUMNS {
             let question = TryKeys { column, ring: self.sealer.ring() };
-            if let Err(cause) = self.ask(&self.nobody(), question).await? {
+            if let Err(cause) = self.db.ask(&Caller::nobody(), question).await? {
                 return Ok(Err(cause));
             }
         }
@@ -85,7 +85,7 @@ impl App {
         while let Some(behind) = next {
             // Taken for each step: whoever changes the key meanwhile would otherwise wait for this, and this for that.
             let step = Reseal { column, behind, ring: self.sealer.ring() };
-            let done = self.perform(&self.nobody(), step).await?;
+            let done = self.db.perform(&Caller::nobody(), step).await?;
             count += done.count;
             next = done.next;
         }

@@ -95,7 +95,7 @@ impl Server {
         if timeout(DRAIN_PATIENCE, connections).await.is_err() {
             serving.abort();
         }
-        let _ = timeout(CLOSE_PATIENCE, self.app.store.close()).await;
+        let _ = timeout(CLOSE_PATIENCE, self.app.db.store.close()).await;
     }
 }
 

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs timers until the server goes away.
 pub(crate) async fn run(app: Arc<App>) {
-    let mut changes = app.clock.changes();
+    let mut changes = app.db.clock.changes();
     let mut draining = app.draining();
     loop {
         // What changes from here on is looked at again.
@@ -46,11 +46,11 @@ async fn look(app: &App) -> Outcome<Duration> {
     let mut wait = LOOK_EVERY;
     let mut after = AccountNumber(i64::MIN);
     loop {
-        let firsts = app.ask(&app.nobody(), FirstDue(after)).await?;
+        let firsts = app.db.ask(&Caller::nobody(), FirstDue(after)).await?;
         let Some((last, _)) = firsts.last() else { return Ok(wait) };
         after = *last;
         for (account, due) in firsts {
-            let ahead = due.micros().saturating_sub(app.clock.now(account).micros());
+            let ahead = due.micros().saturating_sub(app.db.clock.now(account).micros());
             let ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
             if ahead.is_zero() {
                 catch_up(app, account).await?;
@@ -63,13 +63,13 @@ async fn look(app: &App) -> Outcome<Duration> {
 /// Runs the timers of one account that are due. A batch's changes are asked for at once, so that they share
 /// commits.
 async fn catch_up(app: &App, account: AccountNumber) -> Outcome<()> {
-    let caller = Caller::system(account, app.nobody().account_sid);
+    let caller = Caller::system(account, Caller::nobody().account_sid);
     while !app.is_draining() {
-        let due = app.ask(&caller, DueConversations).await?;
+        let due = app.db.ask(&caller, DueConversations).await?;
         if due.is_empty() {
             break;
         }
-        let ran = join_all(due.into_iter().map(|sid| app.perform(&caller, RunTimer(sid)))).await;
+        let ran = join_all(due.into_iter().map(|sid| app.db.perform(&caller, RunTimer(sid)))).await;
         ran.into_iter().collect::<Outcome<()>>()?;
     }
     Ok(())

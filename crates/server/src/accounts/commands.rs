@@ -295,7 +295,7 @@ impl App {
             None => Ok(caller.clone()),
             Some(sid) if sid == caller.account_sid => Ok(caller.clone()),
             Some(sid) => {
-                let (account, _) = self.ask(caller, GetNamed(sid)).await?;
+                let (account, _) = self.db.ask(caller, GetNamed(sid)).await?;
                 Ok(Caller { account: account.number, account_sid: account.sid, ..caller.clone() })
             }
         }
@@ -462,8 +462,8 @@ impl App {
             (None, true) => None,
         };
         let account = match sid {
-            Some(sid) => self.ask(&self.nobody(), FindAccount(sid)).await?,
-            None => self.ask(&self.nobody(), FindFirstAccount).await?,
+            Some(sid) => self.db.ask(&Caller::nobody(), FindAccount(sid)).await?,
+            None => self.db.ask(&Caller::nobody(), FindFirstAccount).await?,
         };
         let account =
             account.ok_or_else(|| Error::Broken("there is no account for logins (login.account)".to_owned()))?;

@@ -32,7 +32,7 @@ pub const ROUTES: &[Route] = routes![
 
 async fn create(call: Call) -> Outcome<Reply> {
     let name = call.form.owned("FriendlyName").filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| default_name(call.app.clock.now(call.caller.account)));
+    let name = name.unwrap_or_else(|| default_name(call.app.db.clock.now(call.caller.account)));
     let (account, token) = new_account(&call, Some(call.caller.account), name).await?;
     Ok(Reply::created(&body(&account, token)))
 }
@@ -43,7 +43,7 @@ async fn new_account(call: &Call, parent: Option<AccountNumber>, name: String) -
     let ring = call.app.sealer.ring();
     let token = auth_token.clone();
     let change = CreateAccount { sid: None, service: None, parent, friendly_name: name, auth_token, ring };
-    Ok((call.app.perform(&call.caller, change).await?, token))
+    Ok((call.perform(change).await?, token))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
@@ -64,17 +64,17 @@ async fn page_of(call: &Call) -> Outcome<(PageRequest, Vec<WithToken>)> {
         friendly_name: call.query.owned("FriendlyName").filter(|name| !name.is_empty()),
         status: status.map(Status::read).transpose()?,
     };
-    let rows = call.app.ask(&call.caller, ListAccounts { filter, page: page.clone() }).await?;
+    let rows = call.ask(ListAccounts { filter, page: page.clone() }).await?;
     Ok((page, rows))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let found = call.app.ask(&call.caller, GetNamed(call.sid("Sid")?)).await?;
+    let found = call.ask(GetNamed(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&found.0, opened(&call, &found)?)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
-    let updated = call.app.perform(&call.caller, changes(&call)?).await?;
+    let updated = call.perform(changes(&call)?).await?;
     Ok(Reply::ok(&body(&updated.0, opened(&call, &updated)?)))
 }
 
@@ -120,7 +120,7 @@ fn default_name(now: Timestamp) -> String {
 
 async fn promote(call: Call) -> Outcome<Reply> {
     let change = PromoteSecondary { ring: call.app.sealer.ring() };
-    let (account, auth_token) = call.app.perform(&call.caller, change).await?;
+    let (account, auth_token) = call.perform(change).await?;
     Ok(Reply::ok(&PromotedTokenBody {
         account_sid: account.sid,
         auth_token,
@@ -132,7 +132,7 @@ async fn promote(call: Call) -> Outcome<Reply> {
 
 async fn create_secondary(call: Call) -> Outcome<Reply> {
     let change = CreateSecondary { ring: call.app.sealer.ring() };
-    let (account, secondary_auth_token) = call.app.perform(&call.caller, change).await?;
+    let (account, secondary_auth_token) = call.perform(change).await?;
     Ok(Reply::created(&SecondaryTokenBody {
         account_sid: account.sid,
         secondary_auth_token,
@@ -143,7 +143,7 @@ async fn create_secondary(call: Call) -> Outcome<Reply> {
 }
 
 async fn delete_secondary(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, DeleteSecondary).await?;
+    call.perform(DeleteSecondary).await?;
     Ok(Reply::no_content())
 }
 
@@ -191,12 +191,12 @@ async fn list_every(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch_any(call: Call) -> Outcome<Reply> {
-    let (account, _) = call.app.ask(&call.caller, GetNamed(call.sid("Sid")?)).await?;
+    let (account, _) = call.ask(GetNamed(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&summary(&call, &account, None)))
 }
 
 async fn update_any(call: Call) -> Outcome<Reply> {
-    let (account, _) = call.app.perform(&call.caller, changes(&call)?).await?;
+    let (account, _) = call.perform(changes(&call)?).await?;
     Ok(Reply::ok(&summary(&call, &account, None)))
 }
 

@@ -38,13 +38,13 @@ async fn create(call: Call) -> Outcome<Reply> {
         friendly_name: call.form.owned("FriendlyName").unwrap_or_default(),
         expires: call.form.date("DateExpires", Code::ParameterInvalid)?,
     };
-    let (row, token) = call.app.perform(&call.caller, change).await?;
+    let (row, token) = call.perform(change).await?;
     Ok(Reply::created(&body(&call, row, Some(token))?))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
-    let rows = call.app.ask(&call.caller, ListApiTokens(page.clone())).await?;
+    let rows = call.ask(ListApiTokens(page.clone())).await?;
     let cut = page.cut(rows, |row| created_key(row.created, &row.id));
     let mut broken = None;
     let bodies = cut.map(|row| body(&call, row, None).map_err(|error| broken = Some(error)).ok());
@@ -56,7 +56,7 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, DeleteApiToken(call.param("ApiTokenId").to_owned())).await?;
+    call.perform(DeleteApiToken(call.param("ApiTokenId").to_owned())).await?;
     Ok(Reply::no_content())
 }
 

@@ -175,9 +175,9 @@ impl App {
         };
         let mut draft = Draft::by(caller, Event::TokenMinted, facts);
         draft.address = minted.address.map(|address| address.to_string()).or(draft.address);
-        let now = self.clock.now(caller.account).micros();
+        let now = self.db.clock.now(caller.account).micros();
         let evidence = Evidence { last_minted: now, latest_expiry: minted.expires.micros(), ..Evidence::default() };
-        self.perform(caller, Note { draft, evidence: Some((minted.key, evidence)) }).await
+        self.db.perform(caller, Note { draft, evidence: Some((minted.key, evidence)) }).await
     }
 
     /// Notes a token that was minted, before it is handed out; or has noted in a quiet moment that there is none.
@@ -223,16 +223,16 @@ impl App {
     /// Writes down what keys were used for.
     pub async fn write_uses(&self) -> Outcome<()> {
         let uses = self.uses.take();
-        if uses.is_empty() { Ok(()) } else { self.perform(&self.nobody(), WriteUses(uses)).await }
+        if uses.is_empty() { Ok(()) } else { self.db.perform(&Caller::nobody(), WriteUses(uses)).await }
     }
 
     /// Removes entries that are older than they may be, batch by batch.
     pub async fn purge_audit(&self) -> Outcome<()> {
         let kept = self.config.audit.retention_days * 86_400 * 1_000_000;
-        for (account, oldest) in self.ask(&self.nobody(), OldestEntries).await? {
-            let before = self.clock.now(account).plus_micros(-kept);
-            let caller = Caller::system(account, self.nobody().account_sid);
-            while oldest < before && self.perform(&caller, Purge(before)).await? == BATCH.unsigned_abs() {
+        for (account, oldest) in self.db.ask(&Caller::nobody(), OldestEntries).await? {
+            let before = self.db.clock.now(account).plus_micros(-kept);
+            let caller = Caller::system(account, Caller::nobody().account_sid);
+            while oldest < before && self.db.perform(&caller, Purge(before)).await? == BATCH.unsigned_abs() {
                 if self.is_draining() {
                     return Ok(());
                 }
@@ -252,7 +252,7 @@ impl App {
         let payload = tertulia_token::decode_unchecked(token).map(|(_, payload)| payload).unwrap_or_default();
         let named = payload["sub"].as_str().and_then(|sub| Sid::<AccountKind>::parse(sub).ok());
         let Some(named) = named else { return Ok(None) };
-        let account = self.ask(&self.nobody(), FindAccount(named)).await?;
+        let account = self.db.ask(&Caller::nobody(), FindAccount(named)).await?;
         Ok(account.map(|account| (Caller::system(account.number, account.sid), key)))
     }
 
@@ -277,7 +277,7 @@ impl App {
         if let (true, Some(detail)) = (is_last, &mut draft.facts.detail) {
             detail["more_in_this_minute_are_not_noted"] = true.into();
         }
-        self.perform(&caller, Note { draft, evidence: None }).await
+        self.db.perform(&caller, Note { draft, evidence: None }).await
     }
 
     async fn draft_refused(&self, caller: &Caller, key: Option<Sid<Key>>, refused: &RefusedToken) -> Outcome<Draft> {

@@ -69,7 +69,7 @@ async fn list(call: Call) -> Outcome<Reply> {
         since: call.query.date("StartDate", Code::ParameterInvalid)?,
         before: call.query.date("EndDate", Code::ParameterInvalid)?,
     };
-    let rows = call.app.ask(&call.caller, ListEntries { filter, page: page.clone() }).await?;
+    let rows = call.ask(ListEntries { filter, page: page.clone() }).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, row));
     let url = format!("{}/tertulia/v1/Audit", call.origin);
@@ -77,7 +77,7 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let entry = call.app.ask(&call.caller, GetEntry(call.sid("Sid")?)).await?;
+    let entry = call.ask(GetEntry(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&call, entry)))
 }
 
@@ -104,10 +104,10 @@ struct EvidenceBody {
 async fn evidence(call: Call) -> Outcome<Reply> {
     let sid: Sid<Key> = call.sid("Sid")?;
     call.app.write_uses().await?;
-    let evidence = call.app.ask(&call.caller, GetEvidence(sid)).await?;
+    let evidence = call.ask(GetEvidence(sid)).await?;
     let holders = call.app.hub().holders(call.caller.account);
     let moment = |micros: i64| (micros > 0).then(|| Timestamp::from_micros(micros).seconds_text());
-    let now = call.app.clock.now(call.caller.account);
+    let now = call.app.db.clock.now(call.caller.account);
     let dies = Timestamp::from_micros(evidence.latest_expiry)
         .plus_micros(call.app.config.tokens.grace_seconds * 1_000_000)
         .max(now);

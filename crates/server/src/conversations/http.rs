@@ -24,14 +24,14 @@ pub const ROUTES: &[Route] = routes![
 
 async fn create(call: Call) -> Outcome<Reply> {
     let change = CreateConversation { service: call.service, patch: patch(&call.form)? };
-    let created = call.app.perform(&call.caller, change).await?;
+    let created = call.perform(change).await?;
     Ok(Reply::created(&body(&call, &created)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
     let question = ListConversations { service: call.service, filter: filter(&call.query)?, page: page.clone() };
-    let rows = call.app.ask(&call.caller, question).await?;
+    let rows = call.ask(question).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/Conversations", call.base());
@@ -40,20 +40,20 @@ async fn list(call: Call) -> Outcome<Reply> {
 
 async fn fetch(call: Call) -> Outcome<Reply> {
     let question = GetConversation { service: call.service, key: call.param("Sid").to_owned() };
-    let seen = call.app.ask(&call.caller, question).await?;
+    let seen = call.ask(question).await?;
     Ok(Reply::ok(&body(&call, &seen.room.conversation)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let key = call.param("Sid").to_owned();
     let change = UpdateConversation { service: call.service, key, patch: patch(&call.form)? };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&body(&call, &updated)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
     let change = DeleteConversation { service: call.service, key: call.param("Sid").to_owned() };
-    let sid = call.app.perform(&call.caller, change).await?;
+    let sid = call.perform(change).await?;
     App::purge_conversation(Arc::clone(&call.app), call.caller.account, sid);
     Ok(Reply::no_content())
 }

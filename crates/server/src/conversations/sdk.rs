@@ -50,12 +50,12 @@ fn patch(call: &Call) -> Outcome<Patch> {
 }
 
 async fn create(call: Call) -> Outcome<Reply> {
-    let created = call.app.perform(&call.caller, CreateConversation { service: None, patch: patch(&call)? }).await?;
+    let created = call.perform(CreateConversation { service: None, patch: patch(&call)? }).await?;
     Ok(Reply::created(&answer(&call, &created, 0, None)))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let seen = call.app.ask(&call.caller, GetConversation { service: None, key: key(&call) }).await?;
+    let seen = call.ask(GetConversation { service: None, key: key(&call) }).await?;
     Ok(Reply::ok(&seen_answer(&call, &seen)))
 }
 
@@ -74,13 +74,13 @@ impl Question for SeeChanged {
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateConversation { service: None, key: key(&call), patch: patch(&call)? };
     // The key may have been the unique name, which may be another one now.
-    let updated = call.app.perform(&call.caller, change).await?;
-    let seen = call.app.ask(&call.caller, SeeChanged(updated.sid.to_string())).await?;
+    let updated = call.perform(change).await?;
+    let seen = call.ask(SeeChanged(updated.sid.to_string())).await?;
     Ok(Reply::ok(&seen_answer(&call, &seen)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    let sid = call.app.perform(&call.caller, DeleteConversation { service: None, key: key(&call) }).await?;
+    let sid = call.perform(DeleteConversation { service: None, key: key(&call) }).await?;
     App::purge_conversation(Arc::clone(&call.app), call.caller.account, sid);
     Ok(Reply::no_content())
 }
@@ -98,7 +98,7 @@ impl Question for TakePart {
 
 /// Only e-mail has recipients. Who they are is told to participants, like the roster.
 async fn recipients(call: Call) -> Outcome<Reply> {
-    call.app.ask(&call.caller, TakePart(key(&call))).await?;
+    call.ask(TakePart(key(&call))).await?;
     let meta = serde_json::json!({"previous_token": null, "next_token": null});
     Ok(Reply::ok(&serde_json::json!({"message_recipients": [], "meta": meta})))
 }
@@ -155,7 +155,7 @@ impl Question for ListMine {
 
 async fn list_mine(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
-    let rows = call.app.ask(&call.caller, ListMine(page.clone())).await?;
+    let rows = call.ask(ListMine(page.clone())).await?;
     let page = page.cut(rows, |(own, _)| Cursor::new([own.conversation.to_string()]));
     let live = page.rows.iter().filter(|(_, conversation)| conversation.removed.is_none());
     let rows: Vec<_> = live.map(|(own, conversation)| my_answer(conversation, Some(own), None)).collect();
@@ -178,7 +178,7 @@ impl Question for GetMine {
 }
 
 async fn fetch_mine(call: Call) -> Outcome<Reply> {
-    let seen = call.app.ask(&call.caller, GetMine(key(&call))).await?;
+    let seen = call.ask(GetMine(key(&call))).await?;
     Ok(Reply::ok(&my_answer(&seen.room.conversation, seen.room.participant.as_ref(), seen.unread)))
 }
 
@@ -193,7 +193,7 @@ async fn update_mine(call: Call) -> Outcome<Reply> {
         notification_level: request.notification_level.map(level).transpose()?,
         ..OwnPatch::default()
     };
-    let (room, unread) = call.app.perform(&call.caller, UpdateOwn { conversation: key(&call), patch }).await?;
+    let (room, unread) = call.perform(UpdateOwn { conversation: key(&call), patch }).await?;
     Ok(Reply::ok(&my_answer(&room.conversation, room.participant.as_ref(), unread)))
 }
 

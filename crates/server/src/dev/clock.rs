@@ -52,7 +52,7 @@ async fn update(call: Call) -> Outcome<Reply> {
     if moves.is_empty() {
         return Err(Error::parameter("Give one or more of At, Advance, Freeze and Reset"));
     }
-    call.app.clock.shift(call.caller.account, moves);
+    call.app.db.clock.shift(call.caller.account, moves);
     let body = body(&call);
     tracing::info!(now = body.now, is_frozen = body.is_frozen, "the clock was moved");
     Ok(Reply::ok(&body))
@@ -63,7 +63,7 @@ fn in_dev_mode(call: &Call) -> Outcome<()> {
 }
 
 fn body(call: &Call) -> Body {
-    let state = call.app.clock.state(call.caller.account);
+    let state = call.app.db.clock.state(call.caller.account);
     #[expect(clippy::cast_precision_loss, reason = "seconds with a fraction, for people")]
     let ahead_seconds = state.ahead_micros as f64 / 1e6;
     Body {

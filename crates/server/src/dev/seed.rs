@@ -88,8 +88,8 @@ pub fn are_fixed(credentials: &Credentials) -> bool {
 
 /// Puts the account and its key into the store, unless they are there.
 pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
-    let nobody = app.nobody();
-    let account = match app.ask(&nobody, FindAccount(credentials.account)).await? {
+    let nobody = Caller::nobody();
+    let account = match app.db.ask(&nobody, FindAccount(credentials.account)).await? {
         Some(account) => account,
         None => {
             let create = CreateAccount {
@@ -100,11 +100,11 @@ pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
                 auth_token: credentials.auth_token.clone(),
                 ring: app.sealer.ring(),
             };
-            app.perform(&nobody, create).await?
+            app.db.perform(&nobody, create).await?
         }
     };
     let caller = Caller::system(account.number, account.sid);
-    let known = app.ask(&caller, crate::keys::commands::GetKey(credentials.key)).await;
+    let known = app.db.ask(&caller, crate::keys::commands::GetKey(credentials.key)).await;
     if known.is_err() {
         let create = CreateKey {
             sid: Some(credentials.key),
@@ -114,7 +114,7 @@ pub async fn seed(app: &App, credentials: &DevCredentials) -> Outcome<()> {
             policy: None,
             ring: app.sealer.ring(),
         };
-        app.perform(&caller, create).await?;
+        app.db.perform(&caller, create).await?;
     }
     Ok(())
 }

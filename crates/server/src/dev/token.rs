@@ -27,12 +27,12 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
         return respond(StatusCode::BAD_REQUEST, "The query is not UTF-8.\n".to_owned());
     };
     // Its own clock may have been moved.
-    let account = match app.ask(&app.nobody(), FindAccount(dev.account)).await {
+    let account = match app.db.ask(&Caller::nobody(), FindAccount(dev.account)).await {
         Ok(Some(account)) => account,
         Ok(None) => return failed(&Error::Broken("dev mode has no account".to_owned())),
         Err(failure) => return failed(&failure),
     };
-    let now = app.clock.now(account.number);
+    let now = app.db.clock.now(account.number);
     let identity = query.text("identity").unwrap_or_default();
     let outcome = mint(dev, identity, query.text("password").unwrap_or_default(), now);
     let caller = Caller::system(account.number, account.sid);

@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use axum::routing::{any, get};
 
 use crate::App;
+use crate::platform::Caller;
 use crate::{login, pages, realtime, tokens};
 
 pub use answer::{chain, refuse};
@@ -47,9 +48,9 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Alive is not yet ready: ready means that the store answers.
 async fn ready(axum::extract::State(app): axum::extract::State<Arc<App>>) -> (StatusCode, &'static str) {
-    let nobody = app.nobody();
+    let nobody = Caller::nobody();
     let question = crate::accounts::commands::FindAccount(nobody.account_sid);
-    match app.ask(&nobody, question).await {
+    match app.db.ask(&nobody, question).await {
         Ok(_) if !app.is_draining() => (StatusCode::OK, "ready\n"),
         Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),

@@ -27,7 +27,7 @@ pub const ACCOUNT_HEADER: &str = "tertulia-account";
 
 /// Answers whatever no other route took.
 pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let began = app.clock.machine();
+    let began = app.db.clock.machine();
     let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
     let method = request.method().clone();
     if method == axum::http::Method::OPTIONS {
@@ -43,7 +43,7 @@ pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Res
         operation: noted.operation.as_deref().unwrap_or("none"),
         method: method.as_str(),
         status: reply.status,
-        duration_us: app.clock.machine().micros() - began.micros(),
+        duration_us: app.db.clock.machine().micros() - began.micros(),
         account: noted.account,
         request_id: &request_id,
         source: "rest",
@@ -77,7 +77,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     noted.operation = Some(mounted.operation());
     let caller = who_calls(app, &parts.headers, from.address).await?;
     if let Who::Account { key: Some(key), .. } = &caller.who {
-        let now = app.clock.now(caller.account).micros();
+        let now = app.db.clock.now(caller.account).micros();
         app.uses.note(caller.account, *key, Evidence { last_called: now, ..Evidence::default() });
     }
     keys::may(&caller.who, mounted.route.surface, mounted.route.permission().as_deref())?;
@@ -89,6 +89,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
     let form = if mounted.route.method == Method::Post { Form::parse(&bytes)? } else { Form::default() };
     let call = Call {
         app: app.clone(),
+        db: app.db.clone(),
         caller,
         origin: from.origin,
         path: below_mount(path).to_owned(),
@@ -110,7 +111,7 @@ async fn dispatch(app: &Arc<App>, request: Request, noted: &mut Noted) -> Outcom
 
 /// Who calls, unless they, or others of their address, are to wait.
 async fn who_calls(app: &App, headers: &HeaderMap, address: IpAddr) -> Outcome<Caller> {
-    let now = app.clock.machine();
+    let now = app.db.clock.machine();
     app.throttle.request_from(address, now)?;
     app.throttle.may_try(address, now)?;
     let header = header_bytes(headers, "authorization");

@@ -13,7 +13,7 @@ pub const ROUTES: &[Route] = routes![
 async fn create(call: Call) -> Outcome<Reply> {
     let world = World::parse(call.form.required("World")?)?;
     let change = Import { world, ring: call.app.sealer.ring() };
-    let made = call.app.perform(&call.caller, change).await?;
+    let made = call.perform(change).await?;
     tracing::info!(
         accounts = made.accounts,
         keys = made.keys,

@@ -33,7 +33,7 @@ pub const ROUTES: &[Route] = routes![
 ];
 
 async fn create(call: Call) -> Outcome<Reply> {
-    let (key, secret) = call.app.perform(&call.caller, new_key(&call, Kind::Standard, None)).await?;
+    let (key, secret) = call.perform(new_key(&call, Kind::Standard, None)).await?;
     Ok(Reply::created(&body(&key, Some(secret))))
 }
 
@@ -47,7 +47,7 @@ async fn create_managed(call: Call) -> Outcome<Reply> {
         Some(_) => return Err(Refusal::KindUnknown.into()),
     };
     let change = new_key(&call, kind, policy(&call.form)?);
-    let (key, secret) = call.app.perform(&caller, change).await?;
+    let (key, secret) = call.app.db.perform(&caller, change).await?;
     Ok(Reply::created(&managed_body(&key, Some(secret))))
 }
 
@@ -67,7 +67,7 @@ struct SuccessorBody {
 async fn succeed(call: Call) -> Outcome<Reply> {
     let sid = call.sid("Sid")?;
     let login_key = call.app.login_key();
-    let made = call.app.perform(&call.caller, SucceedKey { sid, login_key, ring: call.app.sealer.ring() }).await?;
+    let made = call.perform(SucceedKey { sid, login_key, ring: call.app.sealer.ring() }).await?;
     Ok(Reply::created(&SuccessorBody {
         key: managed_body(&made.key, Some(made.secret)),
         replaces: sid,
@@ -109,7 +109,7 @@ async fn list_signing_keys(call: Call) -> Outcome<Reply> {
 
 async fn list(call: Call, path: &str, name: &'static str) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
-    let rows = call.app.ask(&call.caller, ListKeys(page.clone())).await?;
+    let rows = call.ask(ListKeys(page.clone())).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&row, None));
     let uri = format!("/2010-04-01/Accounts/{}/{path}.json", call.caller.account_sid);
@@ -119,37 +119,37 @@ async fn list(call: Call, path: &str, name: &'static str) -> Outcome<Reply> {
 async fn list_managed(call: Call) -> Outcome<Reply> {
     let caller = named_account(&call, &call.query).await?;
     let page = PageRequest::read(&call.query, 1000)?;
-    let rows = call.app.ask(&caller, ListKeys(page.clone())).await?;
+    let rows = call.app.db.ask(&caller, ListKeys(page.clone())).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| KeyRow { key: body(&row, None), flags: row.kind.flags() });
     Ok(page.reply(&bodies, &format!("{}/v1/Keys", call.origin), &call.query, "keys", &["AccountSid"]))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let key = call.app.ask(&call.caller, GetKey(call.sid("Sid")?)).await?;
+    let key = call.ask(GetKey(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&key, None)))
 }
 
 async fn fetch_managed(call: Call) -> Outcome<Reply> {
-    let key = call.app.ask(&call.caller, GetKey(call.sid("Sid")?)).await?;
+    let key = call.ask(GetKey(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&managed_body(&key, None)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateKey { sid: call.sid("Sid")?, friendly_name: call.form.owned("FriendlyName"), policy: None };
-    let key = call.app.perform(&call.caller, change).await?;
+    let key = call.perform(change).await?;
     Ok(Reply::ok(&body(&key, None)))
 }
 
 async fn update_managed(call: Call) -> Outcome<Reply> {
     let (sid, policy) = (call.sid("Sid")?, policy(&call.form)?);
     let change = UpdateKey { sid, friendly_name: call.form.owned("FriendlyName"), policy };
-    let key = call.app.perform(&call.caller, change).await?;
+    let key = call.perform(change).await?;
     Ok(Reply::ok(&managed_body(&key, None)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, DeleteKey(call.sid("Sid")?)).await?;
+    call.perform(DeleteKey(call.sid("Sid")?)).await?;
     Ok(Reply::no_content())
 }
 

@@ -52,5 +52,5 @@ fn unusable(id: &str, stored: Option<&ApiToken>, now: Timestamp) -> Finding {
 
 async fn stored(app: &App, id: &str) -> Outcome<Option<ApiToken>> {
     let account = app.login_account().await?;
-    app.ask(&Caller::system(account.number, account.sid), FindApiToken(id.to_owned())).await
+    app.db.ask(&Caller::system(account.number, account.sid), FindApiToken(id.to_owned())).await
 }

@@ -28,7 +28,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Answers as the specification says: 200, or 400 with a reason.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let began = app.clock.machine();
+    let began = app.db.clock.machine();
     let (parts, body) = request.into_parts();
     let mut told = Told::default();
     let outcome = take(&app, &parts, body, &mut told).await;
@@ -42,7 +42,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         operation: "EndLogin",
         method: parts.method.as_str(),
         status: response.status().as_u16(),
-        duration_us: app.clock.machine().micros() - began.micros(),
+        duration_us: app.db.clock.machine().micros() - began.micros(),
         account: told.account,
         request_id: &request_id,
         source: "rest",
@@ -69,7 +69,7 @@ async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Told) -> Out
     let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::parameter("The form could not be read"))?;
     let form = Form::parse(&body)?;
     let token = form.required("logout_token")?;
-    let now = app.clock.machine();
+    let now = app.db.clock.machine();
     let found = app.login.logout(token, now).await;
     let (logout, source) = found.map_err(|found| refused(found, told))?;
     let account = app.login_account().await?;
@@ -78,7 +78,7 @@ async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Told) -> Out
     let address = peer.map(|peer| Origin::read(&app.config.http, peer, &parts.headers).address);
     let caller = Caller { address, ..Caller::system(account.number, account.sid) };
     if let Some(end) = end(source, &logout, now) {
-        app.perform(&caller, end).await?;
+        app.db.perform(&caller, end).await?;
     }
     // Only now: a provider may send again what could not be carried out.
     app.login.taken_logout(source, &logout, now);

@@ -137,7 +137,7 @@ impl Sources {
     /// Who a request is, as the first source says that does not pass it on; what each said is added to `said`.
     /// `None`: all of them passed it on.
     pub async fn find(&self, app: &App, asked: Asked<'_>, said: &mut Vec<Said>) -> Option<Found> {
-        let now = app.clock.machine();
+        let now = app.db.clock.machine();
         for (config, source) in &self.list {
             let found = if asked.is_get && !config.allows_get() {
                 let hint = "allow_get = true lets this source answer GET";

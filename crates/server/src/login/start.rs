@@ -15,7 +15,7 @@ impl App {
     /// Looks for the account, the key, the chat services and the roles that `[login]` names. While there is no
     /// account yet, nothing can be there: what is imported comes after the first start.
     pub(crate) async fn check_login(&self) -> Result<(), OpenError> {
-        if self.login.is_empty() || self.ask(&self.nobody(), IsEmpty).await? {
+        if self.login.is_empty() || self.db.ask(&Caller::nobody(), IsEmpty).await? {
             return Ok(());
         }
         match self.find_wrong().await? {
@@ -98,7 +98,7 @@ impl App {
     /// Looks for a chat service and a service role of it, as minting does.
     async fn look_up(&self, caller: &Caller, service: Option<String>, role: Option<String>) -> Outcome<()> {
         let order = Order { service, identity: String::new(), role, ttl_seconds: 1, grants: Grants::default() };
-        self.ask(caller, Prepare(order)).await.map(drop)
+        self.db.ask(caller, Prepare(order)).await.map(drop)
     }
 
     fn who_is_refused(&self, rule: &Rule) -> String {

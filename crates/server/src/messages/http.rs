@@ -35,7 +35,7 @@ async fn create(call: Call) -> Outcome<Reply> {
         return Err(Refusal::BodyMissing.into());
     }
     let change = SendMessage { service: call.service, conversation: conversation(&call), patch };
-    let sent = call.app.perform(&call.caller, change).await?;
+    let sent = call.perform(change).await?;
     Ok(Reply::created(&body(&call, &sent)))
 }
 
@@ -50,7 +50,7 @@ async fn list(call: Call) -> Outcome<Reply> {
     };
     let question =
         ListMessages { service: call.service, conversation: conversation(&call), direction, page: page.clone() };
-    let (conversation, rows) = call.app.ask(&call.caller, question).await?;
+    let (conversation, rows) = call.ask(question).await?;
     let page_of = page.cut(rows, |row| Cursor::new([row.index.to_string()]));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/Conversations/{conversation}/Messages", call.base());
@@ -58,18 +58,18 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let found = call.app.ask(&call.caller, GetMessage { place: place(&call)? }).await?;
+    let found = call.ask(GetMessage { place: place(&call)? }).await?;
     Ok(Reply::ok(&body(&call, &found)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateMessage { place: place(&call)?, patch: patch(&call.form)? };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&body(&call, &updated)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, RemoveMessage { place: place(&call)? }).await?;
+    call.perform(RemoveMessage { place: place(&call)? }).await?;
     Ok(Reply::no_content())
 }
 

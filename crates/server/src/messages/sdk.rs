@@ -30,24 +30,24 @@ async fn create(call: Call) -> Outcome<Reply> {
     let media = std::mem::take(&mut request.media_sids);
     let conversation = call.param("Conversation").to_owned();
     let patch = Patch { media, ..patch(request) };
-    let sent = call.app.perform(&call.caller, SendMessage { service: None, conversation, patch }).await?;
+    let sent = call.perform(SendMessage { service: None, conversation, patch }).await?;
     Ok(Reply::created(&answer(&call, &sent)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateMessage { place: place(&call)?, patch: patch(call.json()?) };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&answer(&call, &updated)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, RemoveMessage { place: place(&call)? }).await?;
+    call.perform(RemoveMessage { place: place(&call)? }).await?;
     Ok(Reply::no_content())
 }
 
 /// Only participants of other messengers have receipts, and none are delivered to yet.
 async fn receipts(call: Call) -> Outcome<Reply> {
-    call.app.ask(&call.caller, GetMessage { place: place(&call)? }).await?;
+    call.ask(GetMessage { place: place(&call)? }).await?;
     let meta = serde_json::json!({"previous_token": null, "next_token": null});
     Ok(Reply::ok(&serde_json::json!({"delivery_receipts": [], "meta": meta})))
 }

@@ -34,14 +34,14 @@ fn key(call: &Call) -> String {
 async fn create(call: Call) -> Outcome<Reply> {
     let new = new_participant(&call.form)?;
     let change = AddParticipant { service: call.service, conversation: conversation(&call), new };
-    let added = call.app.perform(&call.caller, change).await?;
+    let added = call.perform(change).await?;
     Ok(Reply::created(&body(&call, &added)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
     let question = ListParticipants { service: call.service, conversation: conversation(&call), page: page.clone() };
-    let (conversation, rows) = call.app.ask(&call.caller, question).await?;
+    let (conversation, rows) = call.ask(question).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/Conversations/{conversation}/Participants", call.base());
@@ -50,20 +50,20 @@ async fn list(call: Call) -> Outcome<Reply> {
 
 async fn fetch(call: Call) -> Outcome<Reply> {
     let question = GetParticipant { service: call.service, conversation: conversation(&call), key: key(&call) };
-    let found = call.app.ask(&call.caller, question).await?;
+    let found = call.ask(question).await?;
     Ok(Reply::ok(&body(&call, &found)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let patch = patch(&call.form)?;
     let change = UpdateParticipant { service: call.service, conversation: conversation(&call), key: key(&call), patch };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&body(&call, &updated)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
     let change = RemoveParticipant { service: call.service, conversation: conversation(&call), key: key(&call) };
-    call.app.perform(&call.caller, change).await?;
+    call.perform(change).await?;
     Ok(Reply::no_content())
 }
 
@@ -130,7 +130,7 @@ async fn list_conversations(call: Call) -> Outcome<Reply> {
         (None, None) => return Err(Error::parameter("Missing required parameter Identity or Address")),
     };
     let question = ListConversationsOf { service: call.service, who, page: page.clone() };
-    let rows = call.app.ask(&call.caller, question).await?;
+    let rows = call.ask(question).await?;
     let mut page_of = page.cut(rows, |(row, _)| Cursor::new([row.conversation.to_string(), row.sid.to_string()]));
     page_of.rows.retain(|(_, conversation)| conversation.removed.is_none());
     let bodies = page_of.map(|(row, conversation)| conversation_body(&call, row, conversation));

@@ -25,7 +25,7 @@ async fn create(call: Call) -> Outcome<Reply> {
         ..NewParticipant::default()
     };
     let change = AddParticipant { service: None, conversation: call.param("Conversation").to_owned(), new };
-    let added = call.app.perform(&call.caller, change).await?;
+    let added = call.perform(change).await?;
     Ok(Reply::created(&answer(&call, &added)))
 }
 
@@ -37,7 +37,7 @@ async fn update(call: Call) -> Outcome<Reply> {
         key: call.param("Participant").to_owned(),
         patch: Patch { attributes: request.attributes, ..Patch::default() },
     };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&answer(&call, &updated)))
 }
 
@@ -47,7 +47,7 @@ async fn delete(call: Call) -> Outcome<Reply> {
         conversation: call.param("Conversation").to_owned(),
         key: call.param("Participant").to_owned(),
     };
-    call.app.perform(&call.caller, change).await?;
+    call.perform(change).await?;
     Ok(Reply::no_content())
 }
 

@@ -93,6 +93,11 @@ impl Caller {
         Self { account, account_sid, source: Source::System, who, hooks: false, address: None }
     }
 
+    /// Whoever has not said yet who it is: for looking up who calls, and for what belongs to no account.
+    pub fn nobody() -> Self {
+        Self::system(AccountNumber(0), Sid::from_number(0))
+    }
+
     /// The user, when it is one.
     pub fn user(&self) -> Option<&UserRef> {
         match &self.who {

@@ -12,7 +12,6 @@ use tertulia_store::{Command, News, Tx};
 
 use super::ids::Seed;
 use super::{AccountNumber, Caller, Error, Ids, Limits, Outcome};
-use crate::App;
 use crate::audit::{self, Draft};
 
 /// What a change or a question runs in.
@@ -82,11 +81,11 @@ pub trait Question: Send + Sync + 'static {
     fn ask(&self, cx: &mut Cx<'_, '_>) -> impl Future<Output = Outcome<Self::Out>> + Send;
 }
 
-struct Frame {
-    caller: Caller,
-    limits: Arc<Limits>,
-    now: Timestamp,
-    seed: Seed,
+pub(super) struct Frame {
+    pub(super) caller: Caller,
+    pub(super) limits: Arc<Limits>,
+    pub(super) now: Timestamp,
+    pub(super) seed: Seed,
 }
 
 impl Frame {
@@ -102,9 +101,9 @@ impl Frame {
     }
 }
 
-struct Performed<C> {
-    change: C,
-    frame: Frame,
+pub(super) struct Performed<C> {
+    pub(super) change: C,
+    pub(super) frame: Frame,
 }
 
 impl<C: Change> Command for Performed<C> {
@@ -119,9 +118,9 @@ impl<C: Change> Command for Performed<C> {
     }
 }
 
-struct Asked<Q> {
-    question: Q,
-    frame: Frame,
+pub(super) struct Asked<Q> {
+    pub(super) question: Q,
+    pub(super) frame: Frame,
 }
 
 impl<Q: Question> Command for Asked<Q> {
@@ -130,26 +129,5 @@ impl<Q: Question> Command for Asked<Q> {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Outcome<Q::Out> {
         self.question.ask(&mut self.frame.cx(tx)).await
-    }
-}
-
-impl App {
-    /// The one door for changes: returns once the change is durable.
-    pub async fn perform<C: Change>(&self, caller: &Caller, change: C) -> Outcome<C::Out> {
-        self.store.write(Performed { change, frame: self.frame(caller) }).await
-    }
-
-    /// The one door for questions.
-    pub async fn ask<Q: Question>(&self, caller: &Caller, question: Q) -> Outcome<Q::Out> {
-        self.store.read(Asked { question, frame: self.frame(caller) }).await
-    }
-
-    fn frame(&self, caller: &Caller) -> Frame {
-        Frame {
-            caller: caller.clone(),
-            limits: self.limits.clone(),
-            now: self.clock.now(caller.account),
-            seed: super::ids::fresh_seed(),
-        }
     }
 }

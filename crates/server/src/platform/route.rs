@@ -12,7 +12,7 @@ use tertulia_protocol::sid::{Kind, Service};
 use tertulia_protocol::sync::Object;
 use tertulia_protocol::{Code, Sid};
 
-use super::{Caller, Error, Form, Outcome};
+use super::{Caller, Change, Db, Error, Form, Outcome, Question};
 use crate::App;
 
 /// The methods that the contract knows.
@@ -143,6 +143,8 @@ macro_rules! routes {
 pub struct Call {
     /// The server.
     pub app: Arc<App>,
+    /// Where changes and questions go.
+    pub db: Db,
     /// Who asks.
     pub caller: Caller,
     /// Scheme and host that absolute URLs begin with.
@@ -162,6 +164,16 @@ pub struct Call {
 }
 
 impl Call {
+    /// Performs a change for the caller; see [`Db::perform`].
+    pub async fn perform<C: Change>(&self, change: C) -> Outcome<C::Out> {
+        self.db.perform(&self.caller, change).await
+    }
+
+    /// Asks a question for the caller; see [`Db::ask`].
+    pub async fn ask<Q: Question>(&self, question: Q) -> Outcome<Q::Out> {
+        self.db.ask(&self.caller, question).await
+    }
+
     /// A path parameter; the table guarantees that it is there.
     pub fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value.as_str())

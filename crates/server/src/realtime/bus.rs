@@ -115,8 +115,8 @@ pub fn follow(app: &Arc<App>, need: Option<Need>) {
 async fn read(app: &Arc<App>, stream: StreamId, in_any_case: bool) {
     let begun = app.hub().begin_read(stream, in_any_case);
     let Some((account, after)) = begun else { return };
-    let caller = Caller::system(account, app.nobody().account_sid);
-    match app.ask(&caller, ReplayStream { stream, after }).await {
+    let caller = Caller::system(account, Caller::nobody().account_sid);
+    match app.db.ask(&caller, ReplayStream { stream, after }).await {
         Ok(replayed) => {
             let need = app.hub().fill(stream, replayed);
             follow(app, need);

@@ -152,7 +152,7 @@ fn end(app: &App, entry: &Revocation) {
 
 /// Looks into the store, and removes what is dead, until the server goes away.
 pub(crate) async fn run(app: Arc<App>) {
-    let every = if app.store.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
+    let every = if app.db.store.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
     let mut turn = tokio::time::interval(every);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut purge = tokio::time::interval(PURGE_EVERY);
@@ -180,7 +180,7 @@ impl App {
         let begin = if until == 0 { i64::MAX } else { until - REACH_BACK_MICROS };
         let mut after = (begin, String::new());
         loop {
-            let noted = self.ask(&self.nobody(), Noted { after: after.clone(), limit: BATCH }).await?;
+            let noted = self.db.ask(&Caller::nobody(), Noted { after: after.clone(), limit: BATCH }).await?;
             for (entry, at) in &noted.entries {
                 if self.ends.read().known.insert(entry.sid, *at).is_none() {
                     end(self, entry);
@@ -200,12 +200,12 @@ impl App {
 
     /// Removes entries whose tokens are dead, batch by batch.
     pub async fn purge_revocations(&self) -> Outcome<()> {
-        for (account, first) in self.ask(&self.nobody(), FirstDeaths).await? {
-            if first > self.clock.now(account) {
+        for (account, first) in self.db.ask(&Caller::nobody(), FirstDeaths).await? {
+            if first > self.db.clock.now(account) {
                 continue;
             }
-            let caller = Caller::system(account, self.nobody().account_sid);
-            while self.perform(&caller, Purge(BATCH)).await? == BATCH as u64 {
+            let caller = Caller::system(account, Caller::nobody().account_sid);
+            while self.db.perform(&caller, Purge(BATCH)).await? == BATCH as u64 {
                 if self.is_draining() {
                     return Ok(());
                 }

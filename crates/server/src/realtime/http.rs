@@ -42,7 +42,7 @@ impl Question for OwnService {
 }
 
 async fn configuration(call: Call) -> Outcome<Reply> {
-    let service = call.app.ask(&call.caller, OwnService).await?;
+    let service = call.ask(OwnService).await?;
     let Some(user) = call.caller.user() else { return Err(Error::not_found(Code::NotFound)) };
     let options = Options { reachability_enabled: service.reachability_enabled };
     let account = call.caller.account_sid;
@@ -71,7 +71,7 @@ impl Question for TypeIn {
 /// Typing travels to the participants that are connected, and is stored nowhere.
 async fn typing(call: Call) -> Outcome<Reply> {
     let named = typing_conversation(&call.body).ok_or(conversations::Refusal::NotFound)?;
-    let (conversation, users) = call.app.ask(&call.caller, TypeIn(named.to_owned())).await?;
+    let (conversation, users) = call.ask(TypeIn(named.to_owned())).await?;
     let seconds = call.app.config.realtime.typing_seconds;
     if let Some(user) = call.caller.user() {
         let id = format!("TM{}", Ids::from_seed(ids::fresh_seed()).hex(16));
@@ -96,7 +96,7 @@ async fn open_map(call: Call) -> Outcome<Reply> {
 async fn open(call: Call, wanted: ObjectType) -> Outcome<Reply> {
     let with_items = call.query.text("Include") == Some("items");
     let question = OpenObject { key: call.param("Key").to_owned(), wanted, with_items };
-    let opened = call.app.ask(&call.caller, question).await?;
+    let opened = call.ask(question).await?;
     let body = sync::Opened {
         object: opened.object,
         last_event_id: opened.position,
@@ -111,7 +111,7 @@ async fn open(call: Call, wanted: ObjectType) -> Outcome<Reply> {
 
 async fn items(call: Call) -> Outcome<Reply> {
     let question = ListItems { key: call.param("Key").to_owned(), query: ItemsQuery::read(&call.query)? };
-    let page = call.app.ask(&call.caller, question).await?;
+    let page = call.ask(question).await?;
     Ok(Reply::ok(&sync::items_page(&page.items, &page.ends)).showing(page.object, page.position))
 }
 

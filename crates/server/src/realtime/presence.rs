@@ -115,7 +115,7 @@ fn fresh_lease() -> Lease {
 
 /// Follows until the server goes away.
 pub(crate) async fn run(app: Arc<App>) {
-    let mut changes = app.clock.changes();
+    let mut changes = app.db.clock.changes();
     let mut draining = app.draining();
     let lease = Duration::from_secs(app.config.realtime.lease_seconds.unsigned_abs());
     let mut turn = tokio::time::interval(lease / 3);
@@ -155,13 +155,13 @@ impl App {
         let is_needed = lease.is_taken && self.presence.here().is_anybody_noted();
         if is_needed {
             let renew = RenewLease { node: Arc::clone(&lease.node), expires: self.lease_expires() };
-            if !self.perform(&self.nobody(), renew).await? {
+            if !self.db.perform(&Caller::nobody(), renew).await? {
                 self.presence.lost();
             }
         }
         let services = self.presence.here().unnoted_services();
         for some in services.chunks(BATCH) {
-            let saying = self.ask(&self.nobody(), WhichSay(some.to_vec())).await?;
+            let saying = self.db.ask(&Caller::nobody(), WhichSay(some.to_vec())).await?;
             if !saying.is_empty() {
                 self.presence.here().arrive_in(&saying);
             }
@@ -170,22 +170,22 @@ impl App {
     }
 
     fn lease_expires(&self) -> Timestamp {
-        self.clock.machine().plus_micros(self.config.realtime.lease_seconds * 1_000_000)
+        self.db.clock.machine().plus_micros(self.config.realtime.lease_seconds * 1_000_000)
     }
 
     /// Takes back presences of nodes whose leases have lapsed, a bounded number of them. Several nodes may do so
     /// at once.
     async fn clean_up(&self) -> Outcome<()> {
-        let (own, now) = (Arc::clone(&self.presence.lease().node), self.clock.machine());
+        let (own, now) = (Arc::clone(&self.presence.lease().node), self.db.clock.machine());
         // After a restart, however long it took, everybody has the flicker time to come back.
         if now < self.presence.began.plus_micros(self.flicker_micros()) {
             return Ok(());
         }
-        let mut stale = self.ask(&self.nobody(), StaleLeases { own: Arc::clone(&own), now }).await?;
+        let mut stale = self.db.ask(&Caller::nobody(), StaleLeases { own: Arc::clone(&own), now }).await?;
         if stale.iter().any(|(_, is_ended)| !is_ended) {
-            self.perform(&self.nobody(), EndLapsed { own: Arc::clone(&own), now }).await?;
+            self.db.perform(&Caller::nobody(), EndLapsed { own: Arc::clone(&own), now }).await?;
             // A node may have renewed its lease meanwhile: only those that are ended now count.
-            stale = self.ask(&self.nobody(), StaleLeases { own, now }).await?;
+            stale = self.db.ask(&Caller::nobody(), StaleLeases { own, now }).await?;
         }
         let mut batches = 0;
         for (node, _) in stale.into_iter().filter(|(_, is_ended)| *is_ended) {
@@ -196,14 +196,14 @@ impl App {
                     return Ok(());
                 }
                 batches += 1;
-                let presences = self.ask(&self.nobody(), PresencesOf(node.clone())).await?;
+                let presences = self.db.ask(&Caller::nobody(), PresencesOf(node.clone())).await?;
                 if presences.is_empty() {
-                    self.perform(&self.nobody(), DropLease(node)).await?;
+                    self.db.perform(&Caller::nobody(), DropLease(node)).await?;
                     break;
                 }
                 for some in presences.chunk_by(|(one, _), (other, _)| one == other) {
                     let users = some.iter().map(|(_, user)| *user).collect();
-                    self.perform(&self.system(some[0].0), Depart { node: node.as_str().into(), users }).await?;
+                    self.db.perform(&self.system(some[0].0), Depart { node: node.as_str().into(), users }).await?;
                 }
             }
         }
@@ -228,7 +228,7 @@ impl App {
         services.sort_unstable();
         services.dedup();
         // A question first: where nobody says who is online, nothing is written at all.
-        let saying = self.ask(&self.nobody(), WhichSay(services)).await?;
+        let saying = self.db.ask(&Caller::nobody(), WhichSay(services)).await?;
         for some in visitors.chunk_by(|one, other| one.account == other.account) {
             let is_said = |visitor: &&Visitor| saying.contains(&(visitor.account, visitor.service));
             let visitors: Vec<Visitor> = some.iter().filter(is_said).copied().collect();
@@ -245,7 +245,7 @@ impl App {
         for _ in 0..2 {
             let lease = self.presence.lease().clone();
             let change = Arrive { lease, expires: self.lease_expires(), visitors: visitors.clone() };
-            if let Some(noted) = self.perform(&self.system(account), change).await? {
+            if let Some(noted) = self.db.perform(&self.system(account), change).await? {
                 self.presence.lease().is_taken |= !noted.is_empty();
                 self.presence.here().noted(&noted, |account| self.presence.now(account));
                 break;
@@ -269,7 +269,7 @@ impl App {
             for some in gone.chunk_by(|one, other| one.account == other.account) {
                 let users = some.iter().map(|visitor| visitor.user).collect();
                 let depart = Depart { node: Arc::clone(&node), users };
-                match self.perform(&self.system(some[0].account), depart).await {
+                match self.db.perform(&self.system(some[0].account), depart).await {
                     Ok(()) => self.presence.here().gone(some),
                     Err(error) => {
                         tracing::error!(cause = %error, "presences could not be taken back");
@@ -290,9 +290,9 @@ impl App {
         if !lease.is_taken {
             return;
         }
-        let expires = self.clock.machine().plus_micros(self.flicker_micros());
+        let expires = self.db.clock.machine().plus_micros(self.flicker_micros());
         let renew = RenewLease { node: lease.node, expires };
-        if let Err(error) = self.perform(&self.nobody(), renew).await {
+        if let Err(error) = self.db.perform(&Caller::nobody(), renew).await {
             tracing::warn!(cause = %error, "this node's lease could not be given back; it lapses later");
         }
     }
@@ -303,6 +303,6 @@ impl App {
 
     /// The server itself, acting for an account.
     fn system(&self, account: AccountNumber) -> Caller {
-        Caller::system(account, self.nobody().account_sid)
+        Caller::system(account, Caller::nobody().account_sid)
     }
 }

@@ -98,11 +98,11 @@ enum Woken {
 impl Connection {
     pub(super) fn new(app: Arc<App>, socket: WebSocket, address: IpAddr, origin: String, seat: Seat) -> Self {
         let continuation = Ids::from_seed(ids::fresh_seed()).hex(16);
-        let since = app.clock.machine();
+        let since = app.db.clock.machine();
         let session = Session::new(since, app.installation.clone(), continuation);
         let number = app.next_connection();
         if let Some(recorder) = &app.recorder {
-            recorder.note(app.clock.machine(), number, "open");
+            recorder.note(app.db.clock.machine(), number, "open");
         }
         Self {
             app,
@@ -377,8 +377,8 @@ impl Connection {
     /// The time of the connection's account; a token lives by it.
     fn now(&self) -> Timestamp {
         match self.session.admission() {
-            Some(admission) => self.app.clock.now(admission.caller.account),
-            None => self.app.clock.machine(),
+            Some(admission) => self.app.db.clock.now(admission.caller.account),
+            None => self.app.db.clock.machine(),
         }
     }
 
@@ -416,7 +416,7 @@ impl Connection {
 
     fn leave(&mut self) {
         if let Some(recorder) = &self.app.recorder {
-            recorder.note(self.app.clock.machine(), self.number, "close");
+            recorder.note(self.app.db.clock.machine(), self.number, "close");
         }
         // A subscription that is just being made ends with its answer.
         self.answering = None;
@@ -429,7 +429,7 @@ impl Connection {
     fn record(&self, direction: Direction, bytes: &[u8]) {
         if let Some(recorder) = &self.app.recorder {
             let client = self.session.admission().map(|admission| admission.user.identity.as_str());
-            recorder.frame(self.app.clock.machine(), self.number, client, direction, bytes);
+            recorder.frame(self.app.db.clock.machine(), self.number, client, direction, bytes);
         }
     }
 }

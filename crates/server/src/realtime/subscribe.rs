@@ -110,7 +110,7 @@ impl Subscriber {
         let _opened = Opened { app: Arc::clone(&self.app), streams: establishing.streams().collect() };
         needs.into_iter().for_each(|need| follow(&self.app, Some(need)));
         while let Some(snapshot) = establishing.ask() {
-            let (answers, own) = self.app.ask(&self.caller, snapshot).await?;
+            let (answers, own) = self.app.db.ask(&self.caller, snapshot).await?;
             for answered in establishing.answered(answers, own) {
                 let encoded = establishing.encode(answered);
                 let need = establishing.settle(&mut self.app.hub(), encoded);
@@ -141,7 +141,7 @@ impl Subscriber {
     /// Reads again what was opened by the right of a role, and ends what is no longer the user's to read.
     /// Gives that; nothing when the user is gone.
     pub async fn look_again(&self) -> Outcome<Option<Vec<StreamId>>> {
-        let lost = self.app.ask(&self.caller, NoLongerReadable(self.mailbox.leaning())).await?;
+        let lost = self.app.db.ask(&self.caller, NoLongerReadable(self.mailbox.leaning())).await?;
         for stream in lost.iter().flatten() {
             let watch = Watch::Part(Part::Document);
             self.app.hub().detach(*stream, watch, &self.mailbox);
@@ -158,7 +158,7 @@ impl Subscriber {
         let _opened = Opened { app: Arc::clone(&self.app), streams: vec![mine(user.sid)] };
         follow(&self.app, need);
         for _ in 0..TRIES_MAX {
-            let position = self.app.ask(&self.caller, OwnPosition).await?;
+            let position = self.app.db.ask(&self.caller, OwnPosition).await?;
             let attached = attach_own(&mut self.app.hub(), self.caller.account, user.sid, &self.mailbox, position);
             if let Attached::Live(need) = attached {
                 follow(&self.app, need);

@@ -13,7 +13,7 @@ use crate::router::{self, Found};
 
 /// Answers one tunnelled request, and writes its log line.
 pub async fn answer(app: &Arc<App>, caller: &Caller, origin: &str, request: TunnelledRequest) -> Reply {
-    let began = app.clock.machine();
+    let began = app.db.clock.machine();
     let method = request.method.clone();
     let path = request.path.clone();
     let mut operation = String::from("none");
@@ -26,7 +26,7 @@ pub async fn answer(app: &Arc<App>, caller: &Caller, origin: &str, request: Tunn
         operation: &operation,
         method: &method,
         status: reply.status,
-        duration_us: app.clock.machine().micros() - began.micros(),
+        duration_us: app.db.clock.machine().micros() - began.micros(),
         account: Some(caller.account_sid),
         request_id: &request_id,
         source: "sdk",
@@ -58,6 +58,7 @@ async fn dispatch(
     }
     let call = Call {
         app: app.clone(),
+        db: app.db.clone(),
         caller: caller.clone(),
         origin: origin.to_owned(),
         path: request.path,

@@ -287,7 +287,7 @@ impl App {
             }
         }
         let Verified { account, claim, bearer, caller, .. } = self.verify(token).await?;
-        let found = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        let found = self.db.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
         claim.check(&found.known).map_err(Refused::Token)?;
         found.revoked.map_or(Ok(bearer), |entry| Err(Refused::Revoked(Box::new(entry))))
     }
@@ -309,7 +309,7 @@ impl App {
             service: chat["service_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
             role: chat["deployment_role_sid"].as_str().and_then(|sid| Sid::parse(sid).ok()),
         };
-        let known = self.ask(caller, claimed).await?.known;
+        let known = self.db.ask(caller, claimed).await?.known;
         let explanation = {
             let rules = self.rules(Some(caller.account));
             let key = key.as_ref().map_or(KeyGiven::Unknown, KeyGiven::Known);

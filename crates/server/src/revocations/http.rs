@@ -81,13 +81,13 @@ async fn create(call: Call) -> Outcome<Reply> {
         named.extend(service.filter(|_| issued_before.is_some()).map(Named::Service));
     }
     let [named] = <[Named; 1]>::try_from(named).map_err(|_| Refusal::NotOne)?;
-    let entry = call.app.perform(&call.caller, Revoke { named, issued_before, expires }).await?;
+    let entry = call.perform(Revoke { named, issued_before, expires }).await?;
     Ok(Reply::created(&body(&call, &entry)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
-    let rows = call.app.ask(&call.caller, ListRevocations(page.clone())).await?;
+    let rows = call.ask(ListRevocations(page.clone())).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     let url = format!("{}/tertulia/v1/Revocations", call.origin);
@@ -95,12 +95,12 @@ async fn list(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let entry = call.app.ask(&call.caller, GetRevocation(call.sid("Sid")?)).await?;
+    let entry = call.ask(GetRevocation(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&call, &entry)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, TakeBack(call.sid("Sid")?)).await?;
+    call.perform(TakeBack(call.sid("Sid")?)).await?;
     Ok(Reply::no_content())
 }
 
@@ -171,7 +171,7 @@ fn good(call: &Call, bearer: &Bearer) -> Standing {
 /// Of a token, or of a refused connection by its entry in the audit log.
 async fn explain(call: Call) -> Outcome<Reply> {
     if let Some(sid) = call.form.sid("Refusal", Code::ParameterInvalid)? {
-        let entry = call.app.ask(&call.caller, GetEntry(sid)).await?;
+        let entry = call.ask(GetEntry(sid)).await?;
         let facts = entry.draft.facts;
         let detail = facts.detail.filter(|_| entry.draft.event == Event::TokenRefused);
         let detail = detail.ok_or(audit::Refusal::NotRefused)?;

@@ -35,32 +35,32 @@ async fn create(call: Call) -> Outcome<Reply> {
     let scope = Scope::parse(call.form.required("Type")?).ok_or(Refusal::TypeInvalid)?;
     let permissions = Permissions::named(&permissions(&call.form)?, scope)?;
     let change = CreateRole { service: call.service, friendly_name, scope, permissions };
-    let created = call.app.perform(&call.caller, change).await?;
+    let created = call.perform(change).await?;
     Ok(Reply::created(&body(&call, &created)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 50)?;
     let question = ListRoles { service: call.service, page: page.clone() };
-    let rows = call.app.ask(&call.caller, question).await?;
+    let rows = call.ask(question).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     Ok(page.reply(&bodies, &format!("{}/Roles", call.base()), &call.query, "roles", &[]))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let found = call.app.ask(&call.caller, FetchRole(named(&call)?)).await?;
+    let found = call.ask(FetchRole(named(&call)?)).await?;
     Ok(Reply::ok(&body(&call, &found)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let change = UpdateRole { named: named(&call)?, permissions: permissions(&call.form)? };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     Ok(Reply::ok(&body(&call, &updated)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, DeleteRole(named(&call)?)).await?;
+    call.perform(DeleteRole(named(&call)?)).await?;
     Ok(Reply::no_content())
 }
 

@@ -29,26 +29,26 @@ pub const ROUTES: &[Route] = routes![
 
 async fn create(call: Call) -> Outcome<Reply> {
     let friendly_name = call.form.required("FriendlyName")?.to_owned();
-    let created = call.app.perform(&call.caller, CreateService { friendly_name }).await?;
+    let created = call.perform(CreateService { friendly_name }).await?;
     Ok(Reply::created(&body(&call, &created)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 100)?;
-    let rows = call.app.ask(&call.caller, ListServices(page.clone())).await?;
+    let rows = call.ask(ListServices(page.clone())).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     let bodies = page_of.map(|row| body(&call, &row));
     Ok(page.reply(&bodies, &format!("{}/Services", call.base()), &call.query, "services", &[]))
 }
 
 async fn fetch(call: Call) -> Outcome<Reply> {
-    let found = call.app.ask(&call.caller, FetchService(call.sid("Sid")?)).await?;
+    let found = call.ask(FetchService(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&body(&call, &found)))
 }
 
 async fn delete(call: Call) -> Outcome<Reply> {
     let sid = call.sid("Sid")?;
-    call.app.perform(&call.caller, DeleteService(sid)).await?;
+    call.perform(DeleteService(sid)).await?;
     App::purge_service(Arc::clone(&call.app), call.caller.account, sid);
     Ok(Reply::no_content())
 }
@@ -79,7 +79,7 @@ fn body(call: &Call, service: &Service) -> ServiceBody {
 }
 
 async fn fetch_configuration(call: Call) -> Outcome<Reply> {
-    let found = call.app.ask(&call.caller, FetchService(call.sid("Sid")?)).await?;
+    let found = call.ask(FetchService(call.sid("Sid")?)).await?;
     Ok(Reply::ok(&configuration(&call, &found)))
 }
 
@@ -92,7 +92,7 @@ async fn update_configuration(call: Call) -> Outcome<Reply> {
         service_role: form.sid("DefaultChatServiceRoleSid", Code::ServiceRoleNotFound)?,
         reachability_enabled: form.flag("ReachabilityEnabled")?,
     };
-    let updated = call.app.perform(&call.caller, change).await?;
+    let updated = call.perform(change).await?;
     if updated.reachability_enabled {
         call.app.presence.reconsider();
     }
@@ -114,7 +114,7 @@ fn configuration(call: &Call, service: &Service) -> ServiceConfigurationBody {
 }
 
 async fn fetch_account(call: Call) -> Outcome<Reply> {
-    let account = call.app.ask(&call.caller, GetOwn).await?;
+    let account = call.ask(GetOwn).await?;
     Ok(Reply::ok(&account_configuration(&call, account)))
 }
 
@@ -126,7 +126,7 @@ async fn update_account(call: Call) -> Outcome<Reply> {
         default_inactive_timer: form.timer("DefaultInactiveTimer"),
         default_closed_timer: form.timer("DefaultClosedTimer"),
     };
-    let account = call.app.perform(&call.caller, change).await?;
+    let account = call.perform(change).await?;
     Ok(Reply::ok(&account_configuration(&call, account)))
 }
 

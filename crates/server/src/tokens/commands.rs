@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tertulia_protocol::sid::{Account as AccountKind, Key as KeyKind, Role as RoleKind, Service as ServiceKind};
+use tertulia_protocol::sid::{Key as KeyKind, Role as RoleKind, Service as ServiceKind};
 use tertulia_protocol::{Sid, Timestamp};
 use tertulia_store::seal::KeyRing;
 use tertulia_token::{
@@ -30,7 +30,7 @@ impl App {
         // Before the store is asked: what comes by from now on is looked at again when the connection is in.
         let ended_count = self.hub().ended_count();
         let Verified { account, claim, bearer, dies, caller } = self.verify(token).await?;
-        let known = self.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
+        let known = self.db.ask(&caller, FindClaimed::of(&account, &claim, &bearer)).await?;
         let access = claim.check(&known.known).map_err(Refused::Token)?;
         if let Some(entry) = known.revoked {
             return Err(Refused::Revoked(Box::new(entry)));
@@ -40,7 +40,7 @@ impl App {
         let role = access.deployment_role_sid.as_deref().and_then(|role| Sid::parse(role).ok());
         let user = Arc::new(UserRef { service, sid: user.sid, identity: access.identity, role });
         let evidence = Evidence {
-            last_used: self.clock.now(caller.account).micros(),
+            last_used: self.db.clock.now(caller.account).micros(),
             latest_expiry: bearer.expires.micros(),
             ..Evidence::default()
         };
@@ -84,16 +84,12 @@ impl App {
         if crate::dev::are_fixed(&credentials) && !may_be_fixed {
             return Ok(None);
         }
-        self.ask(&self.nobody(), FindCredentials(credentials)).await
+        self.db.ask(&Caller::nobody(), FindCredentials(credentials)).await
     }
 
-    /// A caller for looking up who calls: it has no account yet.
-    pub fn nobody(&self) -> Caller {
-        Caller::system(AccountNumber(0), Sid::<AccountKind>::from_number(0))
-    }
 
     pub(crate) fn rules(&self, account: Option<AccountNumber>) -> Rules {
-        let now = account.map_or_else(|| self.clock.machine(), |account| self.clock.now(account));
+        let now = account.map_or_else(|| self.db.clock.machine(), |account| self.db.clock.now(account));
         let tokens = &self.config.tokens;
         Rules::at(now.seconds()).leeway(tokens.leeway_seconds).grace(tokens.grace_seconds).region(tokens.region.clone())
     }
@@ -121,9 +117,9 @@ impl App {
     /// Reads first: nearly everybody who connects has been here before, and reads wait for nobody.
     async fn ensure_user(&self, caller: &Caller, service: Sid<ServiceKind>, identity: &str) -> Outcome<User> {
         let find = FindUser { service, identity: identity.to_owned() };
-        match self.ask(caller, find.clone()).await? {
+        match self.db.ask(caller, find.clone()).await? {
             Some(user) => Ok(user),
-            None => self.perform(caller, find).await,
+            None => self.db.perform(caller, find).await,
         }
     }
 }
@@ -213,7 +209,7 @@ impl App {
     /// Mints what is ordered for a caller's account. With a login, the identity must be that login's own, or
     /// nobody's, and then becomes its own.
     pub async fn mint(&self, caller: &Caller, order: &Order, login: Option<&Login>) -> Outcome<Issued> {
-        let prepared = self.ask(caller, Prepare(order.clone())).await?;
+        let prepared = self.db.ask(caller, Prepare(order.clone())).await?;
         if let Some(login) = login {
             let owner = match prepared.owner {
                 Some(owner) => owner,
@@ -224,7 +220,7 @@ impl App {
                         source: login.source.clone(),
                         subject: login.subject.clone(),
                     };
-                    self.perform(caller, claim).await?
+                    self.db.perform(caller, claim).await?
                 }
             };
             if (&owner.source, &owner.subject) != (&login.source, &login.subject) {
@@ -232,7 +228,7 @@ impl App {
             }
         }
         let (key, secret) = self.signing_key(caller).await?;
-        let now = self.clock.now(caller.account);
+        let now = self.db.clock.now(caller.account);
         let mut ids = Ids::from_seed(ids::fresh_seed());
         let mut mint = Mint::new(caller.account_sid.to_string(), key.to_string(), &secret)
             .identity(order.identity.as_str())
@@ -280,7 +276,7 @@ impl App {
         }
         // The key is the server's, whoever's request it is made for.
         let system = Caller::system(caller.account, caller.account_sid);
-        let sid = self.perform(&system, MakeSigner { gone: sid, ring: self.sealer.ring() }).await?;
+        let sid = self.db.perform(&system, MakeSigner { gone: sid, ring: self.sealer.ring() }).await?;
         let secret =
             self.secret_of(caller, sid).await?.ok_or_else(|| Error::Broken("the signing key is gone".to_owned()))?;
         tracing::info!(target: "tokens", key = sid.as_str(), account = caller.account_sid.as_str(), "a key of the server's own signs");
@@ -294,7 +290,7 @@ impl App {
 
     /// The key that signs for the token endpoint, if there is one yet. It is read each time: a rotation counts at once.
     pub async fn signer(&self, caller: &Caller) -> Outcome<Option<Sid<KeyKind>>> {
-        if self.config.login.key.is_empty() { self.ask(caller, FindSigner).await } else { Ok(self.login_key()) }
+        if self.config.login.key.is_empty() { self.db.ask(caller, FindSigner).await } else { Ok(self.login_key()) }
     }
 
     /// The secret of a key that may sign for the caller's account.

@@ -114,7 +114,7 @@ fn within_rate(app: &App, caller: &Caller, order: &Order, login: Option<&Login>)
     let service = order.service.as_deref().unwrap_or_default();
     let (source, subject) = login.map_or((BACKEND, ""), |login| (&login.source, &login.subject));
     let name = (format!("{} {service} {source} {subject}", caller.account_sid), order.identity.clone());
-    let taken = app.login.per_identity.take(name, app.clock.machine());
+    let taken = app.login.per_identity.take(name, app.db.clock.machine());
     taken.map_err(|retry_after| Refusal::TooMany { retry_after })
 }
 
@@ -131,7 +131,7 @@ struct OwnerBody<'a> {
 async fn list_owners(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 1000)?;
     let service = call.query.sid("ServiceSid", Code::ParameterInvalid)?;
-    let rows = call.app.ask(&call.caller, ListOwners { service, page: page.clone() }).await?;
+    let rows = call.ask(ListOwners { service, page: page.clone() }).await?;
     let cut = page.cut(rows, |owner| Cursor::new([owner.identity.clone()]));
     let url = format!("{}/tertulia/v1/Owners", call.origin);
     let body = |owner: &Owner| {
@@ -155,7 +155,7 @@ async fn list_owners(call: Call) -> Outcome<Reply> {
 async fn release(call: Call) -> Outcome<Reply> {
     let service = call.query.sid("ServiceSid", Code::ParameterInvalid)?;
     let identity = call.param("Identity").to_owned();
-    call.app.perform(&call.caller, ReleaseIdentity { service, identity: identity.clone() }).await?;
+    call.perform(ReleaseIdentity { service, identity: identity.clone() }).await?;
     tracing::info!(target: "tokens", account = call.caller.account_sid.as_str(), identity, "an identity was released");
     Ok(Reply::no_content())
 }
@@ -169,7 +169,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         let address = Asking::of(&app, &parts).from.map(|from| from.address);
         return dev::token::answer(&app, &parts.method, query, address).await;
     }
-    let began = app.clock.machine();
+    let began = app.db.clock.machine();
     let asking = Asking::of(&app, &parts);
     if parts.method == Method::OPTIONS {
         return asking.finish(Response::builder().status(StatusCode::NO_CONTENT), Body::empty());
@@ -200,7 +200,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         operation: "FetchToken",
         method: parts.method.as_str(),
         status: response.status().as_u16(),
-        duration_us: app.clock.machine().micros() - began.micros(),
+        duration_us: app.db.clock.machine().micros() - began.micros(),
         account,
         request_id: &request_id,
         source: "rest",
@@ -248,7 +248,7 @@ async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -
     }
     let from = asking.from.as_ref().ok_or_else(|| Error::Broken("a request without a peer".to_owned()))?;
     let caller = bundled(from.address).to_string();
-    let taken = app.login.per_caller.take(caller, app.clock.machine());
+    let taken = app.login.per_caller.take(caller, app.db.clock.machine());
     taken.map_err(|retry_after| Refusal::TooMany { retry_after })?;
     if asking.page.is_foreign && app.login.goes_by_itself(&parts.headers) {
         told.reason = asking.foreign(app);
@@ -311,7 +311,7 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     within_rate(app, &caller, &order, Some(login))?;
     let outcome = app.mint(&caller, &order, Some(login)).await;
     // Afterwards: what ends the login from now on ends this token with it.
-    if app.ask(&caller, IsLoginEnded::of(login)).await? {
+    if app.db.ask(&caller, IsLoginEnded::of(login)).await? {
         let session = login.session().unwrap_or_else(|| login.every_session());
         told.reason = format!("the login session {session} was ended: it was revoked, or its provider said so");
         return Err(Refusal::LoginEnded.into());
@@ -323,7 +323,7 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
             Err(Refusal::Denied.into())
         }
         Err(Error::Refused(refusal)) if refusal.code == Code::Conflict => {
-            if let Some(Owner { source, subject, .. }) = app.ask(&caller, Prepare(order.clone())).await?.owner {
+            if let Some(Owner { source, subject, .. }) = app.db.ask(&caller, Prepare(order.clone())).await?.owner {
                 let Order { identity, .. } = &order;
                 told.reason = format!(
                     "the identity {identity} belongs to {source}, {subject}, and this login is {}, {}",

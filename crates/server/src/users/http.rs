@@ -40,14 +40,14 @@ fn patch(form: &Form) -> Outcome<Patch> {
 async fn create(call: Call) -> Outcome<Reply> {
     let identity = call.form.required("Identity")?.to_owned();
     let change = CreateUser { service: call.service, identity, patch: patch(&call.form)? };
-    let created = call.app.perform(&call.caller, change).await?;
+    let created = call.perform(change).await?;
     Ok(Reply::created(&body(&call, &created, false)))
 }
 
 async fn list(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 50)?;
     let question = ListUsers { service: call.service, page: page.clone() };
-    let rows = call.app.ask(&call.caller, question).await?;
+    let rows = call.ask(question).await?;
     let page_of = page.cut(rows, |row| created_key(row.created, row.sid.as_str()));
     // A list never says who is online.
     let bodies = page_of.map(|row| body(&call, &row, false));
@@ -56,14 +56,14 @@ async fn list(call: Call) -> Outcome<Reply> {
 
 async fn fetch(call: Call) -> Outcome<Reply> {
     let question = SeeUser { service: call.service, key: call.param("Sid").to_owned() };
-    let (user, reachability) = call.app.ask(&call.caller, question).await?;
+    let (user, reachability) = call.ask(question).await?;
     Ok(Reply::ok(&body(&call, &user, reachability)))
 }
 
 async fn update(call: Call) -> Outcome<Reply> {
     let key = call.param("Sid").to_owned();
     let change = UpdateUser { service: call.service, key, patch: patch(&call.form)? };
-    call.app.perform(&call.caller, change).await?;
+    call.perform(change).await?;
     fetch(call).await
 }
 
@@ -73,7 +73,7 @@ const DELETE_STEPS_MAX: usize = 100_000;
 async fn delete(call: Call) -> Outcome<Reply> {
     let change = DeleteUser { service: call.service, key: call.param("Sid").to_owned() };
     for _ in 0..DELETE_STEPS_MAX {
-        if call.app.perform(&call.caller, change.clone()).await? {
+        if call.perform(change.clone()).await? {
             return Ok(Reply::no_content());
         }
     }
@@ -112,7 +112,7 @@ async fn list_own(call: Call) -> Outcome<Reply> {
     let page = PageRequest::read(&call.query, 50)?;
     let user = call.param("UserSid").to_owned();
     let question = ListOwn { service: call.service, user, page: page.clone() };
-    let (user, rows) = call.app.ask(&call.caller, question).await?;
+    let (user, rows) = call.ask(question).await?;
     let mut page_of = page.cut(rows, |own| Cursor::new([own.conversation.sid.to_string()]));
     page_of.rows.retain(|own| own.conversation.removed.is_none());
     let bodies = page_of.map(|own| own_body(&call, own));
@@ -121,7 +121,7 @@ async fn list_own(call: Call) -> Outcome<Reply> {
 }
 
 async fn fetch_own(call: Call) -> Outcome<Reply> {
-    let own = call.app.ask(&call.caller, FetchOwn(place(&call))).await?;
+    let own = call.ask(FetchOwn(place(&call))).await?;
     Ok(Reply::ok(&own_body(&call, own)))
 }
 
@@ -135,12 +135,12 @@ async fn update_own(call: Call) -> Outcome<Reply> {
         last_read_at: form.date("LastReadTimestamp", Code::LastReadTimeInvalid)?,
         ..OwnPatch::default()
     };
-    let own = call.app.perform(&call.caller, ChangeOwn { place: place(&call), patch }).await?;
+    let own = call.perform(ChangeOwn { place: place(&call), patch }).await?;
     Ok(Reply::ok(&own_body(&call, own)))
 }
 
 async fn delete_own(call: Call) -> Outcome<Reply> {
-    call.app.perform(&call.caller, LeaveOwn(place(&call))).await?;
+    call.perform(LeaveOwn(place(&call))).await?;
     Ok(Reply::no_content())
 }
 

@@ -14,7 +14,7 @@ pub const ROUTES: &[Route] = routes![
 
 async fn fetch(call: Call) -> Outcome<Reply> {
     let question = FetchUser { service: None, key: call.param("User").to_owned() };
-    let user = call.app.ask(&call.caller, question).await?;
+    let user = call.ask(question).await?;
     let name = user.friendly_name.as_deref();
     Ok(Reply::ok(&user_answer(user.sid, &user.identity, name, &user.attributes)))
 }
@@ -23,7 +23,7 @@ async fn update(call: Call) -> Outcome<Reply> {
     let request: UserRequest = call.json()?;
     let patch = Patch { friendly_name: request.friendly_name, attributes: request.attributes, role: None };
     let change = UpdateUser { service: None, key: call.param("User").to_owned(), patch };
-    let user = call.app.perform(&call.caller, change).await?;
+    let user = call.perform(change).await?;
     let name = user.friendly_name.as_deref();
     Ok(Reply::ok(&user_answer(user.sid, &user.identity, name, &user.attributes)))
 }

@@ -99,7 +99,7 @@ fn what_no_route_of_the_sdk_asks_yet_is_told_to_participants_only(world: &World)
     let page = PageRequest::read(&Form::default(), 50).expect("a page");
     let told = |caller: &Caller| {
         fn is_told<Q: Question>(world: &World, caller: &Caller, question: Q) -> bool {
-            let outcome: Outcome<Q::Out> = world.play(world.app().ask(caller, question));
+            let outcome: Outcome<Q::Out> = world.play(world.app().db.ask(caller, question));
             outcome.is_ok()
         }
         let (key, page) = (conversation.clone(), page.clone());

@@ -43,7 +43,7 @@ impl<'w> House<'w> {
     }
 
     async fn outcome<C: Change>(&self, caller: &Caller, change: C) -> Outcome<C::Out> {
-        self.world.app().perform(caller, change).await
+        self.world.app().db.perform(caller, change).await
     }
 
     /// A role that holds exactly this.

@@ -90,18 +90,18 @@ fn a_stream_that_could_not_be_read_is_read_later(world: &World) {
         let (_alice, stream, mut heard) = unheard(world).await;
         let app = world.app();
         let found = FindAccount(world.account.parse().unwrap());
-        let found = app.ask(&app.nobody(), found).await.unwrap().unwrap();
+        let found = app.db.ask(&Caller::nobody(), found).await.unwrap().unwrap();
         let (account, sid) = (found.number, found.sid);
-        app.store.write(Rename(&AWAY)).await.unwrap();
+        app.db.store.write(Rename(&AWAY)).await.unwrap();
         let need = app.hub().doubt(stream);
         assert!(need.is_some(), "a stream that somebody watches");
         bus::follow(app, need);
         // Questions that come later are refused, and so was that one.
         for _ in 0..20 {
             let caller = Caller::system(account, sid);
-            assert!(app.ask(&caller, ReplayStream { stream, after: 0 }).await.is_err());
+            assert!(app.db.ask(&caller, ReplayStream { stream, after: 0 }).await.is_err());
         }
-        app.store.write(Rename(&BACK)).await.unwrap();
+        app.db.store.write(Rename(&BACK)).await.unwrap();
         assert_eq!(bodies(&mut heard, 1).await, [(0, "lost".to_owned())]);
     });
 }

@@ -119,12 +119,12 @@ fn who_was_away_hears_all_that_was_missed_however_long(world: &World) {
 
         let app = world.app();
         let service = world.service.parse().unwrap();
-        let account = app.ask(&app.nobody(), FindAccount(world.account.parse().unwrap())).await.unwrap().unwrap();
+        let account = app.db.ask(&Caller::nobody(), FindAccount(world.account.parse().unwrap())).await.unwrap().unwrap();
         let owner = &Caller::system(account.number, account.sid);
         let send = |number: usize| async move {
             let patch = Patch { body: Some(number.to_string()), ..Patch::default() };
             let change = SendMessage { service: Some(service), conversation: sid.to_string(), patch };
-            app.perform(owner, change).await.unwrap()
+            app.db.perform(owner, change).await.unwrap()
         };
         for batch in (0..MISSED).collect::<Vec<_>>().chunks(100) {
             join_all(batch.iter().map(|number| send(*number))).await;

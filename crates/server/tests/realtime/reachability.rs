@@ -41,8 +41,8 @@ impl World {
     fn leases(&self, but: &str) -> Vec<(String, bool)> {
         let app = self.app();
         let question = StaleLeases { own: but.into(), now: Timestamp::from_micros(i64::MAX) };
-        let nobody = app.nobody();
-        let asked = app.ask(&nobody, question);
+        let nobody = Caller::nobody();
+        let asked = app.db.ask(&nobody, question);
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(asked)).unwrap()
     }
 
@@ -104,7 +104,7 @@ fn who_connects_is_online_at_once_and_offline_after_the_flicker_time(world: &Wor
         world.pass(9);
         assert_eq!(world.is_online("alice"), json!(true));
         // By the account's clock.
-        app.clock.advance(AccountNumber(1), 1_000_000);
+        app.db.clock.advance(AccountNumber(1), 1_000_000);
         assert_eq!(told(&mut facts).await, ("reachability".to_owned(), position + 1, online(false)));
         assert_eq!((world.is_online("alice"), world.is_online("bob")), (json!(false), json!(true)));
         let _again = world.client("alice").await;
@@ -209,10 +209,10 @@ fn a_restart_shows_no_flicker_and_who_does_not_come_back_goes_offline(_: &World)
 /// Notes visitors as a node does that is killed right after.
 async fn killed_node(world: &World, visitors: Vec<Visitor>) {
     let app = world.app();
-    let caller = Caller::system(AccountNumber(1), app.nobody().account_sid);
+    let caller = Caller::system(AccountNumber(1), Caller::nobody().account_sid);
     let lease = Lease { node: "killed".into(), is_taken: false };
-    let expires = app.clock.machine().plus_micros(30_000_000);
-    let noted = app.perform(&caller, Arrive { lease, expires, visitors }).await.unwrap();
+    let expires = app.db.clock.machine().plus_micros(30_000_000);
+    let noted = app.db.perform(&caller, Arrive { lease, expires, visitors }).await.unwrap();
     assert_eq!(noted.map(|noted| noted.len()), Some(2));
 }
 
@@ -249,12 +249,12 @@ fn a_node_that_was_taken_for_dead_begins_anew_without_a_flicker(world: &World) {
         let position = own.position(0);
         let app = world.app();
         let end = EndLapsed { own: "another".into(), now: Timestamp::from_micros(i64::MAX) };
-        app.perform(&app.nobody(), end).await.unwrap();
+        app.db.perform(&Caller::nobody(), end).await.unwrap();
         let [(old, true)] = &world.leases("")[..] else { panic!("one ended lease") };
         world.pass(10);
         until(|| world.leases(old).len() == 1 && world.leases("").len() == 1).await;
         let [(new, false)] = &world.leases("")[..] else { panic!("one live lease") };
-        assert_eq!(app.ask(&app.nobody(), PresencesOf(new.clone())).await.unwrap().len(), 1);
+        assert_eq!(app.db.ask(&Caller::nobody(), PresencesOf(new.clone())).await.unwrap().len(), 1);
         world.owner.post("/v1/Users/alice", &[("FriendlyName", "Alice")]).is(200);
         assert_eq!(told(&mut own).await.1, position + 1);
     });
@@ -292,7 +292,7 @@ fn deleting_who_is_connected_leaves_nothing_behind(world: &World) {
         let leases = world.leases("");
         let [(node, false)] = &leases[..] else { panic!("{leases:?}") };
         let app = world.app();
-        assert_eq!(app.ask(&app.nobody(), PresencesOf(node.clone())).await.unwrap(), []);
+        assert_eq!(app.db.ask(&Caller::nobody(), PresencesOf(node.clone())).await.unwrap(), []);
     });
 }
 

@@ -35,7 +35,7 @@ async fn positioned(world: &World, identity: &str, entries: &[String]) -> Vec<St
 /// Statements of a whole reconnect, and of its subscribing. Both are done again and again, the latter on one
 /// connection, and the fewest are right: what the server reads beside it, such as who is online, only adds.
 async fn cost(world: &World, identity: &str, entries: &[String]) -> (u64, u64) {
-    let store = &world.app().store;
+    let store = &world.app().db.store;
     let enter = async || {
         let begun = store.statements();
         let mut wire = Wire::enter(address(world), None, &world.token(identity)).await.unwrap();

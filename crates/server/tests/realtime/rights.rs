@@ -114,13 +114,13 @@ fn a_right_that_is_lost_while_subscribing_is_lost(world: &World) {
         let system = world.system_soon().await;
         let mut bob = Onlooker::new(&alice, bob).await;
         for round in 0..20 {
-            world.app().perform(&system, edit("joinConversation")).await.unwrap();
+            world.app().db.perform(&system, edit("joinConversation")).await.unwrap();
             // Not the one that is subscribed to already.
             let sid = room(&alice, &[]).await;
             let name = name_of(sid);
             let objects = [(name.as_str(), ObjectType::Document)];
             let (document, edited) =
-                tokio::join!(bob.client.subscribe(&objects), world.app().perform(&system, edit("addParticipant")));
+                tokio::join!(bob.client.subscribe(&objects), world.app().db.perform(&system, edit("addParticipant")));
             edited.unwrap();
             if let Ok(document) = document {
                 bob.document = document;

@@ -96,7 +96,7 @@ fn of_many_that_run_a_timer_one_changes_the_state(world: &World) {
     let path = format!("/v1/Conversations/{}", sid(&world.conversation(&[("Timers.Closed", "PT10M")])));
     let (app, caller) = (Arc::clone(world.app()), world.system());
     let conversation = Sid::parse(path.rsplit('/').next().unwrap()).unwrap();
-    let run = || futures_util::future::join_all((0..8).map(|_| app.perform(&caller, RunTimer(conversation))));
+    let run = || futures_util::future::join_all((0..8).map(|_| app.db.perform(&caller, RunTimer(conversation))));
     // Too early, nothing happens.
     let before = world.position(&path);
     world.play(run()).into_iter().for_each(|ran| ran.unwrap());
@@ -140,7 +140,7 @@ fn timers_run_by_their_own_accounts_clock(world: &World) {
     let own = format!("/v1/Conversations/{}", sid(&world.conversation(&[("Timers.Inactive", "PT1M")])));
     let foreign = world.tenant.post("/v1/Conversations", &[("Timers.Inactive", "PT1M")]).is(201);
     let foreign = format!("/v1/Conversations/{}", sid(&foreign));
-    world.app().clock.advance(AccountNumber(1), 60_000_000);
+    world.app().db.clock.advance(AccountNumber(1), 60_000_000);
     world.play(becomes(world, &own, "inactive"));
     assert_eq!(world.tenant.get(&foreign).is(200)["state"], "active");
     world.pass(60);

@@ -179,7 +179,7 @@ fn a_foreign_name_is_free_and_a_foreign_object_cannot_be_subscribed_to(world: &W
             Snapshot { entries: objects.collect(), events_max: 20 }
         };
         let codes = |things: &Things| {
-            let answers = world.play(world.app().ask(user.caller(), entries(things))).expect("an answer").0;
+            let answers = world.play(world.app().db.ask(user.caller(), entries(things))).expect("an answer").0;
             answers.into_iter().map(|answer| answer.expect_err("a refusal")).collect::<Vec<_>>()
         };
         assert_eq!(codes(&things), codes(&nowhere));
@@ -251,7 +251,7 @@ fn no_route_of_the_sdk_is_open_before_init_or_over_http(world: &World) {
             content_type: "application/json".to_owned(),
             body: Vec::new(),
         };
-        let now = world.app().clock.machine();
+        let now = world.app().db.clock.machine();
         let mut session = Session::new(now, "f".repeat(32), "c".repeat(32));
         let effects = session.input(now, Input::Packet(Bytes::from(message("TM1", &request))));
         let [Effect::Send(reply)] = effects.as_slice() else { panic!("{path}: {effects:?}") };

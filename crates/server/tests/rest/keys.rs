@@ -246,13 +246,13 @@ fn what_is_sealed_late_with_an_old_key_is_sealed_anew(world: &World) {
     let rotation = std::thread::spawn(move || operator.post("/tertulia/v1/SealRotation", &[]).is(200));
     let (key, secret) = world.play(async {
         let account = Sid::parse(&world.account).expect("a SID");
-        app.perform(&Caller::system(AccountNumber(1), account), late).await.expect("a key")
+        app.db.perform(&Caller::system(AccountNumber(1), account), late).await.expect("a key")
     });
     rotation.join().expect("the rotation comes to its end");
     world.play(async {
         for column in COLUMNS {
             let ring = Sealer::new(std::slice::from_ref(&new)).ring();
-            let tried = app.ask(&app.nobody(), TryKeys { column, ring }).await.expect("an answer");
+            let tried = app.db.ask(&Caller::nobody(), TryKeys { column, ring }).await.expect("an answer");
             tried.expect("the new key alone opens everything");
         }
     });

@@ -32,7 +32,7 @@ impl Question for Owners {
 }
 
 fn owners(world: &World, service: &str) -> Vec<String> {
-    world.play(world.app().ask(&world.system(), Owners(service.parse().expect("a SID")))).expect("an answer")
+    world.play(world.app().db.ask(&world.system(), Owners(service.parse().expect("a SID")))).expect("an answer")
 }
 
 /// Makes owners of many identities, as many logins do.
@@ -54,7 +54,7 @@ impl Change for Claim {
 
 fn claim(world: &World, service: &str, count: usize) {
     let claim = Claim(service.parse().expect("a SID"), count);
-    world.play(world.app().perform(&world.system(), claim)).expect("owners");
+    world.play(world.app().db.perform(&world.system(), claim)).expect("owners");
     assert_eq!(owners(world, service).len(), count);
 }
 
@@ -117,8 +117,8 @@ fn tokens(world: &World, account: &str) -> usize {
     let app = world.app();
     world.play(async {
         let sid: Sid<Account> = account.parse().expect("a SID");
-        let found = app.ask(&app.nobody(), FindAccount(sid)).await.expect("an answer").expect("an account");
-        app.ask(&Caller::system(found.number, found.sid), Tokens).await.expect("an answer").len()
+        let found = app.db.ask(&Caller::nobody(), FindAccount(sid)).await.expect("an answer").expect("an account");
+        app.db.ask(&Caller::system(found.number, found.sid), Tokens).await.expect("an answer").len()
     })
 }
 

@@ -140,8 +140,8 @@ fn a_key_that_signs_nothing_is_no_signer(world: &World) {
     };
     let system = world.system();
     let key = world.play(async {
-        let (key, _) = app.perform(&system, new).await.expect("a key");
-        app.perform(&system, SetSigner(key.sid)).await.expect("a signer");
+        let (key, _) = app.db.perform(&system, new).await.expect("a key");
+        app.db.perform(&system, SetSigner(key.sid)).await.expect("a signer");
         key.sid.to_string()
     });
     let before = keys(world);

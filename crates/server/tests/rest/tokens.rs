@@ -121,6 +121,6 @@ fn api_tokens_live_and_die(world: &World) {
 impl World {
     /// The clock of this world.
     pub(super) fn clock(&self) -> &Clock {
-        &self.app().clock
+        &self.app().db.clock
     }
 }

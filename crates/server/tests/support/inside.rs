@@ -51,7 +51,7 @@ impl World {
     pub(crate) async fn system_soon(&self) -> Caller {
         let app = self.app();
         let account = FindAccount(Sid::parse(&self.account).expect("a SID"));
-        let account = app.ask(&app.nobody(), account).await.expect("an answer").expect("an account");
+        let account = app.db.ask(&Caller::nobody(), account).await.expect("an answer").expect("an account");
         Caller::system(account.number, account.sid)
     }
 
@@ -59,12 +59,12 @@ impl World {
     pub(crate) async fn state(&self, conversation: Sid<ConversationKind>) -> State {
         let app = self.app();
         let system = self.system_soon().await;
-        let (conversation, participants) = app.ask(&system, Look(conversation)).await.expect("an answer");
+        let (conversation, participants) = app.db.ask(&system, Look(conversation)).await.expect("an answer");
         (conversation.position, participants, conversation.removed.is_some())
     }
 
     fn look(&self, path: &str) -> (Conversation, i64) {
-        RUNTIME.block_on(self.app().ask(&self.system(), Look(named(path)))).expect("an answer")
+        RUNTIME.block_on(self.app().db.ask(&self.system(), Look(named(path)))).expect("an answer")
     }
 
     /// The position of a conversation's stream: how often somebody was told something.
@@ -84,6 +84,6 @@ impl World {
 
     /// Deletes a conversation as far as it is between two steps of its purge: marked, and full.
     pub(crate) fn mark_removed(&self, path: &str) {
-        RUNTIME.block_on(self.app().perform(&self.system(), Mark(self.row(path)))).expect("a change");
+        RUNTIME.block_on(self.app().db.perform(&self.system(), Mark(self.row(path)))).expect("a change");
     }
 }

@@ -170,7 +170,7 @@ impl World {
             auth_token: tenant_token.to_owned(),
             ring: app.sealer.ring(),
         };
-        let tenant = app.perform(&app.nobody(), tenant).await.expect("a second account");
+        let tenant = app.db.perform(&Caller::nobody(), tenant).await.expect("a second account");
         let server = Server::start(app).await.expect("a free port");
         let address = server.address();
         let account = dev.account.to_string();
@@ -275,7 +275,7 @@ impl World {
         let account = Sid::parse(&self.account).expect("a SID");
         let caller = Caller::system(AccountNumber(1), account);
         let delete = DeleteService(Sid::parse(service).expect("a SID"));
-        RUNTIME.block_on(app.perform(&caller, delete)).expect("the service is deleted");
+        RUNTIME.block_on(app.db.perform(&caller, delete)).expect("the service is deleted");
     }
 
     /// Waits until nothing of what was deleted is left to be purged.
@@ -283,8 +283,8 @@ impl World {
         let app = Arc::clone(self.app());
         RUNTIME.block_on(async {
             for _ in 0..500 {
-                let conversations = app.ask(&app.nobody(), ConversationsToPurge).await.expect("an answer");
-                let services = app.ask(&app.nobody(), ServicesToPurge).await.expect("an answer");
+                let conversations = app.db.ask(&Caller::nobody(), ConversationsToPurge).await.expect("an answer");
+                let services = app.db.ask(&Caller::nobody(), ServicesToPurge).await.expect("an answer");
                 if conversations.is_empty() && services.is_empty() {
                     return;
                 }

@@ -72,7 +72,7 @@ async fn create(call: Call) -> Outcome<Reply> {
     let whose = match (&fault.identity, acts_now) {
         (Some(identity), true) => {
             let user = FetchUser { service: call.service, key: identity.clone() };
-            Whose::User(call.app.ask(&call.caller, user).await?.sid)
+            Whose::User(call.ask(user).await?.sid)
         }
         _ => Whose::Account(call.caller.account),
     };
@@ -159,7 +159,7 @@ async fn hole(call: &Call) -> Outcome<Reply> {
         positions: number(&call.form, "Positions")?.unwrap_or(1).min(HOLE_MAX),
         identity: call.form.owned("Identity"),
     };
-    call.app.perform(&call.caller, skip).await?;
+    call.perform(skip).await?;
     Ok(Reply::no_content())
 }
 
