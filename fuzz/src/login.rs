@@ -330,7 +330,8 @@ fn by_proxy(address: IpAddr, headers: &HeaderMap) {
             );
             named(&login);
         }
-        Found::Stranger => {
+        Found::Stranger(finding) => {
+            assert!(!finding.to_string().is_empty(), "it says why");
             let is_proxy = address.to_canonical() == IpAddr::from([10, 0, 0, 1]);
             assert!(!is_proxy || headers.get("x-user").is_none_or(HeaderValue::is_empty), "who it is was not heard");
         }

@@ -64,7 +64,7 @@ fn sign(message: &str) -> String {
 }
 
 fn claims_of(token: &str, config: &OidcConfig, keys: &ProviderKeys, audience: &str, now: Timestamp) -> Option<Value> {
-    let unproved = Unproved::read(token, config)?.ok()?;
+    let unproved = Unproved::read(token, config).ok()?;
     unproved.prove(keys, &[audience.to_owned()], now).ok()
 }
 

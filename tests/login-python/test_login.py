@@ -1,4 +1,4 @@
-"""The FastAPI and Caddy examples of docs/tokens.md, as they stand there, in front of a server of one's own."""
+"""The FastAPI, Django and Caddy examples of docs/tokens.md, as they stand there, in front of a server of one's own."""
 
 import base64
 import json
@@ -57,6 +57,7 @@ class LoginTestCase(unittest.TestCase):
     def start(self, command, ready, **environment):
         """A process of one's own that ends with the test, once `ready` gives something."""
         path = self.folder / f"log-{len(list(self.folder.iterdir()))}"
+        self.log = path
         with open(path, "wb") as log:
             child = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -103,6 +104,56 @@ class FastApi(LoginTestCase):
         self.assertEqual(status, 200, body)
         self.assertEqual(headers["cache-control"], "no-store")
         self.assertEqual(json.loads(body)["identity"], "ana")
+
+
+class Django(LoginTestCase):
+    """Django as it runs in production: it answers to one host, and forces HTTPS."""
+
+    def app(self):
+        """The app's address, and the cookie of somebody who is logged in."""
+        (self.folder / "django_app.py").write_text(example("django_app.py"))
+        command = [sys.executable, "-m", "uvicorn", "django_app:app", "--port", "0"]
+        running = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
+        url = self.start(command, running.search, SESSION_SECRET="a secret for tests only")[1]
+        status, _, headers = call(f"{url}/login/ana", Host="app.example.com", X_Forwarded_Proto="https")
+        self.assertEqual(status, 204)
+        return url, headers["set-cookie"].split(";")[0]
+
+    def source(self, url, headers):
+        text = example("django.toml").replace("http://127.0.0.1:3000", url)
+        return re.sub(r"^headers = .*$", headers, text, flags=re.MULTILINE)
+
+    def refused(self, url, cookie, headers, status, words):
+        server = self.tertulia(self.source(url, headers))
+        found, body, _ = call(f"{server}/token", Cookie=cookie)
+        self.assertEqual(found, status, body)
+        self.assertNotIn("example.com", body)
+        deadline = time.monotonic() + END_SECONDS
+        while "refused" not in (text := self.log.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        for word in words:
+            self.assertIn(word, text)
+        self.assertNotIn(cookie.split("=")[1], text)
+
+    def test_a_session_of_django_comes_in_with_its_host_and_https(self):
+        url, cookie = self.app()
+        server = self.tertulia(example("django.toml").replace("http://127.0.0.1:3000", url))
+        status, body, _ = call(f"{server}/token", Cookie=cookie)
+        self.assertEqual((status, json.loads(body).get("identity")), (200, "ana"), body)
+        self.assertEqual(call(f"{server}/token", Cookie="sessionid=nonsense")[0], 401)
+        # What the caller sends in these headers never reaches the app.
+        status, _, _ = call(f"{server}/token", Cookie=cookie, X_Forwarded_Proto="http", Host="evil.example")
+        self.assertEqual(status, 200)
+
+    def test_a_host_that_django_does_not_allow_is_named(self):
+        url, cookie = self.app()
+        words = ["status of the answer: found 400", f"the header Host was {url.removeprefix('http://')}"]
+        self.refused(url, cookie, "", 503, words)
+
+    def test_the_redirect_to_https_is_named_with_its_target(self):
+        url, cookie = self.app()
+        words = ["redirect: found 301 to https://app.example.com/me", "send the header X-Forwarded-Proto"]
+        self.refused(url, cookie, 'headers = { Host = "app.example.com" }', 502, words)
 
 
 class Caddy(LoginTestCase):

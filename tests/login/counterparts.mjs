@@ -57,6 +57,16 @@ export async function ask(server, headers = {}, method = 'POST') {
   return { status: response.status, headers: response.headers, body };
 }
 
+/// The first line of the log that fits. The log comes by a pipe, a moment later.
+export async function logged(server, pattern) {
+  for (let tries = 0; tries < 500; tries += 1) {
+    const line = server.log.split('\n').find((line) => pattern.test(line));
+    if (line !== undefined) return line;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`the log has no line ${pattern}`);
+}
+
 /// Somebody at the official SDK with a token.
 export async function person(server, identity, token) {
   return new Person(conversations, identity, token, server.socketUrl).ready();

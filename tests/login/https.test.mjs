@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { generate } from 'selfsigned';
 
 import { Server } from '../support/server.mjs';
-import { ask, plainServer } from './counterparts.mjs';
+import { ask, logged, plainServer } from './counterparts.mjs';
 
 const source = (url) => `[[login.sources]]\nname = "site"\nkind = "app"\nurl = "${url}"\n`;
 
@@ -52,17 +52,21 @@ test('a_certificate_is_trusted_when_the_machine_trusts_it', { timeout: 60_000 },
   }
 });
 
-test('a_redirect_is_not_followed', { timeout: 60_000 }, async () => {
+test('a_redirect_is_not_followed_and_its_target_is_named_in_the_log', { timeout: 60_000 }, async () => {
   let followed = 0;
   const elsewhere = await plainServer((request, response) => {
     followed += 1;
     response.end('{"identity": "root"}');
   });
-  const app = await plainServer((request, response) => response.writeHead(302, { location: elsewhere.url }).end());
+  const app = await plainServer((request, response) => response.writeHead(302, { location: `${elsewhere.url}/login?ticket=s3cret` }).end());
   const server = await Server.start({ config: source(`${app.url}/me`) });
   try {
-    assert.equal((await ask(server, { cookie: 's=1' })).status, 401);
+    const { status, body } = await ask(server, { cookie: 's=1' });
+    assert.deepEqual([status, body.code, body.status], [502, 20503, 502]);
     assert.equal(followed, 0);
+    const line = await logged(server, / tokens: refused /);
+    assert.ok(line.includes(`redirect: found 302 to ${elsewhere.url}/login?…, expected an answer of ${app.url}/me itself`), line);
+    assert.ok(!line.includes('s3cret'), line);
   } finally {
     await server.stop();
     await app.stop();

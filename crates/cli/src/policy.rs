@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tertulia_server::login::policy::{Decision, Denial, Login, NO_RULE};
+use tertulia_server::login::policy::{Decision, Denial, Login, NO_RULE, Step};
 use tertulia_server::platform::Config;
 
 use crate::facts;
@@ -108,7 +108,7 @@ fn explain(config: &Config, login: &Login, output: Output) -> ExitCode {
     let policy = config.login.policy();
     let (steps, outcome) = (policy.steps(login), policy.decide(login));
     if output == Output::Json {
-        let steps: Vec<_> = steps.iter().map(|step| json!({"rule": step.rule, "fails": step.fails})).collect();
+        let steps: Vec<_> = steps.iter().map(|step| json!({"rule": step.rule, "fails": fails(step)})).collect();
         let value = match &outcome {
             Ok(decision) => json!({"steps": steps, "gives": gives(decision), "refused_by": null, "reason": null}),
             Err(denial) => {
@@ -119,7 +119,7 @@ fn explain(config: &Config, login: &Login, output: Output) -> ExitCode {
     } else {
         let mut text = String::new();
         for step in &steps {
-            let why = step.fails.as_deref().unwrap_or("every condition holds: this rule decides");
+            let why = fails(step).unwrap_or_else(|| "every condition holds: this rule decides".to_owned());
             text.push_str(&format!("rule {}: {why}\n", step.rule));
         }
         match &outcome {
@@ -129,6 +129,10 @@ fn explain(config: &Config, login: &Login, output: Output) -> ExitCode {
         facts::print(&text);
     }
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn fails(step: &Step) -> Option<String> {
+    step.fails.as_ref().map(ToString::to_string)
 }
 
 fn rule(denial: &Denial) -> &str {

@@ -84,15 +84,21 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
             "name = \"x\"\nkind = \"oidc\"\nissuer = \"https://a.example\"\naudience = [\"a\"]\nalgorithms = [\"HS256\"]",
             "HS256",
         ),
-        ("name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]", "issuer must be a URL"),
+        (
+            "name = \"x\"\nkind = \"oidc\"\nissuer = \"a.example\"\naudience = [\"a\"]",
+            "issuer is \"a.example\"; it must be an absolute URL",
+        ),
         ("name = \"x\"\nkind = \"proxy\"\nheader = \"X-User\"\naddresses = []", "addresses"),
         (
             "name = \"x\"\nkind = \"proxy\"\nheader = \"X User\"\naddresses = [\"127.0.0.1\"]",
             "not the name of a header",
         ),
-        ("name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"", "url must be a URL"),
+        (
+            "name = \"x\"\nkind = \"app\"\nurl = \"file:///etc/passwd\"",
+            "url is \"file:///etc/passwd\"; it must be an absolute URL",
+        ),
         ("name = \"x\"\nkind = \"app\"\nurl = \"http://a.example\"\nretries = 3", "retries"),
-        ("name = \"site\"\nkind = \"api-token\"", "a name of its own"),
+        ("name = \"site\"\nkind = \"api-token\"", "another source is called already"),
         ("name = \"x\"\nkind = \"ldap\"", "ldap"),
     ] {
         let path = file(&folder, &format!("[[login.sources]]\n{source}\n"));
@@ -101,19 +107,22 @@ fn a_configuration_that_would_let_the_wrong_ones_in_is_refused() {
     }
     let path = file(&folder, "[[login.rules]]\nname = \"r\"\nwhen = { source = \"sight\" }\n");
     let (_, _, err) = policy(&["test", path.to_str().unwrap()]);
-    assert!(err.contains("there is no source \"sight\""), "{err}");
+    assert!(err.contains("names the source \"sight\""), "{err}");
 }
 
 #[test]
 fn the_policy_in_the_documentation_holds() {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tokens.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    let example = docs.split("<!-- example: oidc.toml -->\n```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let folder = temp_dir();
-    let path = folder.path().join("tertulia.toml");
-    std::fs::write(&path, example).unwrap();
-    let (code, out, err) = policy(&["test", path.to_str().unwrap()]);
-    assert_eq!((code, out.lines().last()), (0, Some("2 passed, 0 failed")), "{out}{err}");
+    for (name, last) in [("oidc.toml", "2 passed, 0 failed"), ("claims.toml", "1 passed, 0 failed")] {
+        let begin = format!("<!-- example: {name} -->\n```toml\n");
+        let example = docs.split(&begin).nth(1).unwrap().split("```").next().unwrap();
+        let folder = temp_dir();
+        let path = folder.path().join("tertulia.toml");
+        std::fs::write(&path, example).unwrap();
+        let (code, out, err) = policy(&["test", path.to_str().unwrap()]);
+        assert_eq!((code, out.lines().last()), (0, Some(last)), "{out}{err}");
+    }
 }
 
 /// What `config.default.toml` shows in comments can be used as it stands there.

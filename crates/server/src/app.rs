@@ -112,6 +112,9 @@ pub enum OpenError {
          key above it, start again, and run `tertulia seal rotate`"
     )]
     DevSealKey(KeyId),
+    /// The configuration names what is not there.
+    #[error(transparent)]
+    Config(#[from] crate::platform::config::ConfigError),
     /// The recording cannot be begun.
     #[error("frames cannot be recorded in {folder}: {cause}")]
     Record {
@@ -174,6 +177,10 @@ impl App {
             config,
         };
         if let Err(cause) = app.begin(options.seal_keys).await {
+            app.db.store.close().await;
+            return Err(cause);
+        }
+        if let Err(cause) = app.check_login().await {
             app.db.store.close().await;
             return Err(cause);
         }

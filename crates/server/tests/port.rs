@@ -179,9 +179,22 @@ fn a_page_that_is_not_listed_opens_no_websocket() {
         ("Origin: https://app.example.com\r\n", "101"),
         ("Origin: https://evil.example.com\r\n", "403"),
         ("Origin: null\r\n", "403"),
+        ("Origin: https://APP.example.com:443\r\n", "101"),
     ] {
         assert_eq!(upgrade(&world, header).0, status, "{header}");
     }
+    let (_, mut stream) = upgrade(&world, "Origin: https://evil.example.com\r\nX-Forwarded-Host: y\r\n");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let (mut text, mut part) = (String::new(), [0; 1024]);
+    while !text.contains("Host)") {
+        let length = stream.read(&mut part).unwrap();
+        assert_ne!(length, 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&part[..length]));
+    }
+    for word in ["https://evil.example.com", "realtime.allowed_origins", "http://x", "http.public_url"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("app.example.com"), "the list is for the log: {text}");
 }
 
 #[test]

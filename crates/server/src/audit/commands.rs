@@ -265,7 +265,13 @@ impl App {
                     identity: text(identity),
                     key: noted.key,
                     code: Some(error.code().number()),
-                    detail: Some(json!({"subject": text(subject), "session": text(session), "reason": reason})),
+                    detail: Some(json!({
+                        "subject": text(subject),
+                        "session": text(session),
+                        "reason": reason,
+                        "sources": noted.inquiry.sources_json(),
+                        "rules": noted.inquiry.rules_json(),
+                    })),
                     ..Facts::default()
                 };
                 let mut draft = Draft::by(caller, Event::MintRefused, facts);

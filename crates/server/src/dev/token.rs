@@ -12,6 +12,7 @@ use crate::App;
 use crate::accounts::commands::FindAccount;
 use crate::http::{allow_origin, chain};
 use crate::keys::CannotSign;
+use crate::login::finding::Inquiry;
 use crate::platform::ids::fresh_seed;
 use crate::platform::{Caller, Error, Form, Ids};
 use crate::tokens::{DEV, Issued, Noted, Refusal, note};
@@ -55,6 +56,7 @@ pub async fn answer(app: &App, method: &Method, query: &str, address: Option<IpA
         key: outcome.is_ok().then_some(dev.key),
         address,
         outcome: told.map(|issued| issued.jti.as_str()),
+        inquiry: &Inquiry::default(),
     };
     note(&noted);
     let issue = match &outcome {

@@ -4,10 +4,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::platform::config::Http;
 use crate::platform::places::Place;
+
+/// The widest networks that one organisation has for itself: 10.0.0.0/8 and fc00::/7.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 7;
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -103,9 +107,43 @@ pub(crate) fn networks<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<
     let read = |text: &String| {
         let one = text.parse::<IpAddr>().map(IpNet::from);
         let wrong = || serde::de::Error::custom(format!("\"{text}\" is neither an address nor a network"));
-        one.or_else(|_| text.parse()).map_err(|_| wrong())
+        one.or_else(|_| text.parse()).map(as_compared).map_err(|_| wrong())
     };
     texts.iter().map(read).collect()
+}
+
+/// Addresses are compared in their own family, so a network of IPv4 that is written as one of IPv6 becomes what it is.
+fn as_compared(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(net) if net.prefix_len() >= 96 => match net.addr().to_canonical() {
+            IpAddr::V4(address) => Ipv4Net::new(address, net.prefix_len() - 96).map_or(net.into(), IpNet::V4),
+            IpAddr::V6(_) => net.into(),
+        },
+        net => net,
+    }
+}
+
+/// What is wrong with a list of addresses whose word counts, as it goes on after the key's name: it must not mean
+/// everybody, by one network or by several that are one together, nor nobody.
+pub(crate) fn check_networks(networks: &[IpNet]) -> Result<(), String> {
+    if let Some(net) =
+        networks.iter().find(|net| net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len())
+    {
+        return Err(format!("has {}, an address that nobody comes from; list the proxy's own", net.addr()));
+    }
+    let widest = |net: &IpNet| match net {
+        IpNet::V4(_) => WIDEST_V4,
+        IpNet::V6(_) => WIDEST_V6,
+    };
+    let wide = IpNet::aggregate(&networks.to_vec()).into_iter().find(|net| net.prefix_len() < widest(net));
+    match wide {
+        Some(net) => Err(format!(
+            "has {net}, which is everybody or nearly so, and what anybody writes into a header would be believed; \
+             list the proxy's own addresses (at most a /{})",
+            widest(&net)
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +215,37 @@ mod tests {
         let told = [("x-forwarded-host", "evil.example/path?"), ("host", "inside:1")];
         assert_eq!(from("10.1.2.3", &told).origin, "http://inside:1");
         assert_eq!(from("203.0.113.7", &[("host", "ana@evil.example/path?")]).origin, "http://localhost");
+    }
+
+    #[test]
+    fn addresses_that_mean_everybody_or_nobody_are_refused() {
+        let check = |list: &[&str]| {
+            let list: Vec<_> = list.iter().map(|text| (*text).to_owned()).collect();
+            let list = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(list.into_iter());
+            check_networks(&networks(list).unwrap())
+        };
+        for list in [
+            &["0.0.0.0/0"][..],
+            &["::/0"],
+            &["10.0.0.1", "0.0.0.0/1", "128.0.0.0/1"],
+            &["::ffff:0.0.0.0/96"],
+            &["2000::/3"],
+            &["0.0.0.0"],
+            &["::"],
+        ] {
+            assert!(check(list).is_err(), "{list:?}");
+        }
+        for list in [&["10.0.0.0/8", "fc00::/7"][..], &["127.0.0.1", "::1"], &["0.0.0.0/8"], &[]] {
+            assert_eq!(check(list), Ok(()), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_network_may_be_written_as_one_of_ipv6() {
+        let list = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(
+            ["::ffff:10.0.0.0/104".to_owned()].into_iter(),
+        );
+        assert_eq!(networks(list).unwrap(), ["10.0.0.0/8".parse::<IpNet>().unwrap()]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use tertulia_protocol::Timestamp;
 
 use super::Login;
-use super::config::{AppConfig, Forwarded};
-use super::fetch::{self, Bounds, FetchError};
+use super::config::AppConfig;
+use super::fetch::{self, Bounds, FetchError, Fetched};
+use super::finding::{Check, Finding};
 use super::policy::{as_name, lookup};
 use super::sources::{Asked, Found};
 
@@ -34,7 +35,7 @@ impl AppSource {
     pub(super) async fn find(&self, asked: &Asked<'_>, now: Timestamp) -> Found {
         let shown = shown(&self.config, asked.headers);
         if shown.is_empty() {
-            return Found::Stranger;
+            return Found::Stranger(nothing_to_show(&self.config));
         }
         let hash = hash(&shown);
         if let Some(found) = self.recall(&hash, now) {
@@ -48,27 +49,17 @@ impl AppSource {
         found
     }
 
-    async fn ask(&self, shown: HeaderMap) -> Found {
-        let bounds =
-            Bounds { time: Duration::from_millis(self.config.timeout_ms.into()), bytes: self.config.answer_bytes_max };
-        match fetch::get(&self.config.url, shown, bounds).await {
-            Ok(answer) => match answer.status {
-                200 => read(&self.config, &answer.body).map_or_else(Found::Unavailable, Found::Login),
-                401 | 403 => Found::Stranger,
-                // Many apps send who is not logged in to a page; that page is not for us.
-                300..=399 => {
-                    tracing::warn!(
-                        target: "tokens", source = self.config.name, status = answer.status,
-                        "the app answered with a redirect, which counts as not logged in; 401 would be clearer"
-                    );
-                    Found::Stranger
-                }
-                status => Found::Unavailable(format!("the app answered {status}")),
-            },
-            // With the names of the keys: whoever reads it can do something about it.
-            Err(cause @ FetchError::Late(_)) => Found::Unavailable(format!("{cause} (timeout_ms)")),
-            Err(cause @ FetchError::Long(_)) => Found::Unavailable(format!("{cause} (answer_bytes_max)")),
-            Err(cause) => Found::Unavailable(cause.to_string()),
+    async fn ask(&self, mut headers: HeaderMap) -> Found {
+        let config = &self.config;
+        headers.extend(config.headers.map().clone());
+        let bounds = Bounds { time: Duration::from_millis(config.timeout_ms.into()), bytes: config.answer_bytes_max };
+        match fetch::get(&config.url, headers, bounds).await {
+            Ok(answer) => judge(config, &answer),
+            Err(FetchError::Long(bytes)) => {
+                let hint = "answer_bytes_max is the bound";
+                Found::Unavailable(Finding::new(Check::AnswerSize, format!("over {bytes} bytes"), "less").hint(hint))
+            }
+            Err(cause) => Found::Unavailable(cause.finding()),
         }
     }
 
@@ -91,12 +82,43 @@ impl AppSource {
     }
 }
 
+fn nothing_to_show(config: &AppConfig) -> Finding {
+    let names: Vec<_> = config.forward.iter().map(|forwarded| forwarded.header().to_string()).collect();
+    Finding::new(Check::Credential, format!("no header {}", names.join(", no header ")), names.join(" or "))
+}
+
+/// What an app's answer is worth. An app that sends people to a login page says nothing about who they are: that is
+/// the configuration's fault, and not the person's.
+fn judge(config: &AppConfig, answer: &Fetched) -> Found {
+    if let Some(finding) = answer.redirect(&config.url) {
+        return Found::Unavailable(finding);
+    }
+    let status = |found: u16| Finding::new(Check::Status, found.to_string(), "200 for a session, 401 without one");
+    match answer.status {
+        200 => {
+            read(config, &answer.body).map_or_else(|cause| Found::Unavailable(unreadable(answer, &cause)), Found::Login)
+        }
+        401 | 403 => Found::Stranger(status(answer.status)),
+        // Django answers this to a host that ALLOWED_HOSTS does not have.
+        400 => Found::Unavailable(status(400).hint(format!("the header Host was {}", host(config)))),
+        other => Found::Unavailable(status(other)),
+    }
+}
+
+fn unreadable(answer: &Fetched, cause: &str) -> Finding {
+    let kind = answer.content_type.as_deref().unwrap_or("no content type");
+    Finding::new(Check::Answer, format!("{cause} ({kind})"), "a JSON object that names the person")
+}
+
+/// What the app is called by.
+fn host(config: &AppConfig) -> String {
+    let own = config.headers.map().get(header::HOST).and_then(|host| host.to_str().ok());
+    own.or(config.url.split('/').nth(2)).unwrap_or_default().to_owned()
+}
+
 /// What of a request the app gets to see: of the headers that the configuration lists every value.
 pub fn shown(config: &AppConfig, headers: &HeaderMap) -> HeaderMap {
-    let names = config.forward.iter().map(|forwarded| match forwarded {
-        Forwarded::Cookie => header::COOKIE,
-        Forwarded::Authorization => header::AUTHORIZATION,
-    });
+    let names = config.forward.iter().map(|forwarded| forwarded.header());
     let mut shown = HeaderMap::new();
     for name in names {
         if !shown.contains_key(&name) {
@@ -121,10 +143,10 @@ fn hash(shown: &HeaderMap) -> [u8; 32] {
 
 /// Whom the app's answer names.
 pub fn read(config: &AppConfig, body: &[u8]) -> Result<Login, String> {
-    let facts: Value = serde_json::from_slice(body).map_err(|_| "the app's answer is not JSON")?;
+    let facts: Value = serde_json::from_slice(body).map_err(|_| "what is not JSON")?;
     let subject = lookup(&facts, &config.subject).and_then(as_name).filter(|subject| !subject.is_empty());
-    let subject =
-        subject.ok_or_else(|| format!("the app's answer has no text or whole number \"{}\"", config.subject))?;
+    let subject = subject
+        .ok_or_else(|| format!("JSON without a text or whole number \"{}\" (the key subject)", config.subject))?;
     Ok(Login { source: config.name.clone(), subject, facts })
 }
 

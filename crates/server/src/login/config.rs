@@ -1,16 +1,16 @@
 //! The section `[login]` of the configuration: sources of logins, and the policy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 
-use axum::http::Uri;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
-use serde::Deserialize;
-use tertulia_protocol::Sid;
-use tertulia_protocol::sid::{Account, Key};
-use tertulia_token::LIFETIME_MAX;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 use super::jwt::Algorithm;
-use super::policy::{Example, NO_RULE, Policy, Rule};
+use super::policy::{Example, Policy, Rule};
+use crate::platform::origin;
 
 /// Who comes in, and what they may do.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,9 +40,8 @@ pub struct LoginConfig {
     pub examples: Vec<Example>,
 }
 
-/// One source of logins.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+/// One source of logins; `kind` says which.
+#[derive(Clone, Debug)]
 pub enum SourceConfig {
     /// A JWT of an identity provider, as a bearer token.
     Oidc(OidcConfig),
@@ -65,6 +64,16 @@ impl SourceConfig {
         }
     }
 
+    /// Its kind, as the configuration writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Oidc(_) => "oidc",
+            Self::App(_) => "app",
+            Self::Proxy(_) => "proxy",
+            Self::ApiToken(_) => "api-token",
+        }
+    }
+
     /// Whether `GET` is answered, too.
     pub fn allows_get(&self) -> bool {
         match self {
@@ -74,6 +83,29 @@ impl SourceConfig {
             Self::ApiToken(source) => source.allow_get,
         }
     }
+}
+
+impl<'de> Deserialize<'de> for SourceConfig {
+    /// Written by hand, so that what is wrong is said with the key that it is in.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let kind = table.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
+        match kind.as_str() {
+            Some("oidc") => keyed(table).map(Self::Oidc),
+            Some("app") => keyed(table).map(Self::App),
+            Some("proxy") => keyed(table).map(Self::Proxy),
+            Some("api-token") => keyed(table).map(Self::ApiToken),
+            _ => Err(D::Error::custom(format!("kind: {kind} is none of \"app\", \"proxy\", \"oidc\", \"api-token\""))),
+        }
+    }
+}
+
+fn keyed<T: DeserializeOwned, E: serde::de::Error>(table: toml::Table) -> Result<T, E> {
+    let read = serde_path_to_error::deserialize(toml::Value::Table(table));
+    read.map_err(|cause| {
+        let (path, text) = (cause.path().to_string(), cause.inner().message());
+        E::custom(if path == "." { text.to_owned() } else { format!("{path}: {text}") })
+    })
 }
 
 /// An identity provider.
@@ -123,6 +155,9 @@ pub struct AppConfig {
     /// What of the request is shown to it.
     #[serde(default = "both")]
     pub forward: Vec<Forwarded>,
+    /// Headers that it is always sent, `Host` and `X-Forwarded-Proto` among them.
+    #[serde(default)]
+    pub headers: FixedHeaders,
     /// The member of the answer that names the person.
     #[serde(default = "identity")]
     pub subject: String,
@@ -140,6 +175,41 @@ pub struct AppConfig {
     pub allow_get: bool,
 }
 
+/// Headers with the values that the configuration gives them. A value may be a secret, so `Debug` shows none.
+#[derive(Clone, Default, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>")]
+pub struct FixedHeaders(HeaderMap);
+
+impl FixedHeaders {
+    /// All of them.
+    pub fn map(&self) -> &HeaderMap {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FixedHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for FixedHeaders {
+    type Error = String;
+
+    fn try_from(texts: BTreeMap<String, String>) -> Result<Self, String> {
+        let mut headers = HeaderMap::new();
+        for (name, text) in texts {
+            let key: HeaderName = name.parse().map_err(|_| format!("\"{name}\" is not the name of a header"))?;
+            let value: HeaderValue =
+                text.parse().map_err(|_| format!("the value of \"{name}\" is not one of a header"))?;
+            if headers.insert(key, value).is_some() {
+                return Err(format!("\"{name}\" stands there twice"));
+            }
+        }
+        Ok(Self(headers))
+    }
+}
+
 /// A header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -148,6 +218,16 @@ pub enum Forwarded {
     Cookie,
     /// `Authorization`.
     Authorization,
+}
+
+impl Forwarded {
+    /// Its name.
+    pub fn header(self) -> HeaderName {
+        match self {
+            Self::Cookie => header::COOKIE,
+            Self::Authorization => header::AUTHORIZATION,
+        }
+    }
 }
 
 /// A reverse proxy that has asked who it is.
@@ -227,139 +307,11 @@ impl LoginConfig {
 
     /// Whether a page from here may ask for a token.
     pub fn allows_origin(&self, origin: &str) -> bool {
-        self.allowed_origins.iter().any(|allowed| allowed == origin)
+        self.allowed_origins.iter().any(|allowed| allowed == origin || origin::is_same(allowed, origin))
     }
 
     /// Whether any page may, with credentials that it has to bring itself.
     pub fn allows_any_origin(&self) -> bool {
         self.allows_origin("*")
-    }
-
-    /// What is wrong with it, in one sentence that names the key.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if !self.account.is_empty() {
-            Sid::<Account>::parse(&self.account).map_err(|cause| format!("login.account is {cause}"))?;
-        }
-        if !self.key.is_empty() {
-            Sid::<Key>::parse(&self.key).map_err(|cause| format!("login.key is {cause}"))?;
-        }
-        for key in &self.spare_keys {
-            Sid::<Key>::parse(key).map_err(|cause| format!("login.spare_keys: \"{key}\" is {cause}"))?;
-        }
-        if self.key.is_empty() && !self.spare_keys.is_empty() {
-            return Err("login.spare_keys take the place of login.key, which is empty".to_owned());
-        }
-        if !(1..=LIFETIME_MAX).contains(&self.ttl_seconds_max) {
-            return Err(format!("login.ttl_seconds_max is {}; it must be 1 to {LIFETIME_MAX}", self.ttl_seconds_max));
-        }
-        check_ttl("login.ttl_seconds", self.ttl_seconds)?;
-        for origin in self.allowed_origins.iter().filter(|origin| *origin != "*") {
-            let (scheme, host) = origin.split_once("://").unwrap_or_default();
-            if scheme.is_empty() || host.is_empty() || host.contains('/') {
-                return Err(format!(
-                    "login.allowed_origins has \"{origin}\"; an origin is like https://app.example.com"
-                ));
-            }
-        }
-        let mut names = BTreeSet::new();
-        for source in &self.sources {
-            let name = source.name();
-            if name.is_empty() || !names.insert(name) {
-                return Err(format!("login.sources: \"{name}\" must be a name of its own, and not empty"));
-            }
-            if name.contains(':') {
-                // Login sessions are named SOURCE:SID.
-                return Err(format!("login.sources: \"{name}\" must have no colon in its name"));
-            }
-            source.check().map_err(|wrong| format!("login.sources, \"{name}\": {wrong}"))?;
-        }
-        self.check_rules(&names)
-    }
-
-    fn check_rules(&self, sources: &BTreeSet<&str>) -> Result<(), String> {
-        let mut names = BTreeSet::from([NO_RULE]);
-        for rule in &self.rules {
-            let name = rule.name.as_str();
-            if name.is_empty() || !names.insert(name) {
-                return Err(format!("login.rules: \"{name}\" must be a name of its own, and not empty"));
-            }
-            if let Some(ttl) = rule.ttl_seconds {
-                check_ttl(&format!("login.rules, \"{name}\": ttl_seconds"), ttl)?;
-            }
-            for source in rule.sources().filter(|source| !source.contains('*')) {
-                if !sources.contains(source) {
-                    return Err(format!("login.rules, \"{name}\": there is no source \"{source}\" in login.sources"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check_ttl(key: &str, ttl: i64) -> Result<(), String> {
-    if (1..=LIFETIME_MAX).contains(&ttl) {
-        return Ok(());
-    }
-    Err(format!("{key} is {ttl}; it must be 1 to {LIFETIME_MAX}, and several hours are best"))
-}
-
-impl SourceConfig {
-    fn check(&self) -> Result<(), String> {
-        match self {
-            Self::Oidc(source) => {
-                check_url("issuer", &source.issuer)?;
-                if !source.jwks_url.is_empty() {
-                    check_url("jwks_url", &source.jwks_url)?;
-                }
-                if source.audience.is_empty() || source.audience.iter().any(String::is_empty) {
-                    return Err("audience must name whom its tokens are for, or anybody's tokens would do".to_owned());
-                }
-                if source.algorithms.is_empty() {
-                    return Err("algorithms must have at least one".to_owned());
-                }
-                if source.leeway_seconds > 300 {
-                    return Err("leeway_seconds must be at most 300".to_owned());
-                }
-                Ok(())
-            }
-            Self::App(source) => {
-                check_url("url", &source.url)?;
-                if source.forward.is_empty() {
-                    return Err("forward must have cookie, authorization or both".to_owned());
-                }
-                if source.cache_seconds > 300 {
-                    return Err("cache_seconds must be at most 300: so long a logout would not be noticed".to_owned());
-                }
-                Ok(())
-            }
-            Self::Proxy(source) => {
-                let headers = source.facts.values().chain(source.lists.values()).chain(std::iter::once(&source.header));
-                for header in headers {
-                    if header.parse::<axum::http::HeaderName>().is_err() {
-                        return Err(format!("\"{header}\" is not the name of a header"));
-                    }
-                }
-                if source.addresses.is_empty() {
-                    return Err("addresses must list the proxy's: anybody can send a header".to_owned());
-                }
-                Ok(())
-            }
-            Self::ApiToken(_) => Ok(()),
-        }
-    }
-}
-
-fn check_url(key: &str, text: &str) -> Result<(), String> {
-    let wrong = || format!("{key} must be a URL such as https://app.example.com/me, and is \"{text}\"");
-    let url: Uri = text.parse().map_err(|_| wrong())?;
-    let authority = url.authority().ok_or_else(wrong)?;
-    let has_scheme = matches!(url.scheme_str(), Some("http" | "https"));
-    if has_scheme && !authority.host().is_empty() && !authority.as_str().contains('@') { Ok(()) } else { Err(wrong()) }
-}
-
-impl Rule {
-    /// Sources that its conditions name.
-    fn sources(&self) -> impl Iterator<Item = &str> {
-        self.when.get("source").into_iter().flat_map(super::policy::Wanted::texts)
     }
 }

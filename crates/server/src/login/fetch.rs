@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -18,11 +18,17 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::finding::{Check, Finding, target};
+
 /// What was answered.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// HTTP status.
     pub status: u16,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// What kind of body it has.
+    pub content_type: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -53,6 +59,38 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
+impl Fetched {
+    /// What to say of an answer that leads elsewhere; `None` for every other one.
+    pub fn redirect(&self, url: &str) -> Option<Finding> {
+        if !(300..=399).contains(&self.status) {
+            return None;
+        }
+        let found = match self.location.as_deref() {
+            Some(location) => format!("{} to {}", self.status, target(location)),
+            None => format!("{} without a target", self.status),
+        };
+        let finding = Finding::new(Check::Redirect, found, format!("an answer of {url} itself"));
+        let is_secure = self.location.as_deref().is_some_and(|location| location.starts_with("https://"));
+        Some(match is_secure && url.starts_with("http://") {
+            true => finding.hint("it wants HTTPS: use its https address, or send the header X-Forwarded-Proto"),
+            false => finding.hint("redirects are not followed: answer 401 where nobody is logged in"),
+        })
+    }
+}
+
+impl FetchError {
+    /// The same as a finding.
+    pub fn finding(&self) -> Finding {
+        match self {
+            Self::Late(time) => {
+                Finding::new(Check::AnswerTime, format!("no answer within {time:?}"), "one (timeout_ms)")
+            }
+            Self::Long(bytes) => Finding::new(Check::AnswerSize, format!("over {bytes} bytes"), "less"),
+            Self::Url(_) | Self::Broken(_) => Finding::new(Check::Connection, self.to_string(), "an answer"),
+        }
+    }
+}
+
 fn broken(what: &str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> FetchError {
     move |cause| FetchError::Broken(format!("{what}: {}", crate::http::chain(cause.as_ref())))
 }
@@ -75,7 +113,7 @@ static TLS: LazyLock<Result<TlsConnector, String>> = LazyLock::new(|| {
     Ok(TlsConnector::from(Arc::new(config)))
 });
 
-/// Gets a URL, with these headers beside the usual ones.
+/// Gets a URL, with these headers in place of the usual ones, or beside them.
 pub async fn get(url: &str, headers: HeaderMap, bounds: Bounds) -> Result<Fetched, FetchError> {
     timeout(bounds.time, get_at_leisure(url, headers, bounds.bytes)).await.map_err(|_| FetchError::Late(bounds.time))?
 }
@@ -94,13 +132,17 @@ async fn get_at_leisure(url: &str, headers: HeaderMap, bytes_max: usize) -> Resu
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::get(path).body(Body::empty()).map_err(|_| no_url())?;
     *request.headers_mut() = headers;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     for (name, value) in [
         (header::HOST, authority.as_str()),
         (header::ACCEPT, "application/json"),
         (header::USER_AGENT, concat!("tertulia/", env!("CARGO_PKG_VERSION"))),
-        (header::CONNECTION, "close"),
     ] {
-        request.headers_mut().insert(name, value.parse().map_err(|_| no_url())?);
+        // What the caller gave stays.
+        if !headers.contains_key(&name) {
+            headers.insert(name, value.parse().map_err(|_| no_url())?);
+        }
     }
     let stream =
         TcpStream::connect((host.as_str(), port)).await.map_err(|cause| broken("no connection")(cause.into()))?;
@@ -122,6 +164,9 @@ where
     let answered = async move {
         let answer = sender.send_request(request).await.map_err(|cause| broken("no answer")(cause.into()))?;
         let status = answer.status().as_u16();
+        let text =
+            |name| answer.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let (location, content_type) = (text(header::LOCATION), text(header::CONTENT_TYPE));
         let body = to_bytes(Body::new(answer.into_body()), bytes_max).await.map_err(|cause| {
             // Hyper tells of connections that break; what it does not know of is the bound.
             let mut causes = std::iter::successors(Some(&cause as &(dyn std::error::Error + 'static)), |e| e.source());
@@ -130,7 +175,7 @@ where
                 false => FetchError::Long(bytes_max),
             }
         })?;
-        Ok(Fetched { status, body: body.to_vec() })
+        Ok(Fetched { status, location, content_type, body: body.to_vec() })
     };
     tokio::pin!(answered);
     // The connection must be driven, and is dropped with the request: nothing goes on behind anybody's back.

@@ -12,7 +12,10 @@ use std::collections::HashMap;
 
 use axum::http::Uri;
 use axum::http::uri::Authority;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
@@ -21,6 +24,7 @@ use tertulia_protocol::Timestamp;
 
 use super::Login;
 use super::config::OidcConfig;
+use super::finding::{Check, Finding, shown};
 use super::policy::{as_name, lookup, session};
 use crate::revocations::NAME_BYTES_MAX;
 
@@ -28,6 +32,8 @@ use crate::revocations::NAME_BYTES_MAX;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Keys of a provider that count; it could make every token cost as many signatures as it lists.
 pub const KEYS_MAX: usize = 100;
+/// Keys that a refusal names.
+const KEYS_NAMED_MAX: usize = 5;
 /// Logout tokens that are remembered; a provider that sends more within their lifetimes may send one twice.
 const TAKEN_MAX: usize = 100_000;
 /// What a logout token is known by.
@@ -134,21 +140,39 @@ pub struct Unproved<'t> {
     algorithm: Algorithm,
 }
 
+/// Why a bearer token is not even checked against keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is no JWT, or says that it is of another issuer: it may be another source's.
+    Foreign(Finding),
+    /// It says that it is of this issuer, and its header is no good.
+    Refused(Finding),
+}
+
 impl<'t> Unproved<'t> {
-    /// Reads the header. `None` is for a token that says it is of another issuer, or is none: somebody else's.
-    pub fn read(token: &'t str, config: &'t OidcConfig) -> Option<Result<Self, String>> {
-        let is_ours = token.len() <= TOKEN_BYTES_MAX && issuer_of(token).as_deref() == Some(config.issuer.as_str());
-        is_ours.then(|| Self::read_header(token, config))
+    /// Reads the header, of a token that says it is of this issuer.
+    pub fn read(token: &'t str, config: &'t OidcConfig) -> Result<Self, Unread> {
+        check_issuer(token, config).map_err(Unread::Foreign)?;
+        Self::read_header(token, config).map_err(Unread::Refused)
     }
 
-    fn read_header(token: &'t str, config: &'t OidcConfig) -> Result<Self, String> {
-        let header = decode_header(token).map_err(|cause| format!("the token's header: {cause}"))?;
-        let algorithm = config.algorithms.iter().copied().find(|pinned| pinned.pinned() == header.alg);
-        let algorithm = algorithm.ok_or("the token's algorithm is not one of the pinned ones")?;
-        if header.crit.is_some() {
-            // RFC 7515, section 4.1.11: what must be understood and is not, is refused.
-            return Err("the token's header names extensions as critical (crit), and none is known here".to_owned());
+    fn read_header(token: &'t str, config: &'t OidcConfig) -> Result<Self, Finding> {
+        // Read as plain JSON first, so that what the library does not know can be named.
+        let raw = raw_header(token);
+        let algorithm = config.algorithms.iter().copied().find(|pinned| raw["alg"] == pinned.name());
+        let algorithm = algorithm.ok_or_else(|| {
+            let pinned: Vec<_> = config.algorithms.iter().map(|pinned| pinned.name()).collect();
+            Finding::of(Check::Algorithm, raw.get("alg"), pinned.join(" or "))
+        })?;
+        if is_proof(&raw["typ"]) {
+            return Err(sender_bound(Check::TokenType, shown(&raw["typ"])));
         }
+        if raw.get("crit").is_some() {
+            // RFC 7515, section 4.1.11: what must be understood and is not, is refused.
+            return Err(Finding::of(Check::Critical, raw.get("crit"), "none, as none is known here"));
+        }
+        let header = decode_header(token);
+        let header = header.map_err(|cause| Finding::new(Check::TokenHeader, cause.to_string(), "that of a JWT"))?;
         Ok(Self { token, config, header, algorithm })
     }
 
@@ -162,52 +186,182 @@ impl<'t> Unproved<'t> {
     }
 
     /// Its claims, once a key proves them, and they are of this issuer, for one of `audience`, and valid now.
-    pub fn prove(&self, keys: &ProviderKeys, audience: &[String], now: Timestamp) -> Result<Value, String> {
+    pub fn prove(&self, keys: &ProviderKeys, audience: &[String], now: Timestamp) -> Result<Value, Finding> {
         let mut validation = Validation::new(self.algorithm.pinned());
         validation.set_audience(audience);
         validation.set_issuer(&[&self.config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // By the clock that was passed in, below.
         validation.validate_exp = false;
-        let mut cause = "no key of the provider fits the token's".to_owned();
+        let mut finding = self.no_key(keys);
         for key in self.fitting(keys) {
             match decode::<Value>(self.token, &key.key, &validation) {
                 Ok(data) => return in_time(data.claims, self.config, now),
-                Err(error) => cause = format!("the token is refused: {error}"),
+                // A key that made the signature knows more than those that did not.
+                Err(error) if finding.check == Check::KeyId || *error.kind() != ErrorKind::InvalidSignature => {
+                    finding = self.unproved(&error, audience);
+                }
+                Err(_) => {}
             }
         }
-        Err(cause)
+        Err(finding)
+    }
+
+    fn no_key(&self, keys: &ProviderKeys) -> Finding {
+        let kid = self.header.kid.as_deref().map(Value::from);
+        let named = |key: &ProviderKey| key.kid.clone().unwrap_or_else(|| "one without a kid".to_owned());
+        let list: Vec<_> = keys.0.iter().take(KEYS_NAMED_MAX).map(named).collect();
+        let expected = match keys.count() {
+            0 => "a key of the provider, which publishes none that signs".to_owned(),
+            count => format!("one of the {count} that the provider publishes: {}", list.join(", ")),
+        };
+        let named = kid.as_ref().is_some_and(|kid| list.iter().any(|known| kid == known));
+        let finding = Finding::of(Check::KeyId, kid.as_ref(), expected);
+        if named { finding.hint(format!("that key is not for {}", self.algorithm.name())) } else { finding }
+    }
+
+    /// What the library says, with what there was. It looks at claims only after the signature.
+    fn unproved(&self, error: &jsonwebtoken::errors::Error, audience: &[String]) -> Finding {
+        let claims = insecure_decode_claims::<Value>(self.token).unwrap_or_default();
+        match error.kind() {
+            ErrorKind::InvalidSignature => {
+                let kid = self.header.kid.as_deref().map(Value::from);
+                let found = kid.map_or_else(
+                    || "one by no key of the provider".to_owned(),
+                    |kid| format!("one that the provider's key {} did not make", shown(&kid)),
+                );
+                Finding::new(Check::Signature, found, "one by a key of the provider")
+            }
+            ErrorKind::InvalidAudience => Finding::of(Check::Audience, claims.get("aud"), quoted(audience)),
+            ErrorKind::InvalidIssuer => {
+                Finding::of(Check::Issuer, claims.get("iss"), quoted(std::slice::from_ref(&self.config.issuer)))
+            }
+            ErrorKind::MissingRequiredClaim(name) => missing(name, &claims, audience),
+            _ => Finding::new(Check::Claims, error.to_string(), "those of an OpenID provider"),
+        }
     }
 }
 
-fn in_time(claims: Value, config: &OidcConfig, now: Timestamp) -> Result<Value, String> {
+/// A claim that is not there, or is not of the kind that it must be.
+fn missing(claim: &str, claims: &Value, audience: &[String]) -> Finding {
+    let found = claims.get(claim);
+    match claim {
+        "aud" => Finding::of(Check::Audience, found, quoted(audience)),
+        "exp" => Finding::of(Check::Expiry, found, "seconds since 1970"),
+        other => Finding::of(Check::Claims, found, format!("a claim {other}")),
+    }
+}
+
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" or ")
+}
+
+fn in_time(claims: Value, config: &OidcConfig, now: Timestamp) -> Result<Value, Finding> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
     let (now, leeway) = (now.seconds() as f64, f64::from(config.leeway_seconds));
     let time = |name: &str| claims.get(name).map(|value| value.as_f64().unwrap_or(f64::NAN));
     // What is no number fails both comparisons.
     if !time("exp").is_some_and(|expires| now < expires + leeway) {
-        return Err("the token has expired".to_owned());
+        return Err(Finding::of(
+            Check::Expiry,
+            claims.get("exp"),
+            format!("over {now} less {leeway} (leeway_seconds)"),
+        ));
     }
     if !time("nbf").is_none_or(|begins| now + leeway >= begins) {
-        return Err("the token is not valid yet".to_owned());
+        let expected = format!("at most {now} and {leeway} (leeway_seconds)");
+        return Err(Finding::of(Check::NotBefore, claims.get("nbf"), expected));
     }
     Ok(claims)
 }
 
 /// Not believed before the signature is checked; it only says whose keys to check it with.
-fn issuer_of(token: &str) -> Option<String> {
-    let claims = insecure_decode_claims::<Value>(token).ok()?;
-    claims.get("iss")?.as_str().map(str::to_owned)
+fn check_issuer(token: &str, config: &OidcConfig) -> Result<(), Finding> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Finding::new(
+            Check::TokenSize,
+            format!("{} bytes", token.len()),
+            format!("at most {TOKEN_BYTES_MAX}"),
+        ));
+    }
+    let claims = insecure_decode_claims::<Value>(token);
+    let claims = claims.map_err(|_| Finding::new(Check::TokenKind, kind_of(token), "a JWT"))?;
+    let issuer = claims.get("iss");
+    if issuer.and_then(Value::as_str) == Some(&config.issuer) {
+        return Ok(());
+    }
+    let finding = Finding::of(Check::Issuer, issuer, quoted(std::slice::from_ref(&config.issuer)));
+    let without_slash = |text: &str| text.trim_end_matches('/').to_owned();
+    let almost =
+        issuer.and_then(Value::as_str).is_some_and(|found| without_slash(found) == without_slash(&config.issuer));
+    Err(if almost { finding.hint("they differ in a slash at the end") } else { finding })
 }
 
-/// Who comes with a token that is proved. A logout token, which other parties get to see, logs nobody in.
-pub fn login(claims: Value, config: &OidcConfig) -> Result<Login, String> {
-    if is_logout(&claims) {
-        return Err("the token is a logout token".to_owned());
+/// What a bearer token is that is not what was expected. Nothing of it is shown.
+pub fn kind_of(token: &str) -> &'static str {
+    let parts = token.split('.').count();
+    match parts {
+        _ if token.is_empty() => "an empty text",
+        _ if token.starts_with(crate::api_tokens::PREFIX) => "an API token (tt_…)",
+        3 if raw_header(token)["cty"] == "twilio-fpa;v=1" => "an Access Token of this service",
+        3 if insecure_decode_claims::<Value>(token).is_ok() => "a JWT",
+        3 => "three parts that are not those of a JWT",
+        5 => "an encrypted JWT (five parts)",
+        _ => "an opaque text that is no JWT",
     }
-    let subject = lookup(&claims, &config.subject).and_then(as_name).filter(|subject| !subject.is_empty());
-    let wrong = || format!("the token has no claim \"{}\" that is a text or a whole number", config.subject);
-    Ok(Login { source: config.name.clone(), subject: subject.ok_or_else(wrong)?, facts: claims })
+}
+
+/// The header of a JWT as plain JSON; null where it cannot be read.
+fn raw_header(token: &str) -> Value {
+    let bytes = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn sender_bound(check: Check, found: String) -> Finding {
+    Finding::new(check, found, "a plain bearer token").hint(
+        "the token is bound to its sender, and nobody checks the sender's proof yet: ask the provider for plain bearer tokens",
+    )
+}
+
+/// Whether a type is that of a proof of possession, which is no token at all (RFC 9449).
+fn is_proof(kind: &Value) -> bool {
+    let kind = kind.as_str().unwrap_or_default().to_ascii_lowercase();
+    matches!(kind.strip_prefix("application/").unwrap_or(&kind), "dpop+jwt")
+}
+
+/// How a token says that only its sender may use it: `cnf` (RFC 7800) with whatever is in it, or what stands only in
+/// `cnf`, at any depth.
+fn binding(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(name, value)| match name.as_str() {
+            "cnf" if !value.is_null() => {
+                Some(binding(value).map_or_else(|| "cnf".to_owned(), |inner| format!("cnf.{inner}")))
+            }
+            "jkt" | "x5t#S256" | "cnf.jkt" | "cnf.x5t#S256" => Some(name.clone()),
+            _ => binding(value),
+        }),
+        Value::Array(list) => list.iter().find_map(binding),
+        _ => None,
+    }
+}
+
+/// Who comes with a token that is proved. A logout token, which other parties get to see, logs nobody in; neither does
+/// a token that is worth something only together with a proof.
+pub fn login(claims: Value, config: &OidcConfig) -> Result<Login, Finding> {
+    if is_logout(&claims) {
+        return Err(Finding::new(Check::LogoutToken, "a logout token", "a token of a login"));
+    }
+    if let Some(found) = binding(&claims) {
+        return Err(sender_bound(Check::SenderBound, found));
+    }
+    let found = lookup(&claims, &config.subject);
+    match found.and_then(as_name).filter(|subject| !subject.is_empty()) {
+        Some(subject) => Ok(Login { source: config.name.clone(), subject, facts: claims }),
+        None => {
+            let expected = format!("a text or a whole number in the claim \"{}\" (the key subject)", config.subject);
+            Err(Finding::of(Check::Subject, found, expected))
+        }
+    }
 }
 
 /// A logout that a provider tells of.

@@ -12,6 +12,7 @@ use axum::http::{Method, Response, StatusCode, header};
 use tertulia_protocol::sid::Account;
 use tertulia_protocol::{Code, Sid, Timestamp};
 
+use super::finding::Finding;
 use super::jwt::Logout;
 use super::policy::session;
 use super::sources::Found;
@@ -29,10 +30,11 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let began = app.db.clock.machine();
     let (parts, body) = request.into_parts();
-    let mut account = None;
-    let outcome = take(&app, &parts, body, &mut account).await;
+    let mut told = Told::default();
+    let outcome = take(&app, &parts, body, &mut told).await;
     if let Err(error) = &outcome {
-        tracing::info!(target: "tokens", reason = chain(error), "a logout was refused");
+        let reason = told.finding.map_or_else(|| chain(error), |finding| finding.to_string());
+        tracing::info!(target: "tokens", reason, "a logout was refused");
     }
     let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
     let response = respond(&outcome);
@@ -41,7 +43,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         method: parts.method.as_str(),
         status: response.status().as_u16(),
         duration_us: app.db.clock.machine().micros() - began.micros(),
-        account,
+        account: told.account,
         request_id: &request_id,
         source: "rest",
     }
@@ -49,7 +51,15 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     response
 }
 
-async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Option<Sid<Account>>) -> Outcome<()> {
+/// What is learned on the way, for the log.
+#[derive(Default)]
+struct Told {
+    account: Option<Sid<Account>>,
+    /// What stood against the token; whoever sent it is told which check it was, and no more.
+    finding: Option<Finding>,
+}
+
+async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Told) -> Outcome<()> {
     if !app.login.has_provider() {
         return Err(Refusal::NoEndpoint.into());
     }
@@ -60,16 +70,10 @@ async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Option<Sid<A
     let form = Form::parse(&body)?;
     let token = form.required("logout_token")?;
     let now = app.db.clock.machine();
-    let (logout, source) = app.login.logout(token, now).await.map_err(|found| match found {
-        Found::Unavailable(reason) => {
-            tracing::warn!(target: "tokens", reason, "a logout could not be checked");
-            Refusal::SourceSilent.into()
-        }
-        Found::Refused(reason) => Error::parameter(reason),
-        Found::Stranger | Found::Login(_) => Error::parameter("logout_token is of no provider that is known here"),
-    })?;
+    let found = app.login.logout(token, now).await;
+    let (logout, source) = found.map_err(|found| refused(found, told))?;
     let account = app.login_account().await?;
-    *told = Some(account.sid);
+    told.account = Some(account.sid);
     let peer = parts.extensions.get::<Peer>();
     let address = peer.map(|peer| Origin::read(&app.config.http, peer, &parts.headers).address);
     let caller = Caller { address, ..Caller::system(account.number, account.sid) };
@@ -79,6 +83,26 @@ async fn take(app: &Arc<App>, parts: &Parts, body: Body, told: &mut Option<Sid<A
     // Only now: a provider may send again what could not be carried out.
     app.login.taken_logout(source, &logout, now);
     Ok(())
+}
+
+fn refused(found: Found, told: &mut Told) -> Error {
+    match found {
+        Found::Login(_) => Error::Broken("a logout token logged somebody in".to_owned()),
+        Found::Unavailable(finding) => {
+            told.finding = Some(finding);
+            Refusal::SourceSilent.into()
+        }
+        Found::Refused(finding) => {
+            let text =
+                format!("The logout token is refused for its {}; the server's log says more", finding.check.label());
+            told.finding = Some(finding);
+            Error::parameter(text)
+        }
+        Found::Stranger(finding) => {
+            told.finding = Some(finding);
+            Error::parameter("logout_token is of no provider that is known here")
+        }
+    }
 }
 
 /// What ends with it.

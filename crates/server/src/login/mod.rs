@@ -6,8 +6,12 @@
 //! app's answer, a proxy's address or a stored hash does.
 
 pub mod config;
+mod check;
+pub mod condition;
 pub mod policy;
 pub mod template;
+pub mod finding;
+pub mod start;
 
 pub mod sources;
 pub mod app;

@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 
 use super::config::OidcConfig;
 use super::fetch::{self, Bounds};
-use super::jwt::{self, Logout, ProviderKeys, Taken, Unproved};
+use super::finding::{Check, Finding};
+pub use super::jwt::kind_of;
+use super::jwt::{self, Logout, ProviderKeys, Taken, Unproved, Unread};
 use super::sources::{Asked, Found};
 
 /// The largest answer of a provider.
@@ -51,9 +53,11 @@ impl OidcSource {
 
     /// Who a request is, by its bearer token. One of another issuer is somebody else's.
     pub(super) async fn find(&self, asked: &Asked<'_>, now: Timestamp) -> Found {
-        let read = bearer(asked.headers).and_then(|token| Unproved::read(token, &self.config));
-        let Some(read) = read else { return Found::Stranger };
-        match self.prove(read, &self.config.audience, now).await {
+        let token = match bearer(asked.headers) {
+            Ok(token) => token,
+            Err(finding) => return Found::Stranger(finding),
+        };
+        match self.prove(token, &self.config.audience, now).await {
             Ok(claims) => jwt::login(claims, &self.config).map_or_else(Found::Refused, Found::Login),
             Err(found) => found,
         }
@@ -61,13 +65,13 @@ impl OidcSource {
 
     /// What a logout token says, once it is proved to be one of this provider's that has not come before.
     pub(super) async fn logout(&self, token: &str, now: Timestamp) -> Result<Logout, Found> {
-        let read = Unproved::read(token, &self.config).ok_or(Found::Stranger)?;
         let own = &self.config.logout_audience;
         let audience = if own.is_empty() { &self.config.audience } else { own };
-        let claims = self.prove(read, audience, now).await?;
-        let logout = Logout::read(&claims, &self.config).map_err(|cause| Found::Refused(cause.to_owned()))?;
+        let claims = self.prove(token, audience, now).await?;
+        let wrong = |cause: &str| Found::Refused(Finding::new(Check::LogoutToken, cause, ""));
+        let logout = Logout::read(&claims, &self.config).map_err(wrong)?;
         if self.taken().has(&logout, now) {
-            return Err(Found::Refused("the logout token has been taken already".to_owned()));
+            return Err(wrong("one that has been taken already"));
         }
         Ok(logout)
     }
@@ -86,13 +90,11 @@ impl OidcSource {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn prove(
-        &self,
-        read: Result<Unproved<'_>, String>,
-        audience: &[String],
-        now: Timestamp,
-    ) -> Result<Value, Found> {
-        let token = read.map_err(Found::Refused)?;
+    async fn prove(&self, token: &str, audience: &[String], now: Timestamp) -> Result<Value, Found> {
+        let token = Unproved::read(token, &self.config).map_err(|unread| match unread {
+            Unread::Foreign(finding) => Found::Stranger(finding),
+            Unread::Refused(finding) => Found::Refused(finding),
+        })?;
         let mut keys = self.keys(now, false).await?;
         if !token.has_key(&keys) {
             keys = self.keys(now, true).await?;
@@ -126,7 +128,8 @@ impl OidcSource {
         }
         if meanwhile.attempts != before.attempts && meanwhile.failed.is_some() {
             // Who waited for an attempt that failed does not wait for one more.
-            return Err(Found::Unavailable("the provider's keys could not be read just now".to_owned()));
+            let finding = Finding::new(Check::ProviderKeys, "an attempt to read them that failed just now", "the keys");
+            return Err(Found::Unavailable(finding));
         }
         let outcome = self.read().await;
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,41 +144,68 @@ impl OidcSource {
                 (keys.list, keys.read, keys.failed) = (Arc::new(fresh), Some(now), None);
                 Ok(Arc::clone(&keys.list))
             }
-            Err(cause) => {
+            Err(finding) => {
                 keys.failed = Some(now);
                 if since(keys.read) < STALE_SECONDS_MAX {
+                    let cause = finding.to_string();
                     tracing::warn!(target: "tokens", source, cause, "the provider's keys could not be read again");
                     return Ok(Arc::clone(&keys.list));
                 }
-                Err(Found::Unavailable(format!("the provider's keys could not be read: {cause}")))
+                Err(Found::Unavailable(finding))
             }
         }
     }
 
-    async fn read(&self) -> Result<ProviderKeys, String> {
+    async fn read(&self) -> Result<ProviderKeys, Finding> {
         let url = if self.config.jwks_url.is_empty() { self.discover().await? } else { self.config.jwks_url.clone() };
         let answer = self.fetch(&url).await?;
-        ProviderKeys::read(&answer).map_err(|cause| format!("{url}: {cause}"))
+        ProviderKeys::read(&answer).map_err(|cause| unusable(&url, &cause, "a set of keys (JWKS)"))
     }
 
-    async fn discover(&self) -> Result<String, String> {
+    async fn discover(&self) -> Result<String, Finding> {
         let issuer = &self.config.issuer;
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let answer = self.fetch(&url).await?;
-        jwt::keys_url(issuer, &answer).map_err(|cause| format!("{url}: {cause}"))
+        jwt::keys_url(issuer, &answer).map_err(|cause| unusable(&url, &cause, "the provider's configuration"))
     }
 
-    async fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+    async fn fetch(&self, url: &str) -> Result<Vec<u8>, Finding> {
         let bounds = Bounds { time: Duration::from_millis(self.config.timeout_ms.into()), bytes: ANSWER_BYTES_MAX };
-        let answer = fetch::get(url, HeaderMap::new(), bounds).await.map_err(|cause| format!("{url}: {cause}"))?;
-        if answer.status == 200 { Ok(answer.body) } else { Err(format!("{url} answered {}", answer.status)) }
+        let asked = |finding: Finding| finding.hint(format!("asked {url} for the provider's keys"));
+        let answer = fetch::get(url, HeaderMap::new(), bounds).await.map_err(|cause| asked(cause.finding()))?;
+        match (answer.redirect(url), answer.status) {
+            (Some(finding), _) => Err(finding),
+            (None, 200) => Ok(answer.body),
+            (None, status) => Err(asked(Finding::new(Check::Status, status.to_string(), "200"))),
+        }
     }
 }
 
-/// The bearer token of a request, unless it has several.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn unusable(url: &str, cause: &str, expected: &str) -> Finding {
+    Finding::new(Check::Answer, cause, expected).hint(format!("asked {url} for the provider's keys"))
+}
+
+/// The bearer token of a request, or why it has none.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Finding> {
+    let none = |found: &str| Finding::new(Check::Credential, found, "one header Authorization: Bearer …");
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    let value = values.next().ok_or_else(|| none("no header Authorization"))?;
+    if values.next().is_some() {
+        return Err(none("several headers Authorization"));
+    }
+    let value = value.to_str().map_err(|_| none("a header Authorization that is not ASCII"))?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        // Without a space it may be a bare token.
+        None => Err(Finding::new(Check::Scheme, "no scheme", "Bearer")),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("dpop") => Err(Finding::new(Check::Scheme, "DPoP", "Bearer")
+            .hint("the token is bound to its sender, and nobody checks the sender's proof yet")),
+        Some((scheme, _)) => Err(Finding::new(Check::Scheme, scheme_name(scheme), "Bearer")),
+    }
+}
+
+/// A scheme of the registry; what else stands there may be a part of a secret.
+fn scheme_name(scheme: &str) -> &'static str {
+    let known = ["Basic", "Digest", "Negotiate", "Hawk", "AWS4-HMAC-SHA256", "Token"];
+    known.into_iter().find(|known| scheme.eq_ignore_ascii_case(known)).unwrap_or("another one")
 }

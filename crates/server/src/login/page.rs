@@ -3,6 +3,8 @@
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::LoginConfig;
+use super::finding::shown;
+use crate::platform::origin;
 
 /// The page that asks, as far as its browser tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Page {
     pub is_foreign: bool,
     /// Whether the bare token is wanted.
     pub wants_text: bool,
+    /// What its browser says of where it is from: its origin, or only how near that is.
+    whence: String,
 }
 
 impl Page {
@@ -27,7 +31,9 @@ impl Page {
         let origin = headers.get("origin").map(|value| value.to_str().ok().filter(|origin| *origin != "*"));
         let (allowed, with_credentials, is_foreign) = match origin {
             Some(Some(origin))
-                if Some(origin) == own || site == Some("same-origin") || config.allows_origin(origin) =>
+                if own.is_some_and(|own| own == origin || origin::is_same(own, origin))
+                    || site == Some("same-origin")
+                    || config.allows_origin(origin) =>
             {
                 (HeaderValue::from_str(origin).ok(), true, false)
             }
@@ -37,7 +43,18 @@ impl Page {
             None => (None, false, matches!(site, Some("cross-site" | "same-site"))),
         };
         let wants_text = text("accept").is_some_and(|accept| accept.contains("text/plain") && !accept.contains("json"));
-        Self { allowed, with_credentials, is_foreign, wants_text }
+        let whence = match (origin, site) {
+            (Some(origin), _) => shown(&origin.unwrap_or("(not a text)").into()),
+            (None, site) => {
+                format!("an origin that the browser does not name (Sec-Fetch-Site: {})", site.unwrap_or("none"))
+            }
+        };
+        Self { allowed, with_credentials, is_foreign, wants_text, whence }
+    }
+
+    /// What to call it in a refusal.
+    pub fn name(&self) -> String {
+        self.whence.clone()
     }
 }
 

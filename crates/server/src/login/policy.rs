@@ -10,9 +10,11 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tertulia_protocol::Timestamp;
 
+use super::condition::conditions;
+pub use super::condition::{Scalar, Unmet, Wanted};
 use super::template::{Template, Unfilled};
 use crate::revocations::NAME_BYTES_MAX;
 
@@ -97,91 +99,14 @@ impl Login {
     }
 }
 
-/// A member of an object, whose name may lead inside.
+/// A value of an object by its name, which may lead inside. Names may have dots themselves, as URLs do: the whole name
+/// goes first, then every dot is tried as the one that leads inside.
 pub(super) fn lookup<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
     if let Some(value) = object.get(name) {
         return Some(value);
     }
-    let (outer, inner) = name.split_once('.')?;
-    lookup(object.get(outer)?, inner)
-}
-
-/// What a condition compares a fact with: one value, or any of several.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Wanted {
-    /// This one.
-    One(Scalar),
-    /// Any of these.
-    Any(Vec<Scalar>),
-}
-
-/// A value of a condition. A text may begin or end with `*`, which stands for anything.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Scalar {
-    /// A flag.
-    Flag(bool),
-    /// A whole number, which is the same as the text of its digits.
-    Number(i64),
-    /// A text.
-    Text(String),
-}
-
-impl Wanted {
-    /// The texts it compares with.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        let wanted = match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Any(any) => any,
-        };
-        wanted.iter().filter_map(|scalar| if let Scalar::Text(text) = scalar { Some(text.as_str()) } else { None })
-    }
-
-    fn holds(&self, fact: &Value) -> bool {
-        let wanted = match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Any(any) => any,
-        };
-        match fact {
-            Value::Array(facts) => facts.iter().any(|fact| wanted.iter().any(|wanted| wanted.fits(fact))),
-            fact => wanted.iter().any(|wanted| wanted.fits(fact)),
-        }
-    }
-}
-
-impl Scalar {
-    fn fits(&self, fact: &Value) -> bool {
-        match (self, fact) {
-            (Self::Flag(wanted), Value::Bool(fact)) => wanted == fact,
-            (Self::Number(wanted), fact) => as_name(fact).is_some_and(|fact| fact == wanted.to_string()),
-            (Self::Text(wanted), fact) => as_name(fact).is_some_and(|fact| fits(wanted, &fact)),
-            _ => false,
-        }
-    }
-}
-
-fn fits(wanted: &str, fact: &str) -> bool {
-    match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
-        (Some(""), _) => !fact.is_empty(),
-        (Some(end), _) => fact.ends_with(end),
-        (None, Some(start)) => fact.starts_with(start),
-        (None, None) => wanted == fact,
-    }
-}
-
-impl fmt::Display for Wanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one = |scalar: &Scalar| match scalar {
-            Scalar::Flag(flag) => flag.to_string(),
-            Scalar::Number(number) => number.to_string(),
-            Scalar::Text(text) => format!("\"{text}\""),
-        };
-        match self {
-            Self::One(scalar) => f.write_str(&one(scalar)),
-            Self::Any(any) => f.write_str(&any.iter().map(one).collect::<Vec<_>>().join(" or ")),
-        }
-    }
+    let mut dots = name.match_indices('.').map(|(at, _)| at);
+    dots.find_map(|at| lookup(object.get(&name[..at])?, &name[at + 1..]))
 }
 
 /// One rule.
@@ -191,7 +116,7 @@ pub struct Rule {
     /// Its name, for logs and for examples.
     pub name: String,
     /// Facts and what they must be; all of them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "conditions")]
     pub when: BTreeMap<String, Wanted>,
     /// Refuses whom the rule is about; the text is for the log.
     #[serde(default)]
@@ -307,7 +232,29 @@ pub struct Step {
     /// The rule.
     pub rule: String,
     /// The condition that does not hold; `None`: all of them hold, and this rule decides.
-    pub fails: Option<String>,
+    pub fails: Option<Unmet>,
+}
+
+impl Step {
+    /// For an audit entry.
+    pub(super) fn json(&self) -> Value {
+        let unmet = self.fails.as_ref();
+        json!({
+            "rule": self.rule,
+            "fact": unmet.map(|unmet| &unmet.fact),
+            "found": unmet.and_then(Unmet::found_text),
+            "expected": unmet.map(Unmet::wanted_text),
+        })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fails {
+            Some(unmet) => write!(f, "{}: {unmet}", self.rule),
+            None => write!(f, "{}: every condition holds", self.rule),
+        }
+    }
 }
 
 /// The name of the one rule of a policy without rules.
@@ -369,13 +316,16 @@ impl Policy {
 }
 
 impl Rule {
+    /// Its templates, with their keys.
+    pub(super) fn templates(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let own =
+            [("service", self.service.as_ref()), ("identity", Some(&self.identity)), ("role", self.role.as_ref())];
+        own.into_iter().filter_map(|(key, template)| Some((key, template?)))
+    }
+
     /// The first condition that does not hold.
-    fn fails(&self, login: &Login) -> Option<String> {
-        self.when.iter().find_map(|(name, wanted)| match login.fact(name) {
-            None => Some(format!("{name} must be {wanted}, and the login has no such fact")),
-            Some(fact) if !wanted.holds(&fact) => Some(format!("{name} must be {wanted}, and is {fact}")),
-            Some(_) => None,
-        })
+    fn fails(&self, login: &Login) -> Option<Unmet> {
+        self.when.iter().find_map(|(name, wanted)| Unmet::of(login, name, wanted))
     }
 }
 

@@ -5,18 +5,29 @@ use serde_json::{Map, Value};
 
 use super::Login;
 use super::config::ProxyConfig;
+use super::finding::{Check, Finding};
 use super::sources::{Asked, Found};
 
 /// Who a request is, by the header of a listed proxy. From anybody else the header means nothing.
 pub fn find(config: &ProxyConfig, asked: &Asked<'_>) -> Found {
-    let Ok(text) = one(asked.headers, &config.header) else {
-        return Found::Refused("the header that names the person is there more than once, or is no text".to_owned());
+    let header = config.header.as_str();
+    let expected = || format!("one header {header} with the name of the person");
+    let text = match one(asked.headers, header) {
+        Ok(text) => text,
+        Err(fault) => return Found::Refused(Finding::new(Check::Header, fault.text(header), expected())),
     };
-    let Some(subject) = text.filter(|text| !text.is_empty()) else { return Found::Stranger };
+    let Some(subject) = text else {
+        return Found::Stranger(Finding::new(Check::Header, format!("no header {header}"), expected()));
+    };
+    if subject.is_empty() {
+        return Found::Stranger(Finding::new(Check::Header, format!("an empty header {header}"), expected()));
+    }
     let address = asked.peer.to_canonical();
     if !config.addresses.iter().any(|net| net.contains(&address)) {
-        tracing::warn!(target: "tokens", source = config.name, %address, "a header from nobody's proxy was not looked at");
-        return Found::Stranger;
+        let listed: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
+        tracing::warn!(target: "tokens", source = config.name, %address, "a header from an address that is not a listed proxy was not looked at");
+        let hint = format!("the header {header} was not looked at");
+        return Found::Stranger(Finding::new(Check::Address, address.to_string(), listed.join(", ")).hint(hint));
     }
     let mut facts = Map::new();
     for (name, header) in &config.facts {
@@ -33,15 +44,31 @@ pub fn find(config: &ProxyConfig, asked: &Asked<'_>) -> Found {
     Found::Login(Login { source: config.name.clone(), subject: subject.to_owned(), facts: facts.into() })
 }
 
+/// Why a header has no one value.
+enum HeaderFault {
+    Repeated,
+    NotUtf8,
+}
+
+impl HeaderFault {
+    fn text(&self, header: &str) -> String {
+        match self {
+            Self::Repeated => format!("several headers {header}"),
+            Self::NotUtf8 => format!("a header {header} that is not UTF-8"),
+        }
+    }
+}
+
 /// The one value of a header.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
+fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, HeaderFault> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(());
+        return Err(HeaderFault::Repeated);
     }
     // Names beyond ASCII come as UTF-8. Only what HTTP calls a space is none of the name.
-    std::str::from_utf8(value.as_bytes()).map(|text| Some(text.trim_matches([' ', '\t']))).map_err(drop)
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| HeaderFault::NotUtf8)?;
+    Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
 #[cfg(test)]

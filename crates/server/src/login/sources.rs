@@ -7,6 +7,7 @@ use tertulia_protocol::Timestamp;
 
 use super::app::AppSource;
 use super::config::{ApiTokenConfig, LoginConfig, ProxyConfig, SourceConfig};
+use super::finding::{Check, Finding, Said, Verdict};
 use super::jwt::Logout;
 use super::oidc::OidcSource;
 use super::{Login, Policy, api_token, proxy};
@@ -30,11 +31,22 @@ pub enum Found {
     /// Somebody.
     Login(Login),
     /// Nobody whom this source knows; the next one may.
-    Stranger,
-    /// The credential is this source's, and no good; the text is for the log.
-    Refused(String),
-    /// The source cannot say just now; the text is for the log.
-    Unavailable(String),
+    Stranger(Finding),
+    /// The credential is this source's, and no good.
+    Refused(Finding),
+    /// The source cannot say just now.
+    Unavailable(Finding),
+}
+
+impl Found {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Login(_) => Verdict::Known,
+            Self::Stranger(finding) => Verdict::PassedOn(finding.clone()),
+            Self::Refused(finding) => Verdict::Refused(finding.clone()),
+            Self::Unavailable(finding) => Verdict::Unavailable(finding.clone()),
+        }
+    }
 }
 
 /// Every source, the policy, and how often somebody may ask.
@@ -111,15 +123,17 @@ impl Sources {
         })
     }
 
-    /// What a logout token says, with the name of the source whose it is.
+    /// What a logout token says, with the name of the source whose it is; or what stood against it.
     pub async fn logout(&self, token: &str, now: Timestamp) -> Result<(Logout, &str), Found> {
+        let mut outcome =
+            Err(Found::Stranger(Finding::new(Check::Issuer, "no provider", "a provider in login.sources")));
         for provider in self.providers() {
-            match provider.logout(token, now).await {
-                Err(Found::Stranger) => {}
-                outcome => return outcome.map(|logout| (logout, provider.name())),
+            outcome = provider.logout(token, now).await.map(|logout| (logout, provider.name()));
+            if !matches!(outcome, Err(Found::Stranger(_))) {
+                break;
             }
         }
-        Err(Found::Stranger)
+        outcome
     }
 
     /// Remembers a logout that was carried out: its token does not count again.
@@ -128,23 +142,27 @@ impl Sources {
         provider.into_iter().for_each(|provider| provider.taken_logout(logout, now));
     }
 
-    /// Who a request is, with the name of the source that said so.
-    pub async fn find(&self, app: &App, asked: Asked<'_>) -> (Found, &str) {
+    /// Who a request is, as the first source says that does not pass it on; what each said is added to `said`.
+    /// `None`: all of them passed it on.
+    pub async fn find(&self, app: &App, asked: Asked<'_>, said: &mut Vec<Said>) -> Option<Found> {
         let now = app.db.clock.machine();
         for (config, source) in &self.list {
-            if asked.is_get && !config.allows_get() {
-                continue;
-            }
-            let found = match source {
-                Source::Oidc(source) => source.find(&asked, now).await,
-                Source::App(source) => source.find(&asked, now).await,
-                Source::Proxy(config) => proxy::find(config, &asked),
-                Source::ApiToken(config) => api_token::find(config, app, &asked, now).await,
+            let found = if asked.is_get && !config.allows_get() {
+                let hint = "allow_get = true lets this source answer GET";
+                Found::Stranger(Finding::new(Check::Method, "GET", "POST").hint(hint))
+            } else {
+                match source {
+                    Source::Oidc(source) => source.find(&asked, now).await,
+                    Source::App(source) => source.find(&asked, now).await,
+                    Source::Proxy(config) => proxy::find(config, &asked),
+                    Source::ApiToken(config) => api_token::find(config, app, &asked, now).await,
+                }
             };
-            if found != Found::Stranger {
-                return (found, config.name());
+            said.push(Said { source: config.name().to_owned(), kind: config.kind(), verdict: found.verdict() });
+            if !matches!(found, Found::Stranger(_)) {
+                return Some(found);
             }
         }
-        (Found::Stranger, "")
+        None
     }
 }

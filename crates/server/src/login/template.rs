@@ -98,6 +98,19 @@ impl Template {
         &self.text
     }
 
+    /// Whether it has no place for a fact.
+    pub fn is_literal(&self) -> bool {
+        self.facts().next().is_none()
+    }
+
+    /// The facts that it has places for.
+    pub fn facts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Fact { name, .. } => Some(name.as_str()),
+            Part::Literal(_) => None,
+        })
+    }
+
     /// Fills it for an identity.
     pub fn identity(&self, login: &Login) -> Result<String, Unfilled> {
         permitted(self.fill(login, encode)?).map_err(Unfilled::Identity)

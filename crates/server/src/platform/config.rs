@@ -1,6 +1,8 @@
 //! Configuration: `config.default.toml` is built in and is the defaults; a file, the environment and
 //! flags override it; an unknown key is refused by name.
 
+mod place;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +10,10 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use self::place::Places;
+pub use self::place::Wrong;
+use super::origin;
+use crate::http::peer::check_networks;
 use crate::login::LoginConfig;
 
 /// The defaults, complete and commented.
@@ -35,6 +41,9 @@ pub struct Config {
     pub limits: Limits,
     /// Logging.
     pub log: Log,
+    /// Where each key was set.
+    #[serde(skip)]
+    places: Places,
 }
 
 /// The listening port.
@@ -270,66 +279,58 @@ impl Config {
         let built_in =
             |text: &str| text.parse().map_err(|cause| ConfigError(format!("the built-in defaults: {cause}")));
         let mut table: Table = built_in(DEFAULTS)?;
+        let mut places = Places::default();
         merge(&mut table, built_in(base)?, "").map_err(|key| unknown(&key, "the built-in defaults"))?;
-        let mut places = vec!["the built-in defaults".to_owned()];
         if let Some((place, text)) = own {
             let own: Table = text.parse().map_err(|cause: toml::de::Error| {
                 let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
                 ConfigError(format!("{place} is not valid TOML: line {line}: {}", one_line(&cause)))
             })?;
-            merge(&mut table, own, "").map_err(|key| unknown(&key, &place))?;
-            places.push(place);
+            places.file(&place, text);
+            merge(&mut table, own, "").map_err(|key| unknown(&key, &places.of(&key)))?;
         }
         for (name, text) in environment.filter(|(name, _)| name.starts_with(ENV_PREFIX)) {
-            set(&mut table, &name, &text)?;
-            places.push(format!("environment variable {name}"));
+            let key = set(&mut table, &name, &text)?;
+            places.variable(&key, &name);
         }
-        let config: Self = table.try_into().map_err(|cause: toml::de::Error| {
-            ConfigError(format!("the configuration ({}) has a wrong value: {}", places.join(", "), one_line(&cause)))
+        let told = |wrong: Wrong| ConfigError(wrong.told(&places));
+        let read = serde_path_to_error::deserialize(Value::Table(table.clone()));
+        let mut config: Self = read.map_err(|cause: serde_path_to_error::Error<toml::de::Error>| {
+            told(Wrong::read(&cause.path().to_string(), cause.inner().message(), &table))
         })?;
-        config.checked()
+        config.check().map_err(told)?;
+        config.places = places;
+        Ok(config)
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
-        let seconds = [
-            ("tokens.leeway_seconds", self.tokens.leeway_seconds),
-            ("tokens.grace_seconds", self.tokens.grace_seconds),
-        ];
-        for (key, value) in seconds {
-            if !(0..=300).contains(&value) {
-                return Err(ConfigError(format!("{key} is {value}; it must be between 0 and 300")));
-            }
-        }
-        if !(1..=36_500).contains(&self.audit.retention_days) {
-            let days = self.audit.retention_days;
-            return Err(ConfigError(format!("audit.retention_days is {days}; it must be between 1 and 36500")));
-        }
-        let realtime = &self.realtime;
-        if !(0..=300).contains(&realtime.offline_after_seconds) {
-            let message = format!(
-                "realtime.offline_after_seconds is {}; it must be between 0 and 300",
-                realtime.offline_after_seconds
-            );
-            return Err(ConfigError(message));
-        }
+    /// The sentence about something that showed to be wrong only when the store was asked.
+    pub(crate) fn told(&self, wrong: &Wrong) -> ConfigError {
+        ConfigError(wrong.told(&self.places))
+    }
+
+    /// The first thing that is wrong with it.
+    fn check(&self) -> Result<(), Wrong> {
+        let (http, realtime) = (&self.http, &self.realtime);
         let least = realtime.offline_after_seconds.max(3);
-        if !(least..=600).contains(&realtime.lease_seconds) {
-            let message = format!(
-                "realtime.lease_seconds is {}; it must be between {least} and 600, and no less than realtime.offline_after_seconds",
-                realtime.lease_seconds
-            );
-            return Err(ConfigError(message));
-        }
-        if self.http.upgrades_per_second > 1_000_000 {
-            let message =
-                format!("http.upgrades_per_second is {}; it must be at most 1000000", self.http.upgrades_per_second);
-            return Err(ConfigError(message));
-        }
-        // The official SDK gives a connection up after some 30 seconds.
-        if self.http.upgrade_wait_seconds > 20 {
-            let message =
-                format!("http.upgrade_wait_seconds is {}; it must be at most 20", self.http.upgrade_wait_seconds);
-            return Err(ConfigError(message));
+        for (key, value, min, max, why) in [
+            ("tokens.leeway_seconds", self.tokens.leeway_seconds, 0, 300, ""),
+            ("tokens.grace_seconds", self.tokens.grace_seconds, 0, 300, ""),
+            ("audit.retention_days", self.audit.retention_days, 1, 36_500, ""),
+            ("realtime.offline_after_seconds", realtime.offline_after_seconds, 0, 300, ""),
+            (
+                "realtime.lease_seconds",
+                realtime.lease_seconds,
+                least,
+                600,
+                ", and no less than realtime.offline_after_seconds",
+            ),
+            ("http.upgrades_per_second", http.upgrades_per_second.into(), 0, 1_000_000, ""),
+            // The official SDK gives a connection up after some 30 seconds.
+            ("http.upgrade_wait_seconds", http.upgrade_wait_seconds.into(), 0, 20, ""),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(Wrong::at(key, format!("is {value}; it must be between {min} and {max}{why}")));
+            }
         }
         let counts = [
             ("http.body_bytes_max", self.http.body_bytes_max),
@@ -345,14 +346,33 @@ impl Config {
         ];
         for (key, value) in counts {
             if !(1..=1 << 30).contains(&value) {
-                return Err(ConfigError(format!("{key} is {value}; it must be at least 1, and no more than 2^30")));
+                return Err(Wrong::at(key, format!("is {value}; it must be at least 1, and no more than 2^30")));
             }
         }
-        self.login.check().map_err(ConfigError)?;
+        self.check_addresses()?;
+        self.login.check()?;
         if self.store.engine == EngineName::Postgres && self.store.url.is_empty() {
-            return Err(ConfigError("store.engine is \"postgres\", so store.url must name the database".to_owned()));
+            return Err(Wrong::at("store.url", "must name the database, as store.engine is \"postgres\""));
         }
-        Ok(self)
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), Wrong> {
+        let url = &self.http.public_url;
+        if !url.is_empty() {
+            let wrong = |text| Wrong::at("http.public_url", text);
+            origin::check_url(url, "https://chat.example.com").map_err(wrong)?;
+            if url.contains(['?', '#']) {
+                return Err(wrong(format!("is \"{url}\"; it must have no query and no fragment")));
+            }
+        }
+        check_networks(&self.http.trusted_proxies).map_err(|text| Wrong::at("http.trusted_proxies", text))?;
+        // Pages from files and some apps have the origin "null".
+        let allowed = self.realtime.allowed_origins.iter().filter(|allowed| !matches!(allowed.as_str(), "*" | "null"));
+        for allowed in allowed {
+            origin::check(allowed).map_err(|text| Wrong::at("realtime.allowed_origins", text))?;
+        }
+        Ok(())
     }
 }
 
@@ -379,8 +399,8 @@ fn merge(base: &mut Table, own: Table, above: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets the key that an environment variable names; its text is read as the default's type.
-fn set(table: &mut Table, name: &str, text: &str) -> Result<(), ConfigError> {
+/// Sets the key that an environment variable names, and gives the key; the text is read as the default's type.
+fn set(table: &mut Table, name: &str, text: &str) -> Result<String, ConfigError> {
     let place = format!("environment variable {name}");
     let path = name[ENV_PREFIX.len()..].to_lowercase();
     let value = path
@@ -398,7 +418,7 @@ fn set(table: &mut Table, name: &str, text: &str) -> Result<(), ConfigError> {
         }
         _ => Value::String(text.to_owned()),
     };
-    Ok(())
+    Ok(path.replace("__", "."))
 }
 
 #[cfg(test)]

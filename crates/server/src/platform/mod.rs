@@ -11,6 +11,7 @@ pub mod db;
 pub mod error;
 pub mod form;
 pub mod ids;
+pub mod origin;
 pub mod page;
 pub mod places;
 pub mod rate;

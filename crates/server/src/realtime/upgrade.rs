@@ -12,6 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::socket::Connection;
 use crate::App;
 use crate::http::peer::{From, Peer};
+use crate::login::finding::shown;
+use crate::platform::origin;
 use crate::platform::places::Place;
 
 /// A larger message ends the connection with 1009 (docs/decisions/0005).
@@ -39,11 +41,10 @@ pub async fn upgrade(
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         return (status, "a fault that was asked for\n").into_response();
     }
-    if !may_come_from(&app, &headers) {
-        let text = "this page may not connect: its origin is not in realtime.allowed_origins\n";
-        return (StatusCode::FORBIDDEN, text).into_response();
-    }
     let from = From::read(&app.config.http, &peer, &headers);
+    if !may_come_from(&app, &headers) {
+        return foreign(&app, &headers, &from);
+    }
     // Behind a proxy the address is known only now.
     let place = match peer.place {
         Some(place) => Some(place),
@@ -94,8 +95,28 @@ fn may_come_from(app: &App, headers: &HeaderMap) -> bool {
     let allowed = &app.config.realtime.allowed_origins;
     match headers.get("origin") {
         None => true,
-        Some(origin) => allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())),
+        Some(origin) => allowed.iter().any(|one| {
+            let same = |origin| one.eq_ignore_ascii_case(origin) || origin::is_same(one, origin);
+            one == "*" || origin.to_str().is_ok_and(same)
+        }),
     }
+}
+
+/// Names the origin of the page, and what it was compared with; the list itself is for the log.
+fn foreign(app: &App, headers: &HeaderMap, from: &From) -> Response {
+    let origin = headers.get("origin").map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
+    let page = shown(&origin.into());
+    let (allowed, public_url) = (&app.config.realtime.allowed_origins, &app.config.http.public_url);
+    tracing::info!(
+        target: "websocket", page, ?allowed, public_url, own = from.origin, address = %from.address,
+        "refused: the page's origin is not in realtime.allowed_origins"
+    );
+    let text = format!(
+        "this page may not connect: its origin {page} is not in realtime.allowed_origins (this server is {}, by \
+         http.public_url or the request's Host)\n",
+        from.origin
+    );
+    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 /// Whether the websocket gave up because a message had more than [`MESSAGE_BYTES_MAX`]: the library only says it.

@@ -339,13 +339,14 @@ fn wrong_order(cause: &MintError) -> Error {
 }
 
 /// What a token is about to name.
-struct Prepared {
+pub(crate) struct Prepared {
     service: Sid<ServiceKind>,
     role: Option<Sid<RoleKind>>,
-    owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
 }
 
-struct Prepare(Order);
+/// Looks up what an order names.
+pub(crate) struct Prepare(pub(crate) Order);
 
 impl Question for Prepare {
     type Out = Prepared;

@@ -8,14 +8,16 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use serde::Serialize;
+use tertulia_protocol::rest::ErrorBody;
 use tertulia_protocol::sid::{Key, Service};
 use tertulia_protocol::{Code, Cursor, Sid};
 
-use super::commands::{ListOwners, ReleaseIdentity};
+use super::commands::{ListOwners, Prepare, ReleaseIdentity};
 use super::{BACKEND, Issued, Noted, Order, Owner, Refusal, note};
 use crate::accounts::Status;
 use crate::http::peer::{From as Origin, Peer, bundled};
 use crate::http::{Line, chain, refuse};
+use crate::login::finding::{Check, Inquiry};
 use crate::login::page::Page;
 use crate::login::policy::Grants;
 use crate::login::sources::{Asked, Found};
@@ -31,6 +33,8 @@ pub const ROUTES: &[Route] = routes![
     OwnManage Delete "/Owners/{Identity}" DeleteOwner => release;
 ];
 
+/// The status for a source that sends elsewhere.
+const BAD_GATEWAY: u16 = 502;
 /// The longest subject that is taken.
 const SUBJECT_BYTES_MAX: usize = 1024;
 
@@ -101,6 +105,7 @@ async fn noted_backend(call: &Call, order: &Order, key: Option<Sid<Key>>, outcom
         key: outcome.as_ref().ok().map(|issued| issued.key).or(key),
         address: call.caller.address,
         outcome: outcome.as_ref().map(|issued| issued.jti.as_str()).map_err(|error| chain(error)),
+        inquiry: &Inquiry::default(),
     };
     note(&noted);
     call.app.note_issue(&call.caller, &noted, outcome).await
@@ -171,27 +176,20 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
     if parts.method == Method::OPTIONS {
         return asking.finish(Response::builder().status(StatusCode::NO_CONTENT), Body::empty());
     }
-    let mut noted = Noted {
-        account: None,
-        source: "",
-        subject: "",
-        rule: "",
-        identity: "",
-        session: "",
-        key: None,
-        address: asking.from.as_ref().map(|from| from.address),
-        outcome: Err(String::new()),
-    };
     let mut told = Told::default();
     let outcome = mint(&app, &parts, &asking, &mut told).await;
-    (noted.source, noted.subject, noted.rule, noted.identity) =
-        (&told.source, &told.subject, &told.rule, &told.identity);
-    noted.session = &told.session;
-    noted.account = told.caller.as_ref().map(|caller| caller.account_sid);
-    noted.key = outcome.as_ref().ok().map(|issued| issued.key);
-    noted.outcome = match &outcome {
-        Ok(issued) => Ok(&issued.jti),
-        Err(error) => Err(if told.reason.is_empty() { chain(error) } else { told.reason.clone() }),
+    let reason = |error: &Error| if told.reason.is_empty() { chain(error) } else { told.reason.clone() };
+    let noted = Noted {
+        account: told.caller.as_ref().map(|caller| caller.account_sid),
+        source: &told.source,
+        subject: &told.subject,
+        rule: &told.rule,
+        identity: &told.identity,
+        session: &told.session,
+        key: outcome.as_ref().ok().map(|issued| issued.key),
+        address: asking.from.as_ref().map(|from| from.address),
+        outcome: outcome.as_ref().map(|issued| issued.jti.as_str()).map_err(reason),
+        inquiry: &told.inquiry,
     };
     note(&noted);
     let account = noted.account;
@@ -200,7 +198,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Response<B
         Err(failure) => Err(failure),
     };
     let request_id = format!("RQ{}", Ids::from_seed(ids::fresh_seed()).hex(16));
-    let response = asking.respond(&outcome, &request_id);
+    let response = asking.respond(&outcome, told.bad_gateway, &request_id);
     Line {
         operation: "FetchToken",
         method: parts.method.as_str(),
@@ -241,6 +239,10 @@ struct Told {
     session: String,
     /// What the caller is not told.
     reason: String,
+    /// What the sources and the rules said.
+    inquiry: Inquiry,
+    /// Whether a source gave an answer that is none, as a redirect is.
+    bad_gateway: bool,
 }
 
 async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -> Outcome<Issued> {
@@ -253,29 +255,41 @@ async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -
     let taken = app.login.per_caller.take(caller, app.db.clock.machine());
     taken.map_err(|retry_after| Refusal::TooMany { retry_after })?;
     if asking.page.is_foreign && app.login.goes_by_itself(&parts.headers) {
-        return Err(Refusal::Origin.into());
+        told.reason = asking.foreign(app);
+        return Err(Refusal::Origin { page: asking.page.name(), own: from.origin.clone() }.into());
     }
     let asked = Asked { headers: &parts.headers, peer: asking.peer, is_get };
-    let (found, source) = app.login.find(app, asked).await;
-    source.clone_into(&mut told.source);
-    let login = match found {
-        Found::Login(login) => login,
-        Found::Stranger => return Err(Refusal::NotLoggedIn.into()),
-        Found::Refused(reason) => {
-            told.reason = reason;
-            return Err(Refusal::NotLoggedIn.into());
-        }
-        Found::Unavailable(reason) => {
-            told.reason = reason;
-            return Err(Refusal::SourceSilent.into());
-        }
-    };
+    let found = app.login.find(app, asked, &mut told.inquiry.sources).await;
+    let login = somebody(found, told)?;
     told.subject.clone_from(&login.subject);
     told.session = login.session().unwrap_or_default();
     if told.session.is_empty() && login.facts.get("sid").is_some_and(|sid| !sid.is_null()) {
         tracing::warn!(target: "tokens", source, "a sid names no session: it must be a text or a whole number, and not too long");
     }
     mint_for(app, &login, told).await
+}
+
+/// Who it is that the sources found. The caller learns no more than that it is nobody, or that it cannot be said.
+fn somebody(found: Option<Found>, told: &mut Told) -> Result<Login, Refusal> {
+    let Some(found) = found else {
+        "no source knows who this is".clone_into(&mut told.reason);
+        return Err(Refusal::NotLoggedIn);
+    };
+    if let Some(said) = told.inquiry.sources.last() {
+        told.source.clone_from(&said.source);
+    }
+    match found {
+        Found::Login(login) => Ok(login),
+        Found::Stranger(finding) | Found::Refused(finding) => {
+            told.reason = finding.to_string();
+            Err(Refusal::NotLoggedIn)
+        }
+        Found::Unavailable(finding) => {
+            told.reason = finding.to_string();
+            told.bad_gateway = finding.check == Check::Redirect;
+            Err(if told.bad_gateway { Refusal::SourceRedirects } else { Refusal::SourceSilent })
+        }
+    }
 }
 
 async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Issued> {
@@ -286,6 +300,7 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     }
     let decision = app.login.policy.decide(login).map_err(|denial: Denial| {
         denial.rule().unwrap_or_default().clone_into(&mut told.rule);
+        told.inquiry.rules = app.login.policy.steps(login);
         told.reason = denial.to_string();
         Refusal::Denied
     })?;
@@ -308,6 +323,8 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
     let outcome = app.mint(&caller, &order, Some(login)).await;
     // Afterwards: what ends the login from now on ends this token with it.
     if app.db.ask(&caller, IsLoginEnded::of(login)).await? {
+        let session = login.session().unwrap_or_else(|| login.every_session());
+        told.reason = format!("the login session {session} was ended: it was revoked, or its provider said so");
         return Err(Refusal::LoginEnded.into());
     }
     match outcome {
@@ -322,6 +339,16 @@ async fn mint_for(app: &Arc<App>, login: &Login, told: &mut Told) -> Outcome<Iss
         Err(Error::Refused(refusal)) if refusal.code != Code::Conflict => {
             told.reason = format!("the rule cannot be carried out: {}", Error::Refused(refusal));
             Err(Refusal::Denied.into())
+        }
+        Err(Error::Refused(refusal)) if refusal.code == Code::Conflict => {
+            if let Some(Owner { source, subject, .. }) = app.db.ask(&caller, Prepare(order.clone())).await?.owner {
+                let Order { identity, .. } = &order;
+                told.reason = format!(
+                    "the identity {identity} belongs to {source}, {subject}, and this login is {}, {}",
+                    login.source, login.subject
+                );
+            }
+            Err(Refusal::Taken.into())
         }
         outcome => outcome,
     }
@@ -344,9 +371,30 @@ impl Asking {
         Self { peer: peer.map_or(unknown, |peer| peer.address), from, page }
     }
 
-    fn respond(&self, outcome: &Outcome<Issued>, request_id: &str) -> Response<Body> {
+    /// What a page of another origin was compared with, for the log.
+    fn foreign(&self, app: &App) -> String {
+        let http = &app.config.http;
+        let own = self.from.as_ref().map_or("unknown", |from| from.origin.as_str());
+        let whence = if http.public_url.is_empty() {
+            "from the request's Host, as http.public_url is empty"
+        } else {
+            "http.public_url"
+        };
+        let allowed = &app.config.login.allowed_origins;
+        format!(
+            "origin of the page: found {}, expected {own} ({whence}) or one of login.allowed_origins, which are {allowed:?}",
+            self.page.name()
+        )
+    }
+
+    fn respond(&self, outcome: &Outcome<Issued>, bad_gateway: bool, request_id: &str) -> Response<Body> {
         let reply = match outcome {
             Ok(issued) => Reply::ok(&TokenBody::of(issued)),
+            // The closed list of codes has none for this status.
+            Err(error) if bad_gateway => {
+                let code = error.code();
+                Reply::new(BAD_GATEWAY, &ErrorBody { status: BAD_GATEWAY, ..error.body(code, code.title()) })
+            }
             Err(error) => refuse(error, Surface::Own, "/token"),
         };
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tertulia_protocol::sid::{Account, Key, Service};
 use tertulia_protocol::{Code, Sid, Timestamp};
 
+use crate::login::finding::Inquiry;
 use crate::login::policy::Grants;
 use crate::platform::{Caller, Error, UserRef};
 use crate::revocations::{Bearer, Revocation, fingerprint};
@@ -187,7 +188,12 @@ pub enum Refusal {
     /// There are other ways to ask.
     Method,
     /// A page of an origin that is not listed brings a cookie.
-    Origin,
+    Origin {
+        /// What its browser says of it.
+        page: String,
+        /// The origin at which the request came in.
+        own: String,
+    },
     /// Too often.
     TooMany {
         /// Seconds until there is room.
@@ -201,6 +207,8 @@ pub enum Refusal {
     NoSigner(String),
     /// A source of logins does not answer.
     SourceSilent,
+    /// A source of logins sends elsewhere instead of an answer.
+    SourceRedirects,
     /// There is no source of logins.
     NoEndpoint,
     /// No such owner.
@@ -224,9 +232,12 @@ impl From<Refusal> for Error {
                 "The identity of this login belongs to another login; an operator can release it".to_owned(),
             ),
             Refusal::Method => (Code::MethodNotAllowed, "Ask with POST".to_owned()),
-            Refusal::Origin => {
-                let text = "Pages of this origin may not ask with a cookie; login.allowed_origins lists those that may";
-                (Code::Forbidden, text.to_owned())
+            Refusal::Origin { page, own } => {
+                let text = format!(
+                    "Pages of {page} may not ask with a cookie: this server is {own} (http.public_url, or the request's \
+                     Host), and login.allowed_origins lists the other origins that may"
+                );
+                (Code::Forbidden, text)
             }
             Refusal::TooMany { retry_after } => return Self::too_many(retry_after),
             Refusal::LoginEnded => (Code::NotAuthenticated, "This login has ended".to_owned()),
@@ -235,7 +246,9 @@ impl From<Refusal> for Error {
                 (Code::Forbidden, "The account of this chat is suspended or closed".to_owned())
             }
             Refusal::NoSigner(reason) => (Code::Unavailable, format!("No Access Token can be signed: {reason}")),
-            Refusal::SourceSilent => (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned()),
+            Refusal::SourceSilent | Refusal::SourceRedirects => {
+                (Code::Unavailable, "Who is logged in cannot be found out just now".to_owned())
+            }
             Refusal::NoEndpoint => return Self::not_found(Code::NotFound),
             Refusal::NoOwner => return Self::not_found(Code::NotFound),
             Refusal::NoRole => (Code::ServiceRoleNotFound, "The chat service has no such service role".to_owned()),
@@ -267,6 +280,8 @@ pub struct Noted<'a> {
     pub address: Option<IpAddr>,
     /// The token's name, or why there is none.
     pub outcome: Result<&'a str, String>,
+    /// What the sources and the rules said, where any were asked.
+    pub inquiry: &'a Inquiry,
 }
 
 /// The source of tokens that a backend asked for.
@@ -276,7 +291,7 @@ pub const BACKEND: &str = "backend";
 pub const DEV: &str = "dev";
 
 /// Is told of every token that is minted or refused: the one place for the log and for whatever else
-/// remembers. Never a token, a credential or a fact.
+/// remembers. Never a token or a credential; of the facts only those that a condition compares.
 pub fn note(noted: &Noted<'_>) {
     let text = |sid: Option<String>| sid.unwrap_or_default();
     let account = text(noted.account.map(|sid| sid.to_string()));
@@ -288,7 +303,10 @@ pub fn note(noted: &Noted<'_>) {
             tracing::info!(target: "tokens", account, source, subject, rule, identity, session, key, address, jti, "minted");
         }
         Err(reason) => {
-            tracing::info!(target: "tokens", account, source, subject, rule, identity, session, key, address, reason, "refused");
+            let (sources, rules) = (noted.inquiry.sources_text(), noted.inquiry.rules_text());
+            tracing::info!(
+                target: "tokens", account, source, subject, rule, identity, session, key, address, reason, sources, rules, "refused"
+            );
         }
     }
 }

@@ -29,5 +29,6 @@ mod leftovers;
 pub(crate) mod login;
 mod minting;
 mod provider;
+mod refused_logins;
 #[expect(unreachable_pub, reason = "the example of docs/tokens.md, as it stands there")]
 mod axum_app;

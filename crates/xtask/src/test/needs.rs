@@ -18,6 +18,7 @@ pub(crate) enum Tool {
     Python,
     Chromium,
     Postgres,
+    Nginx,
 }
 
 impl Tool {
@@ -28,6 +29,7 @@ impl Tool {
             Tool::Python => sh::find(&["python3"]).filter(|python| makes_environments(python)),
             Tool::Chromium => chromium(),
             Tool::Postgres => postgres(),
+            Tool::Nginx => nginx(),
         }
     }
 
@@ -37,6 +39,7 @@ impl Tool {
             Tool::Python => &["python3", "python3-venv"],
             Tool::Chromium => &["chromium"],
             Tool::Postgres => &["postgresql"],
+            Tool::Nginx => &["nginx"],
         }
     }
 
@@ -49,6 +52,7 @@ impl Tool {
                 "install PostgreSQL 15 or newer (the server programs; no running server is needed), \
                  or set POSTGRES_BIN to the folder of `initdb`"
             }
+            Tool::Nginx => "install nginx with its auth_request module, or set NGINX to the program (none need run)",
         }
     }
 }
@@ -80,7 +84,8 @@ impl Installer {
         if tool == Tool::Postgres {
             self.keep_the_default_cluster_away()?;
         }
-        sh::run(apt().args(["install", "--yes", "--no-install-recommends"]).args(tool.packages()))
+        let install = || sh::run(apt().args(["install", "--yes", "--no-install-recommends"]).args(tool.packages()));
+        if tool == Tool::Nginx { without_services(install) } else { install() }
     }
 
     /// Debian's package makes and starts a cluster of its own, which nobody here wants.
@@ -92,6 +97,24 @@ impl Installer {
             .and_then(|()| std::fs::write(folder.join("no-cluster.conf"), "create_main_cluster = false\n"))
             .map_err(|error| format!("writing below {}: {error}", folder.display()))
     }
+}
+
+/// Debian starts a service as soon as it is installed, unless this program says that none may be. The tests start an
+/// nginx of their own, and the machine's port 80 is none of their business.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs without any service being started.
+fn without_services(install: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let policy = Path::new(SERVICE_POLICY);
+    // Containers have one of their own, which says the same.
+    if policy.exists() {
+        return install();
+    }
+    let told = |error| format!("writing {SERVICE_POLICY}: {error}");
+    std::fs::write(policy, "#!/bin/sh\nexit 101\n").map_err(told)?;
+    let outcome = sh::run(Command::new("chmod").args(["755", SERVICE_POLICY])).and_then(|()| install());
+    std::fs::remove_file(policy).map_err(told)?;
+    outcome
 }
 
 fn apt() -> Command {
@@ -125,6 +148,18 @@ fn chromium() -> Option<PathBuf> {
     named
         .or_else(|| sh::find(&["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]))
         .or_else(|| Some(mac).filter(|path| path.is_file()))
+}
+
+/// Debian keeps it off the PATH of people who are not root.
+fn nginx() -> Option<PathBuf> {
+    let named = std::env::var_os("NGINX").map(PathBuf::from).filter(|path| path.is_file());
+    let usual = || Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file());
+    named.or_else(|| sh::find(&["nginx"])).or_else(usual).filter(|nginx| has_auth_request(nginx))
+}
+
+fn has_auth_request(nginx: &Path) -> bool {
+    let output = Command::new(nginx).arg("-V").output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("http_auth_request_module"))
 }
 
 /// The folder of the server's programs, with those of the client beside them. Debian keeps it off

@@ -26,6 +26,7 @@ pub(crate) enum Need {
     Web,
     Chromium,
     Postgres,
+    Nginx,
 }
 
 #[derive(Debug)]
@@ -103,7 +104,8 @@ fn need(word: &str) -> Result<Need, String> {
         "web" => Ok(Need::Web),
         "chromium" => Ok(Need::Chromium),
         "postgres" => Ok(Need::Postgres),
-        other => Err(format!("\"needs\" knows binary, web, chromium, postgres; not \"{other}\"")),
+        "nginx" => Ok(Need::Nginx),
+        other => Err(format!("\"needs\" knows binary, web, chromium, postgres, nginx; not \"{other}\"")),
     }
 }
 
@@ -142,6 +144,7 @@ impl Suite {
             Need::Web => Some(Tool::Node),
             Need::Chromium => Some(Tool::Chromium),
             Need::Postgres => Some(Tool::Postgres),
+            Need::Nginx => Some(Tool::Nginx),
         });
         needed.chain([own]).try_for_each(|tool| machine.tools.provide(tool).map(drop))
     }
@@ -154,6 +157,7 @@ impl Suite {
                 Need::Web => {}
                 Need::Binary => environment.push(("TERTULIA_BIN", machine.binary(self.wants_web())?.into())),
                 Need::Chromium => environment.push(("CHROMIUM", machine.tools.provide(Tool::Chromium)?.into())),
+                Need::Nginx => environment.push(("NGINX", machine.tools.provide(Tool::Nginx)?.into())),
                 Need::Postgres => {
                     let database = machine.postgres()?.database(&self.name)?;
                     environment.push(("TERTULIA_TEST_POSTGRES", database.into()));

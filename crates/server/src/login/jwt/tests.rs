@@ -22,14 +22,20 @@ fn keys() -> ProviderKeys {
     ProviderKeys::read(text.as_bytes()).unwrap()
 }
 
-fn proved(header: &Value, claims: &Value) -> Result<Value, String> {
+fn proved(header: &Value, claims: &Value) -> Result<Value, Finding> {
+    let (config, token) = (config(), signed(header, claims));
+    let unproved = Unproved::read(&token, &config).map_err(|unread| match unread {
+        Unread::Foreign(finding) | Unread::Refused(finding) => finding,
+    })?;
+    unproved.prove(&keys(), &config.audience, Timestamp::from_seconds(NOW))
+}
+
+fn signed(header: &Value, claims: &Value) -> String {
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let signed = format!("{}.{}", part(header), part(claims));
     let key = EncodingKey::from_ed_der(&SIGNER);
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, jsonwebtoken::Algorithm::EdDSA).unwrap();
-    let (config, token) = (config(), format!("{signed}.{signature}"));
-    let unproved = Unproved::read(&token, &config).unwrap()?;
-    unproved.prove(&keys(), &config.audience, Timestamp::from_seconds(NOW))
+    format!("{signed}.{signature}")
 }
 
 fn claims(more: &Value) -> Value {
@@ -41,7 +47,7 @@ fn claims(more: &Value) -> Value {
 fn logout(more: &Value) -> Result<Logout, String> {
     let mut all = claims(&json!({"iat": NOW, "jti": "j", "events": {LOGOUT_EVENT: {}}}));
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let claims = proved(&json!({"alg": "EdDSA"}), &all)?;
+    let claims = proved(&json!({"alg": "EdDSA"}), &all).map_err(|finding| finding.to_string())?;
     Logout::read(&claims, &config()).map_err(str::to_owned)
 }
 
@@ -52,7 +58,7 @@ fn a_header_with_critical_extensions_is_refused() {
     assert!(proved(&json!({"alg": "EdDSA", "kid": "another"}), &claims).is_err());
     for crit in [json!(["b64"]), json!([])] {
         let header = json!({"alg": "EdDSA", "crit": crit, "b64": false});
-        assert!(proved(&header, &claims).unwrap_err().contains("critical"));
+        assert_eq!(proved(&header, &claims).unwrap_err().check, Check::Critical);
     }
 }
 
@@ -60,7 +66,111 @@ fn a_header_with_critical_extensions_is_refused() {
 fn a_logout_token_logs_nobody_in() {
     let claims = claims(&json!({"events": {LOGOUT_EVENT: {}}}));
     let claims = proved(&json!({"alg": "EdDSA"}), &claims).unwrap();
-    assert!(login(claims, &config()).unwrap_err().contains("logout token"));
+    assert!(login(claims, &config()).unwrap_err().to_string().contains("logout token"));
+}
+
+#[test]
+fn a_refusal_names_the_check_with_what_was_found_and_expected() {
+    let good = claims(&json!({}));
+    let head = |more: &Value| {
+        let mut head = json!({"alg": "EdDSA", "kid": "k"});
+        head.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        head
+    };
+    let stored = json!("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl");
+    for (header, changed, check, found, expected) in [
+        (
+            json!({}),
+            json!({"iss": "https://b.example"}),
+            Check::Issuer,
+            "\"https://b.example\"",
+            "\"https://a.example\"",
+        ),
+        (json!({}), json!({"iss": null}), Check::Issuer, "null", "\"https://a.example\""),
+        (json!({}), json!({"iss": stored}), Check::Issuer, "\"(a credential, left out)\"", "\"https://a.example\""),
+        (json!({"alg": "HS256"}), json!({}), Check::Algorithm, "\"HS256\"", "EdDSA"),
+        (json!({"alg": "none"}), json!({}), Check::Algorithm, "\"none\"", "EdDSA"),
+        (json!({"kid": "x"}), json!({}), Check::KeyId, "\"x\"", "one of the 1 that the provider publishes: k"),
+        (json!({}), json!({"aud": ["a", "b"]}), Check::Audience, "[\"a\",\"b\"]", "\"chat\""),
+        (json!({}), json!({"exp": NOW - 31}), Check::Expiry, "1699999969", "over 1700000000 less 30 (leeway_seconds)"),
+        (json!({}), json!({"exp": "soon"}), Check::Expiry, "\"soon\"", "seconds since 1970"),
+        (
+            json!({}),
+            json!({"nbf": NOW + 31}),
+            Check::NotBefore,
+            "1700000031",
+            "at most 1700000000 and 30 (leeway_seconds)",
+        ),
+    ] {
+        let mut all = good.clone();
+        all.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        let finding = proved(&head(&header), &all).unwrap_err();
+        assert_eq!((finding.check, &*finding.found, &*finding.expected), (check, found, expected), "{changed}");
+    }
+    let mut without = good;
+    without.as_object_mut().unwrap().remove("aud");
+    let finding = proved(&head(&json!({})), &without).unwrap_err();
+    assert_eq!((finding.check, &*finding.found, &*finding.expected), (Check::Audience, "none", "\"chat\""));
+}
+
+#[test]
+fn an_issuer_that_differs_in_a_slash_is_said_to() {
+    let finding = proved(&json!({"alg": "EdDSA"}), &claims(&json!({"iss": "https://a.example/"}))).unwrap_err();
+    assert!(finding.hint.unwrap().contains("slash"));
+}
+
+#[test]
+fn a_signature_by_another_key_is_called_that() {
+    let token = signed(&json!({"alg": "EdDSA", "kid": "k"}), &claims(&json!({})));
+    let (message, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 64]));
+    let config = config();
+    let Ok(unproved) = Unproved::read(&forged, &config) else { panic!("the header is good") };
+    let finding = unproved.prove(&keys(), &config.audience, Timestamp::from_seconds(NOW)).unwrap_err();
+    assert_eq!((finding.check, &*finding.found), (Check::Signature, "one that the provider's key \"k\" did not make"));
+}
+
+#[test]
+fn a_token_that_is_bound_to_its_sender_logs_nobody_in() {
+    for (bound, found) in [
+        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), "cnf.jkt"),
+        (json!({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}), "cnf.x5t#S256"),
+        (json!({"cnf": [{"jkt": "x"}]}), "cnf.jkt"),
+        (json!({"cnf": {"keys": [{"x5t#S256": "x"}]}}), "cnf.x5t#S256"),
+        (json!({"cnf": {"jwk": {"kty": "OKP"}}}), "cnf"),
+        (json!({"cnf": {"kid": "x"}}), "cnf"),
+        (json!({"cnf": "x"}), "cnf"),
+        (json!({"cnf.jkt": "x"}), "cnf.jkt"),
+        (json!({"act": {"sub": "8", "cnf": {"jkt": "x"}}}), "cnf.jkt"),
+        (json!({"tokens": [{"cnf": [{"jkt": "x"}]}]}), "cnf.jkt"),
+    ] {
+        let claims = proved(&json!({"alg": "EdDSA"}), &claims(&bound)).unwrap();
+        let finding = login(claims, &config()).unwrap_err();
+        assert_eq!((finding.check, &*finding.found), (Check::SenderBound, found), "{bound}");
+        assert!(finding.to_string().contains("nobody checks the sender's proof yet"), "{finding}");
+    }
+    let plain = proved(&json!({"alg": "EdDSA", "typ": "at+jwt"}), &claims(&json!({"cnf": null}))).unwrap();
+    assert!(login(plain, &config()).is_ok());
+    for kind in ["dpop+jwt", "DPoP+JWT", "application/dpop+jwt"] {
+        let finding = proved(&json!({"alg": "EdDSA", "typ": kind}), &claims(&json!({}))).unwrap_err();
+        assert_eq!(finding.check, Check::TokenType, "{kind}");
+        assert!(finding.to_string().contains("bound to its sender"), "{finding}");
+    }
+}
+
+#[test]
+fn what_is_no_jwt_is_called_what_it_is() {
+    let config = config();
+    for (token, kind) in [
+        ("", "an empty text"),
+        ("tt_0123456789abcdef_x", "an API token (tt_…)"),
+        ("a.b.c.d.e", "an encrypted JWT (five parts)"),
+        ("a.b.c", "three parts that are not those of a JWT"),
+        ("0d3f4c", "an opaque text that is no JWT"),
+    ] {
+        let Err(Unread::Foreign(finding)) = Unproved::read(token, &config) else { panic!("{token} is one") };
+        assert_eq!((finding.check, &*finding.found, &*finding.expected), (Check::TokenKind, kind, "a JWT"));
+    }
 }
 
 #[test]
