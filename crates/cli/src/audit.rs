@@ -1,6 +1,6 @@
 //! `tertulia audit`: what happened to tokens, keys, accounts and roles of a running server.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;

@@ -7,9 +7,9 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::token::read_token;
 use crate::facts::remark;
 use crate::running::{Running, Whose, deleted, text};
+use crate::token::read_token;
 
 const PATH: &str = "/tertulia/v1/Revocations";
 /// What a script hears of a revocation that is stored and ended nothing that is known.

@@ -1,4 +1,5 @@
 //! Several servers that start at once on one empty PostgreSQL database: one seeds it, all serve, or say why not.
+#![expect(clippy::disallowed_methods, reason = "a server in another process is killed after some real time")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +35,7 @@ fn at_once<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
 
 /// A dev server on a data folder of its own.
 fn dev(url: &str, folder: &TempDir, number: usize) -> Running {
-    let data = folder.join(&format!("dev-{number}"));
+    let data = folder.join(format!("dev-{number}"));
     let mut command = tertulia(&["dev", "--port", "0", "--data", data.to_str().unwrap()]);
     Running::of(command.envs(postgres(url)))
 }
@@ -58,7 +59,7 @@ fn agree(servers: &[Running], folder: &TempDir, numbers: std::ops::Range<usize>)
         assert_eq!(server.get("/token?identity=carol&password=tertulia").0, 200);
     }
     for number in numbers {
-        let data = folder.join(&format!("dev-{number}"));
+        let data = folder.join(format!("dev-{number}"));
         let made = outcome(tertulia(&["key", "create", "-o", "json", "--data"]).arg(&data)).unwrap();
         let key: Value = serde_json::from_str(&made).unwrap();
         let credentials = basic(key["sid"].as_str().unwrap(), key["secret"].as_str().unwrap());
@@ -90,8 +91,8 @@ fn four_dev_servers_on_one_empty_database_agree() {
 
 /// A data folder for each server, or one for all.
 fn folders(round: usize, folder: &TempDir) -> Vec<PathBuf> {
-    let name = |number| if round % 2 == 0 { format!("serve-{number}") } else { "serve".to_owned() };
-    (0..SERVERS).map(|number| folder.join(&name(number))).collect()
+    let name = |number| if round.is_multiple_of(2) { format!("serve-{number}") } else { "serve".to_owned() };
+    (0..SERVERS).map(|number| folder.join(name(number))).collect()
 }
 
 /// The files with a first account's credentials in some folders, finished or not.

@@ -67,6 +67,7 @@ const KEYS: &[(&str, &str, Rows)] = &[
     ("api_tokens", "account,id", Rows::All),
     ("key_evidence", "account,key_sid", Rows::All),
     ("jobs", "account,kind,job_key", Rows::All),
+    ("known_tokens", "account,fingerprint", Rows::All),
 ];
 
 /// For how many rows a unique index counts.

@@ -94,7 +94,7 @@ impl World {
     /// Begins with the next request, if its turn has come.
     pub fn begin_next(&mut self, place: Place) {
         if self.connections[place].is_open
-            && let Some((id, request)) = self.connections[place].requests.next()
+            && let Some((id, request)) = self.connections[place].requests.begin()
         {
             self.begin_answer(place, id, request);
         }

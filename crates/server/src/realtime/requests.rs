@@ -7,7 +7,7 @@
 //! go on meanwhile. Many pages are held side by side, and each waits [`PATIENCE`] for its receipts at most.
 //!
 //! Nothing here may stop the reading of the socket: the receipts that a page waits for come from there.
-//! Reading order: [`Requests::ask`], [`Requests::next`], [`Requests::answered`], [`Requests::look`],
+//! Reading order: [`Requests::ask`], [`Requests::begin`], [`Requests::answered`], [`Requests::look`],
 //! [`Requests::sent`], [`Requests::release`]. See docs/decisions/0017.
 
 mod held;
@@ -135,7 +135,7 @@ impl<A> Requests<A> {
     }
 
     /// The request to perform now, unless one is being performed.
-    pub fn next(&mut self) -> Option<(String, TunnelledRequest)> {
+    pub fn begin(&mut self) -> Option<(String, TunnelledRequest)> {
         if self.performing.is_some() {
             return None;
         }

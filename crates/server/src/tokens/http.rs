@@ -264,6 +264,7 @@ async fn mint(app: &Arc<App>, parts: &Parts, asking: &Asking, told: &mut Told) -
     told.subject.clone_from(&login.subject);
     told.session = login.session().unwrap_or_default();
     if told.session.is_empty() && login.facts.get("sid").is_some_and(|sid| !sid.is_null()) {
+        let source = &told.source;
         tracing::warn!(target: "tokens", source, "a sid names no session: it must be a text or a whole number, and not too long");
     }
     mint_for(app, &login, told).await

@@ -41,14 +41,14 @@ fn asked(kinds: &[(&str, &str)]) -> Requests<Answer> {
 /// Performs a read whose answer is a page.
 fn page(requests: &mut Requests<Answer>, name: Answer, object: Object, is_live: bool, now: Moment) -> Option<Answer> {
     requests.ask(name.to_owned(), request(READ, 0)).unwrap();
-    requests.next().unwrap();
+    requests.begin().unwrap();
     requests.answered(name, 10, Some(Shown { object, position: 7 }), |_| is_live, now)
 }
 
 fn order(requests: &mut Requests<Answer>) -> Vec<usize> {
     let mut order = Vec::new();
-    while let Some((id, _)) = requests.next() {
-        assert_eq!(requests.next(), None, "one is performed at a time");
+    while let Some((id, _)) = requests.begin() {
+        assert_eq!(requests.begin(), None, "one is performed at a time");
         order.push(id.parse().unwrap());
         assert_eq!(requests.answered("done", 1, None, |_| false, ms(0)), Some("done"));
     }
@@ -124,7 +124,7 @@ fn other_requests_go_on_while_pages_are_held() {
     let mut requests = asked(&[]);
     assert_eq!(page(&mut requests, "page", list(), true, ms(0)), None);
     requests.ask("write".to_owned(), request(WRITE, 10)).unwrap();
-    assert!(requests.next().is_some());
+    assert!(requests.begin().is_some());
     assert_eq!(requests.answered("written", 10, None, |_| true, ms(1)), Some("written"));
 }
 
@@ -148,7 +148,7 @@ fn a_page_before_its_subscription_waits_for_it_and_then_for_its_events() {
     assert_eq!(page(&mut requests, "page", list(), false, ms(0)), None);
     assert_eq!(requests.due(), Some(PATIENCE));
     requests.ask("sub".to_owned(), request(SUBSCRIPTION, 100)).unwrap();
-    requests.next().unwrap();
+    requests.begin().unwrap();
     assert_eq!(requests.answered("accepted", 1, None, |object| object == list(), ms(90)), Some("accepted"));
     requests.look(ms(90), |_| Some(7));
     assert!(requests.awaits_mailbox());
@@ -164,7 +164,7 @@ fn a_client_that_subscribes_again_and_again_gets_its_page() {
     page(&mut requests, "page", list(), false, ms(0));
     for now in [ms(60), ms(120), ms(180)] {
         requests.ask("sub".to_owned(), request(SUBSCRIPTION, 100)).unwrap();
-        requests.next().unwrap();
+        requests.begin().unwrap();
         requests.answered("accepted", 1, None, |_| true, now);
         assert_eq!(requests.release(now), [""; 0]);
         requests.look(now, |_| None);
@@ -221,15 +221,15 @@ fn the_default_bound_admits_500_ordinary_requests_with_ease() {
 fn no_page_is_read_while_too_many_bytes_are_held_but_all_else_goes_on() {
     let mut requests = asked(&[]);
     requests.ask("read".to_owned(), request(READ, 0)).unwrap();
-    requests.next().unwrap();
+    requests.begin().unwrap();
     let page = Some(Shown { object: list(), position: 1 });
     assert_eq!(requests.answered("page", BOUNDS.held_bytes_max, page, |_| true, ms(0)), None);
     for kind in [READ, SUBSCRIPTION, WRITE] {
         requests.ask(kind.0.to_owned(), request(kind, 0)).unwrap();
     }
-    assert_eq!(requests.next().unwrap().1.path, SUBSCRIPTION.1);
+    assert_eq!(requests.begin().unwrap().1.path, SUBSCRIPTION.1);
     requests.answered("accepted", 1, None, |_| true, ms(0));
-    assert_eq!(requests.next(), None, "the write is behind a read");
+    assert_eq!(requests.begin(), None, "the write is behind a read");
     assert_eq!(requests.release(PATIENCE), ["page"]);
-    assert_eq!(requests.next().unwrap().0, "GET");
+    assert_eq!(requests.begin().unwrap().0, "GET");
 }

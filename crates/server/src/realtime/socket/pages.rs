@@ -55,7 +55,7 @@ impl Connection {
         if self.is_draining || self.answering.is_some() {
             return;
         }
-        if let Some((id, request)) = self.requests.next() {
+        if let Some((id, request)) = self.requests.begin() {
             self.answering = self.answer(id, request);
         }
     }
