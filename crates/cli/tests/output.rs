@@ -119,6 +119,9 @@ fn online(walk: &mut Walk, folder: &Path, uri: &str) {
 
     let service = walk.run("service create", &["second"]);
     walk.run("service show", &[text(&service, "sid")]);
+    let open = [text(&service, "sid"), "--open-conversations", "true"];
+    assert_eq!(walk.run("service settings", &open)["open_conversations"], true);
+    assert_eq!(walk.run("service settings", &[text(&service, "sid")])["open_conversations"], true);
     assert_eq!(walk.run("service list", &[])["services"].as_array().unwrap().len(), 2);
     assert_eq!(walk.run("service delete", &[text(&service, "sid")])["deleted"], service["sid"]);
 

@@ -277,15 +277,15 @@ mod tests {
     #[test]
     fn a_page_before_is_turned_and_leads_both_ways() {
         let key = |row: &i32| Cursor::new([row.to_string()]);
-        let token = Cursor::new(["5".to_owned()]).token_before();
+        let token = Cursor::new(["5".to_owned()]).with_offset(4).token_before();
         let query = Form::parse(format!("PageSize=2&PageToken={token}").as_bytes()).unwrap();
         let request = PageRequest::read(&query, 100).unwrap();
         assert!(request.text_span().unwrap().backwards);
         let page = request.cut(vec![4, 3, 2], key);
         assert_eq!(page.rows, [3, 4]);
-        assert_eq!((page.previous, page.next), (Some(key(&3)), Some(key(&4))));
+        assert_eq!((page.previous, page.next), (Some(key(&3).with_offset(2)), Some(key(&4).with_offset(4))));
         let first = request.cut(vec![4, 3], key);
-        assert_eq!((first.previous, first.next), (None, Some(key(&4))));
+        assert_eq!((first.previous, first.next, first.start), (None, Some(key(&4).with_offset(4)), 2));
     }
 
     #[test]
@@ -295,6 +295,6 @@ mod tests {
         let page = request.cut(vec![1, 2], |row| Cursor::new([row.to_string()]));
         let meta = request.meta(&page, "http://x/v1/M", &query, "messages", &["Order"]);
         assert_eq!(meta.url, "http://x/v1/M?Order=desc&PageSize=1&Page=0");
-        assert_eq!(meta.next_page_url.unwrap(), "http://x/v1/M?Order=desc&PageSize=1&Page=1&PageToken=PT31");
+        assert_eq!(meta.next_page_url.unwrap(), "http://x/v1/M?Order=desc&PageSize=1&Page=1&PageToken=PT311f31");
     }
 }

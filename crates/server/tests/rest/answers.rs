@@ -116,7 +116,7 @@ fn an_answer_has_so_many_bytes_and_not_one_more() {
             assert_eq!(body["identity"], "ana");
         }
         let reason = App::saying(written(&padded(BYTES_MAX + 1))).is_unavailable(PATIENT);
-        assert_eq!(reason, "the answer has over 1000 bytes (answer_bytes_max)");
+        assert_eq!(reason, "size of the answer: found over 1000 bytes, expected less (answer_bytes_max is the bound)");
     }
 }
 
@@ -129,7 +129,10 @@ fn an_answer_without_an_end_is_left_at_the_bound() {
             going = stream.write_all(b"8\r\n        \r\n");
         }
     });
-    assert_eq!(app.is_unavailable(PATIENT), "the answer has over 1000 bytes (answer_bytes_max)");
+    assert_eq!(
+        app.is_unavailable(PATIENT),
+        "size of the answer: found over 1000 bytes, expected less (answer_bytes_max is the bound)"
+    );
 }
 
 /// Keeps the connection open and says nothing more: until the other side is gone.
@@ -139,7 +142,7 @@ fn wait(stream: &mut TcpStream) {
 
 #[test]
 fn an_app_that_does_not_answer_in_time_is_not_waited_for() {
-    let late = "no answer within 50ms (timeout_ms)";
+    let late = "time for an answer: found no answer within 50ms, expected one (timeout_ms)";
     let mute = App::start(|stream, _| wait(stream));
     assert_eq!(mute.is_unavailable(50), late);
     // The time is for everything: a beginning does not win more of it.
@@ -163,33 +166,33 @@ fn an_answer_that_breaks_off_is_none() {
     assert!(half.contains(r#""identity":"ana""#));
     for broken in [begun, in_chunks] {
         let reason = App::saying(broken).is_unavailable(PATIENT);
-        assert!(reason.starts_with("the answer broke off: "), "{reason}");
+        assert!(reason.starts_with("connection: found the answer broke off: "), "{reason}");
     }
-    for (broken, wanted) in
-        [("", "no answer: "), ("HTTP/1.1 200 OK\r\nCont", "no answer: "), ("SSH-2.0\r\n", "no answer: ")]
-    {
+    for broken in ["", "HTTP/1.1 200 OK\r\nCont", "SSH-2.0\r\n"] {
         let reason = App::saying(broken.to_owned()).is_unavailable(PATIENT);
-        assert!(reason.starts_with(wanted), "{broken}: {reason}");
+        assert!(reason.starts_with("connection: found no answer: "), "{broken}: {reason}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let app = App { address: nobody.local_addr().unwrap(), asked: Arc::default() };
     drop(nobody);
-    assert!(app.is_unavailable(PATIENT).starts_with("no connection: "));
+    let reason = app.is_unavailable(PATIENT);
+    assert!(reason.starts_with("connection: found no connection: "), "{reason}");
 }
 
 #[test]
 fn an_answer_that_is_no_json_of_somebody_is_none() {
     for (body, wanted) in [
-        ("<html>Welcome, ana</html>", "the app's answer is not JSON"),
-        ("", "the app's answer is not JSON"),
-        ("{\"identity\": \"ana\"", "the app's answer is not JSON"),
-        ("{\"identity\": \"ana\"} and more", "the app's answer is not JSON"),
-        ("\"ana\"", "the app's answer has no text or whole number \"identity\""),
-        ("[{\"identity\": \"ana\"}]", "the app's answer has no text or whole number \"identity\""),
-        ("{\"identity\": \"\"}", "the app's answer has no text or whole number \"identity\""),
-        ("{\"identity\": null}", "the app's answer has no text or whole number \"identity\""),
+        ("<html>Welcome, ana</html>", "what is not JSON"),
+        ("", "what is not JSON"),
+        ("{\"identity\": \"ana\"", "what is not JSON"),
+        ("{\"identity\": \"ana\"} and more", "what is not JSON"),
+        ("\"ana\"", "JSON without a text or whole number \"identity\""),
+        ("[{\"identity\": \"ana\"}]", "JSON without a text or whole number \"identity\""),
+        ("{\"identity\": \"\"}", "JSON without a text or whole number \"identity\""),
+        ("{\"identity\": null}", "JSON without a text or whole number \"identity\""),
     ] {
-        assert_eq!(App::saying(with_length(body)).is_unavailable(PATIENT), wanted, "{body}");
+        let reason = App::saying(with_length(body)).is_unavailable(PATIENT);
+        assert!(reason.starts_with(&format!("answer: found {wanted}")), "{body}: {reason}");
     }
 }
 
@@ -206,8 +209,8 @@ fn nobody_is_led_elsewhere_with_a_cookie() {
             );
         });
         let world = app.world(PATIENT);
-        let text = world.stranger.with("Cookie", "s=1").post("/token", &[]).refuses(401, 20003);
-        assert_eq!(text, "Nobody is logged in here");
+        let text = world.stranger.with("Cookie", "s=1").post("/token", &[]).refuses(502, 20503);
+        assert_eq!(text, "Who is logged in cannot be found out just now");
         assert_eq!(app.asked.load(Ordering::SeqCst), 1);
     }
     assert_eq!(elsewhere.asked.load(Ordering::SeqCst), 0, "nobody was shown the cookie");

@@ -134,7 +134,7 @@ fn subjects_and_sessions_of_a_provider_may_be_numbers() {
     log_in(4711.into()).refuses(401, 20003);
     log_in("4711".into()).refuses(401, 20003);
     log_in(4712.into()).is(200);
-    provider.logout(&world, &json!({"sid": 4712, "jti": 1})).refuses_as_a_logout("taken already");
+    provider.logout(&world, &json!({"sid": 4712, "jti": 1})).refuses_as_a_logout("refused for its logout token");
     provider.logout(&world, &json!({"sub": 7, "jti": 2})).is(200);
     log_in(4712.into()).refuses(401, 20003);
 }

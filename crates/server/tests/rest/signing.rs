@@ -96,9 +96,13 @@ fn a_spare_key_signs_while_the_configured_one_cannot() {
             (config.login.key, config.login.spare_keys) = (main, spare_keys);
         }
     };
-    let world = World::sqlite_with(set(&[&restricted, &spare]));
-    assert_nothing_signs(&world, &main, "does not exist");
-    import(&world);
+    // A server does not start with keys that are not there, so they come first.
+    let with_keys = |spare_keys: &[&String]| {
+        let folder = testkit::temp_dir();
+        import(&World::in_folder(folder.path()));
+        (World::in_folder_with(folder.path(), set(spare_keys)), folder)
+    };
+    let (world, _folder) = with_keys(&[&restricted, &spare]);
     assert_eq!(signer(&log_in(&world).is(200)), main);
     let entry = suspend(&world, &main);
     assert_eq!(signer(&log_in(&world).is(200)), spare, "a Restricted key is passed over");
@@ -114,8 +118,7 @@ fn a_spare_key_signs_while_the_configured_one_cannot() {
     world.owner.delete(&format!("/2010-04-01/Accounts/{}/Keys/{main}.json", world.account)).is(204);
     assert_nothing_signs(&world, &main, "does not exist");
 
-    let alone = World::sqlite_with(set(&[]));
-    import(&alone);
+    let (alone, _folder) = with_keys(&[]);
     suspend(&alone, &main);
     assert_nothing_signs(&alone, &main, "is suspended");
 }
@@ -167,7 +170,8 @@ fn a_subaccount_of_logins_follows_its_parent() {
         given(PROXY)(config);
         config.login.account.clone_from(&sub);
     };
-    let world = World::sqlite_with(set);
+    let folder = testkit::temp_dir();
+    let world = World::in_folder(folder.path());
     let app = world.app();
     let parent = world.system();
     let child = tertulia_server::accounts::commands::CreateAccount {
@@ -179,6 +183,8 @@ fn a_subaccount_of_logins_follows_its_parent() {
         ring: app.sealer.ring(),
     };
     world.play(app.db.perform(&parent, child)).unwrap();
+    drop(world);
+    let world = World::in_folder_with(folder.path(), set);
     log_in(&world).is(200);
     world.operator.post(&format!("/tertulia/v1/Accounts/{}", world.account), &[("Status", "suspended")]).is(200);
     log_in(&world).refuses(403, 20403);

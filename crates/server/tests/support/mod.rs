@@ -126,7 +126,12 @@ impl World {
 
     /// On a database that outlives the world.
     pub(crate) fn in_folder(folder: &Path) -> Self {
-        Self::on(Engine::Sqlite { folder: folder.to_owned() }, |_| {})
+        Self::in_folder_with(folder, |_| {})
+    }
+
+    /// The same, with another configuration than the default one.
+    pub(crate) fn in_folder_with(folder: &Path, set: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Engine::Sqlite { folder: folder.to_owned() }, set)
     }
 
     fn on(engine: Engine, set: impl FnOnce(&mut Config)) -> Self {
