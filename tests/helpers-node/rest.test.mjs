@@ -218,7 +218,6 @@ describe('messages', { concurrency: 4 }, () => {
   });
 
   withServer('made_over_rest_they_arrive_live_at_the_sdk', async ({ server, chat }) => {
-    for (const service of [chat, other]) await service.conversations('same').participants.create({ identity: 'alice' });
     const person = new Person(conversations, 'alice', server.token('alice'), server.socketUrl);
     await person.ready();
     const { sid } = await chat.conversations.create({ friendlyName: 'live' });
@@ -324,6 +323,7 @@ describe('services and their configuration', { concurrency: 4 }, () => {
     await assert.rejects(chat.users('only there').fetch(), refused(404, 20404));
     await assert.rejects(chat.conversations(there.sid).fetch(), refused(404, 20404));
     await assert.rejects(other.conversations(here.sid).messages.create({ body: 'x' }), refused(404, 20404));
+    for (const service of [chat, other]) await service.conversations('same').participants.create({ identity: 'alice' });
     const person = new Person(conversations, 'alice', server.token('alice', { service: there.chatServiceSid }), server.socketUrl);
     await person.ready();
     assert.equal((await person.client.getConversationByUniqueName('same')).sid, there.sid);

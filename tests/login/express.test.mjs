@@ -48,6 +48,6 @@ withConfig('an_app_that_is_gone_is_not_a_logout', withExpress, async ({ server, 
   const { status, headers, body } = await ask(server, { cookie: `${cookie}; other=1` });
   assert.deepEqual([status, body.code, headers.get('retry-after')], [503, 20503, '2']);
   await server.end('SIGTERM');
-  assert.match(server.log, /reason="no connection/);
+  assert.match(server.log, /reason="connection: found no connection/);
   assert.ok(!server.log.includes(cookie.split('=')[1]), 'a cookie is in the log');
 });
