@@ -16,7 +16,7 @@ use tertulia_server::login::policy::{
 use tertulia_server::login::sources::{Asked, Found};
 use tertulia_server::login::template::{Template, decode, encode};
 use tertulia_server::login::{app, oidc, proxy};
-use tertulia_server::platform::{AccountNumber, Config};
+use tertulia_server::platform::{AccountNumber, Config, origin};
 use tertulia_token::{LIFETIME_MAX, identity};
 
 /// Lines that are read of one input at most.
@@ -270,7 +270,11 @@ fn page(own: &str, headers: &HeaderMap) {
     if let Some(allowed) = &page.allowed {
         assert!(Some(allowed) == origin && allowed != "*", "a browser is told of the page that asked, and no other");
     }
-    let is_known = origin.is_some_and(|origin| origin == "https://app.example.com" || origin == own);
+    // Browsers write hosts in small letters and leave usual ports out; what is the same origin otherwise is known too.
+    let is_one = |origin: &HeaderValue, known: &str| {
+        origin == known || origin.to_str().is_ok_and(|origin| origin::is_same(known, origin))
+    };
+    let is_known = origin.is_some_and(|origin| is_one(origin, "https://app.example.com") || is_one(origin, own));
     let says_same = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
     let is_own = (is_known || says_same) && origin.is_some_and(|origin| origin != "*" && origin.to_str().is_ok());
     assert!(origin.is_none() || page.is_foreign != is_own, "which pages are foreign");
