@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use tertulia_server::Server;
 use tertulia_server::dev::DevCredentials;
-
-use crate::host::reachable;
 
 /// The facts; `run.json` in the data folder keeps them while the server runs.
 #[derive(Clone, Serialize, Deserialize)]
@@ -62,6 +61,11 @@ impl DevFacts {
             dev_password: variable("TERTULIA_DEV_PASSWORD").unwrap_or_default(),
         })
     }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
 impl Facts {

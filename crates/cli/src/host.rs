@@ -103,11 +103,6 @@ pub(crate) async fn serve(
     announced
 }
 
-/// An address that a client on this machine can use.
-pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
-}
-
 /// The signals that end a server.
 struct Signals {
     #[cfg(unix)]

@@ -6,18 +6,15 @@ use serde_json::Value;
 use tertulia_protocol::Sid;
 use tertulia_protocol::sdk::BASE;
 use tertulia_protocol::sid::Conversation as ConversationKind;
-use tertulia_protocol::sync::ObjectType;
 
-use crate::conversation::Conversation;
 use crate::error::{ConnectError, Error};
 use crate::link::{Link, path_in, unintelligible};
 use crate::options::Options;
 use crate::state::{ConnectionState, ConnectionStates};
-use crate::subscription::Subscription;
 use crate::token::TokenProvider;
 
 /// A connection of one user. Cheap to clone; the connection ends with the last clone, and with the
-/// last [`Conversation`] and [`Subscription`] made from it.
+/// last [`Conversation`](crate::Conversation) and [`Subscription`](crate::Subscription) made from it.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) link: Arc<Link>,
@@ -75,32 +72,6 @@ impl Client {
     /// Who the token says that this is.
     pub fn identity(&self) -> &str {
         &self.own.identity
-    }
-
-    /// Opens a conversation and subscribes to its messages: what comes from now on is received.
-    pub async fn conversation(&self, conversation: Sid<ConversationKind>) -> Result<Conversation, Error> {
-        Conversation::open(self, conversation, None).await
-    }
-
-    /// Opens a conversation and receives everything after a position that [`Conversation::position`] gave,
-    /// on this connection or an earlier one; 0 is the beginning.
-    pub async fn conversation_after(
-        &self,
-        conversation: Sid<ConversationKind>,
-        position: i64,
-    ) -> Result<Conversation, Error> {
-        Conversation::open(self, conversation, Some(position)).await
-    }
-
-    /// Subscribes to objects by their names, from where each stands now.
-    pub async fn subscribe(&self, objects: &[(&str, ObjectType)]) -> Result<Subscription, Error> {
-        Subscription::open(self, objects).await
-    }
-
-    /// Subscribes to what every client of the official SDK hears: the user's own list of conversations
-    /// (place 0; a conversation's SID is the key) and the user's own facts (place 1).
-    pub async fn subscribe_own(&self) -> Result<Subscription, Error> {
-        self.subscribe(&[(&self.own.map, ObjectType::Map), (&self.own.info, ObjectType::Map)]).await
     }
 
     /// Makes any request of the protocol: its status, and its body or null. A refusal is no error here.

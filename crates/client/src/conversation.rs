@@ -8,11 +8,12 @@ use tertulia_protocol::client::ReceivedDocument;
 use tertulia_protocol::sid::Conversation as ConversationKind;
 use tertulia_protocol::sync::{Object, ObjectType};
 
+use crate::change::{Change, ChangeKind, ItemKey};
 use crate::client::Client;
 use crate::error::Error;
 use crate::link::unintelligible;
 use crate::message::{Message, NewMessage, Order, Page, read_message};
-use crate::subscription::{Change, ChangeKind, ItemKey, Opened, Subscription};
+use crate::subscription::{Opened, Subscription};
 
 /// A conversation whose messages and facts are subscribed to. One an object and connection.
 #[derive(Debug)]
@@ -53,6 +54,23 @@ pub enum Event {
     Removed(i64),
     /// The conversation itself changed; [`Conversation::facts`] has the new ones.
     Changed,
+}
+
+impl Client {
+    /// Opens a conversation and subscribes to its messages: what comes from now on is received.
+    pub async fn conversation(&self, conversation: Sid<ConversationKind>) -> Result<Conversation, Error> {
+        Conversation::open(self, conversation, None).await
+    }
+
+    /// Opens a conversation and receives everything after a position that [`Conversation::position`] gave,
+    /// on this connection or an earlier one; 0 is the beginning.
+    pub async fn conversation_after(
+        &self,
+        conversation: Sid<ConversationKind>,
+        position: i64,
+    ) -> Result<Conversation, Error> {
+        Conversation::open(self, conversation, Some(position)).await
+    }
 }
 
 impl Conversation {

@@ -1,12 +1,14 @@
-//! Conversations from outside: making, changing and deleting them, and who is in them.
+//! Conversations from outside: making, changing and deleting them, and who is in them and types.
 
 use serde_json::json;
 use tertulia_protocol::Sid;
+use tertulia_protocol::client::typing;
 use tertulia_protocol::sid::Conversation;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::link::{encoded, unintelligible};
+use crate::typing::TypingEvents;
 
 /// What a new conversation is made of; everything may be left out.
 #[derive(Clone, Debug, Default)]
@@ -94,5 +96,15 @@ impl Client {
     /// Leaves a conversation.
     pub async fn leave(&self, conversation: Sid<Conversation>) -> Result<(), Error> {
         self.remove(conversation, self.identity()).await
+    }
+
+    /// Tells the other participants that this user is typing. Say it again while it lasts, every few seconds.
+    pub async fn typing(&self, conversation: Sid<Conversation>) -> Result<(), Error> {
+        self.link.call_form(&self.own.typing, typing(conversation)).await.map(drop)
+    }
+
+    /// Who types from now on, in any conversation.
+    pub fn typing_events(&self) -> TypingEvents {
+        TypingEvents(self.link.typing())
     }
 }

@@ -2,8 +2,6 @@
 
 use tertulia_protocol::client::{ErrorBody, ReceivedStatus};
 
-use crate::core::CallFailure;
-
 /// The server said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("refused with {status}{}: {message}", .code.map(|code| format!(" (code {code})")).unwrap_or_default())]
@@ -132,17 +130,6 @@ impl Error {
     /// Whether the server may have done what was asked, or not. After any other error it has not.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::TimedOut | Self::Unintelligible { .. })
-    }
-}
-
-impl From<CallFailure> for Error {
-    fn from(failure: CallFailure) -> Self {
-        match failure {
-            CallFailure::NotSent => Self::NotSent,
-            CallFailure::Cut(why) => Self::Cut(why),
-            CallFailure::TimedOut => Self::TimedOut,
-            CallFailure::Over(why) => Self::Disconnected(why),
-        }
     }
 }
 

@@ -6,10 +6,11 @@ use tertulia_protocol::client::ReceivedMine;
 use tertulia_protocol::sid::Conversation;
 use tertulia_protocol::sync::ObjectType;
 
+use crate::change::{Change, ChangeKind, ItemKey};
 use crate::client::Client;
 use crate::error::Error;
 use crate::link::{encoded, unintelligible};
-use crate::subscription::{Change, ChangeKind, ItemKey, Subscription};
+use crate::subscription::Subscription;
 
 /// One of the user's conversations.
 #[derive(Clone, Debug, PartialEq, Eq)]

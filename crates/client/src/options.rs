@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
-use crate::core::Backoff;
+use crate::backoff::Backoff;
 
 /// Choices of a client. The default is what a bot or an app wants.
 #[derive(Clone, Debug)]

@@ -8,10 +8,11 @@ use tertulia_protocol::client::{ReceivedPage, ReceivedParticipant};
 use tertulia_protocol::sid::{Conversation, Participant as ParticipantKind};
 use tertulia_protocol::sync::{Object, ObjectType};
 
+use crate::change::{ChangeKind, ItemKey};
 use crate::client::Client;
 use crate::error::Error;
 use crate::link::{encoded, unintelligible};
-use crate::subscription::{ChangeKind, ItemKey, Opened, Subscription};
+use crate::subscription::{Opened, Subscription};
 
 /// Somebody in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]

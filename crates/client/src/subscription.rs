@@ -8,6 +8,7 @@ use tertulia_protocol::client::OpenedObject;
 use tertulia_protocol::sync::ObjectType;
 use tokio::time::timeout;
 
+use crate::change::{Change, ChangeKind};
 use crate::client::Client;
 use crate::core::{End, Item, Queue, REPLY_MAX, Watch};
 use crate::error::Error;
@@ -26,45 +27,6 @@ pub struct Subscription {
     positions: Vec<i64>,
 }
 
-/// Something that happened to an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Which of the subscription's objects, in the order they were given.
-    pub place: usize,
-    /// The position of the change.
-    pub id: i64,
-    /// What happened.
-    pub kind: ChangeKind,
-    /// To which item.
-    pub key: ItemKey,
-    /// The new data, a JSON object; empty when there is none.
-    pub data: Bytes,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// An item came.
-    Added,
-    /// An item changed, or the document did.
-    Updated,
-    /// An item went.
-    Removed,
-    /// The object is gone; nothing follows.
-    Gone,
-}
-
-/// What an item is found by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ItemKey {
-    /// The whole object: a document, or the end of any.
-    Whole,
-    /// In a list.
-    Index(i64),
-    /// In a map.
-    Key(Box<str>),
-}
-
 /// An object that has been opened and not been subscribed to.
 pub(crate) struct Opened {
     pub(crate) sid: String,
@@ -74,6 +36,19 @@ pub(crate) struct Opened {
     pub(crate) data: Bytes,
     /// The path of a list's or map's items.
     pub(crate) items: String,
+}
+
+impl Client {
+    /// Subscribes to objects by their names, from where each stands now.
+    pub async fn subscribe(&self, objects: &[(&str, ObjectType)]) -> Result<Subscription, Error> {
+        Subscription::open(self, objects).await
+    }
+
+    /// Subscribes to what every client of the official SDK hears: the user's own list of conversations
+    /// (place 0; a conversation's SID is the key) and the user's own facts (place 1).
+    pub async fn subscribe_own(&self) -> Result<Subscription, Error> {
+        self.subscribe(&[(&self.own.map, ObjectType::Map), (&self.own.info, ObjectType::Map)]).await
+    }
 }
 
 impl Opened {

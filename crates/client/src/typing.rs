@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use tertulia_protocol::Sid;
-use tertulia_protocol::client::{ReceivedTyping, typing};
+use tertulia_protocol::client::ReceivedTyping;
 use tertulia_protocol::sid::Conversation;
 use tokio::sync::broadcast;
-
-use crate::client::Client;
-use crate::error::Error;
 
 /// Somebody is typing. That is told to participants who are connected, and kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub(crate) fn read_typing(payload: &[u8]) -> Option<Typing> {
 
 /// Everybody who types in one of the user's conversations, as it happens.
 #[derive(Debug)]
-pub struct TypingEvents(broadcast::Receiver<Typing>);
+pub struct TypingEvents(pub(crate) broadcast::Receiver<Typing>);
 
 impl TypingEvents {
     /// Waits for the next. Whoever falls far behind misses some, and nothing hangs on them; `None` when the
@@ -43,17 +40,5 @@ impl TypingEvents {
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
-    }
-}
-
-impl Client {
-    /// Tells the other participants that this user is typing. Say it again while it lasts, every few seconds.
-    pub async fn typing(&self, conversation: Sid<Conversation>) -> Result<(), Error> {
-        self.link.call_form(&self.own.typing, typing(conversation)).await.map(drop)
-    }
-
-    /// Who types from now on, in any conversation.
-    pub fn typing_events(&self) -> TypingEvents {
-        TypingEvents(self.link.typing())
     }
 }

@@ -2,9 +2,9 @@
 
 use tertulia_store::News;
 
-use crate::Plant;
 use crate::client::core::CoreClient;
 use crate::client::{Alarm, Client, Sdk};
+use crate::plant::Plant;
 use crate::rows::Command;
 use crate::world::{Event, Place, World};
 

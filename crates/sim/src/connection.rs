@@ -21,8 +21,8 @@ use tertulia_server::revocations::Bearer;
 use tertulia_server::tokens::Admission;
 use tertulia_store::StreamId;
 
-use crate::Plant;
 use crate::client::Fault;
+use crate::plant::Plant;
 use crate::rows::{ACCOUNT, at};
 use crate::world::{Event, Place, World};
 

@@ -11,11 +11,11 @@ use tertulia_server::realtime::news::Replayed;
 use tertulia_server::realtime::objects::{Snapshot, Standing};
 use tertulia_store::{News, StreamId};
 
-use crate::Plant;
 use crate::chance::Chance;
 use crate::client::{Alarm, Client, Fault};
 use crate::connection::Connection;
 use crate::node::Node;
+use crate::plant::Plant;
 use crate::rows::{Command, Rows, at};
 
 /// A place in one of the world's lists.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::failure::{Failure, OpenError};
+use crate::failure::OpenError;
 use crate::postgres::Postgres;
 use crate::settings::{Engine, Settings};
 use crate::sqlite::Sqlite;
@@ -90,9 +90,4 @@ impl std::fmt::Debug for Store {
             Opened::Postgres(_) => "Store(PostgreSQL)",
         })
     }
-}
-
-/// What a caller hears when the engine vanished under it.
-pub(crate) fn gone<R: From<Failure>>() -> R {
-    Failure::Closed.into()
 }

@@ -18,6 +18,11 @@ use crate::tx::{Access, Command, Tx, went_on};
 /// What a caller waits for.
 pub(crate) type Answer<C> = Result<<C as Command>::Out, <C as Command>::Refusal>;
 
+/// What a caller hears when the engine vanished under it.
+pub(crate) fn gone<R: From<Failure>>() -> R {
+    Failure::Closed.into()
+}
+
 /// A command that may run several times and is answered once.
 pub(crate) trait Job: Send {
     /// Runs it once, and keeps the result: its news if its writes may stay, `None` if they must be

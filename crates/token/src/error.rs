@@ -5,9 +5,9 @@
 use thiserror::Error;
 
 use crate::identity::IdentityFault;
+use crate::parse::LIFETIME_MAX;
 use crate::secret::SecretFault;
 use crate::sid;
-use crate::verify::LIFETIME_MAX;
 
 /// What [`Mint::sign`](crate::Mint::sign) refuses. [`Mint::lenient`](crate::Mint::lenient) turns
 /// these checks off.

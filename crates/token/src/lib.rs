@@ -94,7 +94,7 @@ pub use grants::{ChatGrant, Grant, SyncGrant, TaskRouterGrant, VideoGrant, Voice
 pub use identity::IdentityFault;
 pub use key::{AccountStatus, Key, KeyKind, KeyStatus};
 pub use mint::{Mint, Minted, TTL_DEFAULT};
-pub use parse::{TOKEN_BYTES_MAX, Unverified, parse};
+pub use parse::{LIFETIME_MAX, TOKEN_BYTES_MAX, Unverified, parse};
 pub use refusal::{Check, Refusal, code};
 pub use secret::{Secret, SecretFault};
-pub use verify::{LIFETIME_MAX, Rules, TOLERANCE_MAX, verify};
+pub use verify::{Rules, TOLERANCE_MAX, verify};

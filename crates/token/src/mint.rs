@@ -14,9 +14,8 @@ use crate::advice::{self, Advice};
 use crate::error::MintError;
 use crate::grants::{Grant, Object};
 use crate::json::push_text;
-use crate::parse::TOKEN_BYTES_MAX;
+use crate::parse::{LIFETIME_MAX, TOKEN_BYTES_MAX};
 use crate::secret::Secret;
-use crate::verify::LIFETIME_MAX;
 use crate::{identity, sid, signature};
 
 /// The lifetime of a token when none is given, in seconds.

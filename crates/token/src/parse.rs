@@ -16,6 +16,9 @@ use crate::signature::Received;
 /// A longer token is refused before anything of it is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 
+/// Twilio's bound on the lifetime of a token, in seconds.
+pub const LIFETIME_MAX: i64 = 86_400;
+
 /// The content type that makes a JWT an Access Token.
 pub(crate) const CONTENT_TYPE: &str = "twilio-fpa;v=1";
 

@@ -8,12 +8,9 @@ use std::borrow::Cow;
 use crate::claims::{AccessToken, Seconds, Times};
 use crate::json::{Kind, Value};
 use crate::key::{AccountStatus, Key, KeyKind, KeyStatus};
-use crate::parse::{Unverified, kind_name, show};
+use crate::parse::{LIFETIME_MAX, Unverified, kind_name, show};
 use crate::refusal::{Check, Refusal, code};
 use crate::{signature, words};
-
-/// Twilio's bound on the lifetime of a token, in seconds.
-pub const LIFETIME_MAX: i64 = 86_400;
 
 /// Leeway and grace are capped here, in seconds.
 pub const TOLERANCE_MAX: i64 = 300;

@@ -1,6 +1,5 @@
 //! `cargo xtask check`: all that can be said about the tree without running it.
 
-use std::process::Command;
 use std::time::Instant;
 
 use crate::dependencies;
@@ -11,11 +10,10 @@ use crate::workspace::{Workspace, cargo};
 /// Runs every step, or those that are named; also after one has failed, so that one run tells all.
 pub(crate) fn check(wanted: &[String]) -> Result<(), String> {
     let workspace = Workspace::read()?;
-    let steps: [(&str, Step); 5] = [
+    let steps: [(&str, Step); 4] = [
         ("formatting", formatting),
         ("tidy", tidy_tree),
         ("dependencies", |_| dependencies::check()),
-        ("cargo-deny", deny),
         ("clippy", clippy),
     ];
     if let Some(unknown) = wanted.iter().find(|name| steps.iter().all(|(step, _)| step != name)) {
@@ -62,15 +60,4 @@ fn tidy_tree(workspace: &Workspace) -> Result<(), String> {
         (_, 0) => Ok(()),
         (_, broken) => Err(format!("{broken} rules broken")),
     }
-}
-
-/// The same bans and licences as `dependencies`, and the sources, where the tool is at hand.
-fn deny(workspace: &Workspace) -> Result<(), String> {
-    if sh::find(&["cargo-deny"]).is_none() {
-        println!("cargo-deny is not installed; the step before read bans and licences itself");
-        return Ok(());
-    }
-    let mut command = Command::new("cargo-deny");
-    command.current_dir(&workspace.root);
-    sh::run(command.args(["check", "bans", "licenses", "sources"]))
 }

@@ -1,5 +1,4 @@
-//! Bans, licences and duplicates, read from `cargo metadata`. `deny.toml` says the same to
-//! cargo-deny, and a test here keeps the two equal.
+//! Bans, licences, sources and duplicates, read from `cargo metadata`: CI needs no tool that is not built here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +6,9 @@ use serde_json::Value;
 
 use crate::tidy::{Config, config_text};
 use crate::workspace::Workspace;
+
+/// How metadata names crates.io, also where a mirror stands for it.
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 pub(crate) fn check() -> Result<(), String> {
     let workspace = Workspace::read_whole()?;
@@ -16,6 +18,7 @@ pub(crate) fn check() -> Result<(), String> {
     packages.retain(|package| package.own || used.contains(&format!("{} v{}", package.name, package.version)));
     let mut faults = banned(&packages, &config);
     faults.extend(licences(&packages, &config));
+    faults.extend(sources(&packages));
     faults.extend(duplicates(&packages, &config));
     println!("dependencies: {} packages read", packages.len());
     for fault in &faults {
@@ -31,6 +34,8 @@ struct Package<'m> {
     name: &'m str,
     version: &'m str,
     licence: Option<&'m str>,
+    /// Where it comes from; nothing for a member of the workspace.
+    source: Option<&'m str>,
     /// Ours: a member of the workspace.
     own: bool,
     /// What its manifest asks for, in any section.
@@ -46,6 +51,7 @@ fn packages(metadata: &Value) -> Vec<Package<'_>> {
                 name: package["name"].as_str()?,
                 version: package["version"].as_str()?,
                 licence: package["license"].as_str(),
+                source: package["source"].as_str(),
                 own: package["source"].is_null(),
                 asks: asks.filter_map(|dependency| dependency["name"].as_str()).collect(),
             })
@@ -92,6 +98,16 @@ fn licences(packages: &[Package<'_>], config: &Config) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Packages come from crates.io, where a version never changes: from no other registry and from no repository.
+fn sources(packages: &[Package<'_>]) -> Vec<String> {
+    let strangers = packages.iter().filter_map(|package| {
+        let source = package.source.filter(|source| *source != CRATES_IO)?;
+        let (name, version) = (package.name, package.version);
+        Some(format!("`{name} {version}` comes from {source}; take a version that is on crates.io"))
+    });
+    strangers.collect()
 }
 
 /// Whether one way through an SPDX expression stays within the allowed licences.
@@ -199,8 +215,8 @@ mod tests {
         serde_json::json!({"packages": [
             {"name": "ours", "version": "0.1.0", "license": "MIT", "source": null,
              "dependencies": [{"name": "chrono"}, {"name": "ring"}]},
-            {"name": "ring", "version": "0.17.0", "license": "ISC", "source": "r", "dependencies": []},
-            {"name": "ring", "version": "0.18.0", "license": null, "source": "r", "dependencies": []},
+            {"name": "ring", "version": "0.17.0", "license": "ISC", "source": CRATES_IO, "dependencies": []},
+            {"name": "ring", "version": "0.18.0", "license": null, "source": "git+https://example.org/ring", "dependencies": []},
         ]})
     }
 
@@ -215,27 +231,10 @@ mod tests {
             ["`ring` is banned (no); asked for by ours", "`ours` asks for `chrono`, which is banned there (jiff)"]
         );
         assert_eq!(licences(&packages, &config).len(), 2);
+        assert!(sources(&packages)[0].starts_with("`ring 0.18.0` comes from git+"));
+        assert_eq!(sources(&packages).len(), 1);
         let duplicates = duplicates(&packages, &config);
         assert!(duplicates[0].starts_with("`ring` is here twice, 0.17 and 0.18"));
         assert!(duplicates[1].starts_with("`gone` is no duplicate"));
-    }
-
-    /// What follows `key = [` up to the closing bracket, as quoted strings.
-    fn quoted<'t>(text: &'t str, key: &str) -> BTreeSet<&'t str> {
-        let (_, rest) = text.split_once(&format!("\n{key} = [")).expect("deny.toml has the list");
-        let (list, _) = rest.split_once("\n]").expect("the list ends on a line of its own");
-        list.split('"').skip(1).step_by(2).collect()
-    }
-
-    #[test]
-    fn deny_toml_says_the_same() {
-        let deny = include_str!("../../../deny.toml");
-        let config = Config::parse(include_str!("../tidy.json")).unwrap();
-        let licences: BTreeSet<&str> = config.list("/dependencies/licences").into_iter().collect();
-        assert_eq!(quoted(deny, "allow"), licences, "licences of deny.toml and tidy.json");
-        let lists = ["/dependencies/banned", "/dependencies/banned_direct"];
-        let banned = lists.iter().flat_map(|list| config.entries(list));
-        let banned: BTreeSet<&str> = banned.map(|(name, _)| name).collect();
-        assert_eq!(quoted(deny, "deny"), banned, "bans of deny.toml and tidy.json");
     }
 }

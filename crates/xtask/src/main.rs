@@ -8,7 +8,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "a tool that times other tools reads the clock")]
 
-mod asks;
 mod bench;
 mod check;
 mod dependencies;
@@ -51,7 +50,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), String> {
         "help" | "--help" | "-h" => help(),
         _ if wants_help && command != "run" => help(),
         "check" => check::check(rest),
-        "tidy" => tidy(),
+        "tidy" => tidy(rest),
         "test" => test::test(rest),
         "run" => run::run(rest),
         "ci" => check::check(&[]).and_then(|()| test::test(rest)),
@@ -70,7 +69,14 @@ fn help() -> Result<(), String> {
     Ok(())
 }
 
-fn tidy() -> Result<(), String> {
+fn tidy(rest: &[String]) -> Result<(), String> {
+    if let Some((word, named)) = rest.split_first() {
+        if word != "--floors" {
+            return Err(format!("tidy takes `--floors` or nothing, not `{word}`"));
+        }
+        println!("{}", tidy::floors(&Workspace::read()?.root, named)?);
+        return Ok(());
+    }
     match tidy::run(&Workspace::read()?.root)? {
         (_, 0) => Ok(()),
         (_, broken) => Err(format!("{broken} rules broken")),

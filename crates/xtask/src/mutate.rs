@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::asks::{Ask, SOURCE, asks};
 use crate::sh;
-use crate::tidy::{self, Config, Tree};
+use crate::tidy::{self, Ask, Config, SOURCE, Tree, asks};
 use crate::workspace::{Workspace, cargo};
 
 /// What may be mutated, and the tests that must notice.

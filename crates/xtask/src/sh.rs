@@ -24,6 +24,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     succeeded(command, status)
 }
 
+/// Networks hiccup: an install is tried once more.
+pub(crate) fn twice(command: impl Fn() -> Command) -> Result<(), String> {
+    run(&mut command()).or_else(|error| {
+        println!("{error}; once more");
+        run(&mut command())
+    })
+}
+
 fn succeeded(command: &Command, status: ExitStatus) -> Result<(), String> {
     match status.success() {
         true => Ok(()),

@@ -5,7 +5,6 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use crate::sh::{self, Outcome};
-use crate::test::npm_install;
 
 /// What is neither source nor worth a look.
 const NOT_SOURCE: [&str; 3] = ["node_modules", "dist", ".vite"];
@@ -34,6 +33,28 @@ pub(crate) fn web(root: &Path, arguments: &[String]) -> Result<(), String> {
 pub(crate) fn build(root: &Path) -> Result<(), String> {
     npm_install(&root.join("web"))?;
     sh::run(npm(root).args(["run", "build"]))
+}
+
+/// `npm ci` where there is a lock file, unless what is installed is newer.
+pub(crate) fn npm_install(folder: &Path) -> Result<(), String> {
+    if !folder.join("package.json").is_file() {
+        return Ok(());
+    }
+    let changed = |name: &str| {
+        let meta = std::fs::metadata(folder.join(name)).and_then(|meta| meta.modified());
+        meta.ok()
+    };
+    let installed = changed("node_modules/.package-lock.json");
+    let asked = changed("package-lock.json").max(changed("package.json"));
+    if installed.is_some() && installed >= asked {
+        return Ok(());
+    }
+    let verb = if folder.join("package-lock.json").is_file() { "ci" } else { "install" };
+    sh::twice(|| {
+        let mut command = Command::new("npm");
+        command.args([verb, "--no-audit", "--no-fund"]).current_dir(folder);
+        command
+    })
 }
 
 /// Builds unless what is built is newer than every source.

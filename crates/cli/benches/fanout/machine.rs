@@ -61,7 +61,7 @@ impl Server {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    fn fact(&self, name: &str) -> String {
+    pub(crate) fn fact(&self, name: &str) -> String {
         self.facts.get(name).cloned().unwrap_or_default()
     }
 
@@ -108,6 +108,32 @@ pub(crate) fn cpu(pid: u32) -> Outcome<Duration> {
     let ticks = |place: usize| fields.split_whitespace().nth(place).and_then(|field| field.parse::<u64>().ok());
     let (user, system) = ticks(11).zip(ticks(12)).ok_or("no times in stat")?;
     Ok(Duration::from_millis((user + system) * 10))
+}
+
+/// The CPU time of a process, from two sources: its threads in nanoseconds, which forget a thread when it ends,
+/// and the whole process in hundredths of a second.
+pub(crate) struct FineCpu {
+    threads: Duration,
+    process: Duration,
+}
+
+impl FineCpu {
+    /// What was spent between two readings: the fine one, unless a thread that ended is missing from it.
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        let (fine, coarse) = (self.threads.saturating_sub(before.threads), self.process.saturating_sub(before.process));
+        if fine.abs_diff(coarse) > Duration::from_millis(20) { coarse } else { fine }
+    }
+}
+
+pub(crate) fn fine_cpu(pid: u32) -> Outcome<FineCpu> {
+    let mut threads = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end while the folder is read.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let nanos = text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0);
+        threads += Duration::from_nanos(nanos);
+    }
+    Ok(FineCpu { threads, process: cpu(pid)? })
 }
 
 pub(crate) fn resident_kib(pid: u32) -> Outcome<u64> {

@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
+mod jobs;
 mod machine;
 mod memory;
 mod storm;
@@ -35,6 +36,10 @@ const WHOLE_BENCH_MAX: Duration = Duration::from_secs(240);
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What compares two builds reads lines of JSON and nothing else.
+    if std::env::args().skip(1).any(|argument| argument == "jobs") {
+        return runtime.block_on(async { tokio::time::timeout(WHOLE_BENCH_MAX, jobs::jobs()).await })?;
+    }
     let cores = std::thread::available_parallelism()?;
     println!("{cores} cores, shared by the server and its clients; a SQLite file, a commit before every answer\n");
     runtime.block_on(async { tokio::time::timeout(WHOLE_BENCH_MAX, bench()).await })?

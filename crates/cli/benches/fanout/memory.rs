@@ -62,7 +62,7 @@ fn verdict(measured: f64, max: f64) -> &'static str {
     if measured <= max { "kept" } else { "EXCEEDED" }
 }
 
-async fn listen(server: &Server, numbers: Range<usize>) -> Outcome<Vec<tertulia_client::Subscription>> {
+pub(crate) async fn listen(server: &Server, numbers: Range<usize>) -> Outcome<Vec<tertulia_client::Subscription>> {
     let mut subscriptions = Vec::new();
     for clients in connect(server, "idle", numbers).await?.chunks(64) {
         let mut tasks = JoinSet::new();

@@ -19,40 +19,21 @@ const CONVERSATIONS: usize = 10;
 const UPGRADES_PER_SECOND: u32 = 200;
 
 /// A connection with its positions: what a client has when it comes back.
-struct Known {
+pub(crate) struct Known {
     token: String,
     entries: Vec<String>,
 }
 
 pub(crate) async fn storm() -> Outcome<()> {
     let folder = Folder::new()?;
-    let known = {
-        let server = Server::start(&folder.0, &[]).await?;
-        let sids = conversations(&server, CONVERSATIONS, USERS).await?;
-        let mut known = Vec::new();
-        for user in 0..USERS {
-            known.push(visit(&server, user, &sids).await?);
-        }
-        known
-    };
+    let known = visitors(&folder).await?;
     println!("{CLIENTS} clients come back at once after SIGKILL, with {} subscriptions each", 3 * CONVERSATIONS);
     println!("{:>10}  {:>12}  {:>8}  {:>19}", "upgrades/s", "all live", "slowest", "server ms/reconnect");
     for rate in [0, UPGRADES_PER_SECOND] {
         let bound = (rate > 0).then(|| ("TERTULIA__HTTP__UPGRADES_PER_SECOND", rate.to_string()));
         let server = Server::start(&folder.0, bound.as_slice()).await?;
         let (before, begun) = (cpu(server.pid())?, Instant::now());
-        let mut tasks = JoinSet::new();
-        for number in 0..CLIENTS {
-            let Known { token, entries } = &known[number % USERS];
-            let (address, token, entries) = (server.address().to_owned(), token.clone(), entries.clone());
-            tasks.spawn(async move {
-                let begun = Instant::now();
-                let mut wire = Wire::enter(&address, None, &token).await?;
-                wire.subscribe(&entries).await?;
-                Ok((wire, begun.elapsed()))
-            });
-        }
-        let live = all(tasks).await?;
+        let live = come_back(&server, &known).await?;
         let (whole, spent) = (begun.elapsed(), cpu(server.pid())? - before);
         let slowest = live.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
         let rate = if rate == 0 { "no bound".to_owned() } else { rate.to_string() };
@@ -65,6 +46,33 @@ pub(crate) async fn storm() -> Outcome<()> {
     }
     println!();
     Ok(())
+}
+
+/// Users of a server on this folder that is killed afterwards, with the positions that they have reached.
+pub(crate) async fn visitors(folder: &Folder) -> Outcome<Vec<Known>> {
+    let server = Server::start(&folder.0, &[]).await?;
+    let sids = conversations(&server, CONVERSATIONS, USERS).await?;
+    let mut known = Vec::new();
+    for user in 0..USERS {
+        known.push(visit(&server, user, &sids).await?);
+    }
+    Ok(known)
+}
+
+/// All clients at once; gives each connection with the time until it was live.
+pub(crate) async fn come_back(server: &Server, known: &[Known]) -> Outcome<Vec<(Wire, Duration)>> {
+    let mut tasks = JoinSet::new();
+    for number in 0..CLIENTS {
+        let Known { token, entries } = &known[number % USERS];
+        let (address, token, entries) = (server.address().to_owned(), token.clone(), entries.clone());
+        tasks.spawn(async move {
+            let begun = Instant::now();
+            let mut wire = Wire::enter(&address, None, &token).await?;
+            wire.subscribe(&entries).await?;
+            Ok((wire, begun.elapsed()))
+        });
+    }
+    all(tasks).await
 }
 
 fn millis(time: Duration) -> f64 {

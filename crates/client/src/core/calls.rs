@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tertulia_protocol::client::ReceivedStatus;
 
-use crate::error::Disconnected;
+use crate::error::{Disconnected, Error};
 
 /// How long a reply may take (the official SDK's time, too).
 pub const REPLY_MAX: Duration = Duration::from_secs(30);
@@ -37,6 +37,17 @@ pub enum CallFailure {
     TimedOut,
     /// It was not sent, and never will be.
     Over(Disconnected),
+}
+
+impl From<CallFailure> for Error {
+    fn from(failure: CallFailure) -> Self {
+        match failure {
+            CallFailure::NotSent => Self::NotSent,
+            CallFailure::Cut(why) => Self::Cut(why),
+            CallFailure::TimedOut => Self::TimedOut,
+            CallFailure::Over(why) => Self::Disconnected(why),
+        }
+    }
 }
 
 /// A call, as it goes into the core.

@@ -27,7 +27,6 @@
 //! latest and [`Effect::Disconnect`] has not ended it.
 
 mod effect;
-mod backoff;
 mod calls;
 mod subscriptions;
 mod queue;
@@ -43,17 +42,17 @@ use tertulia_protocol::client::{ServerPacket, acknowledgement, close, init, mess
 use tertulia_protocol::realtime::{ClientDescription, TunnelledRequest, message_type};
 use tertulia_protocol::sync::SUBSCRIPTION_BATCH_MAX;
 
-pub use backoff::Backoff;
+pub use crate::backoff::Backoff;
 pub use calls::{Call, CallFailure, REPLY_MAX, Reply, WAIT_MAX};
 pub use effect::Effect;
 pub use queue::{End, Item, Queue};
 pub use subscriptions::Watch;
 
+use crate::backoff::Waits;
 use crate::error::{Disconnected, Refusal};
 use crate::options::Options;
 use crate::state::ConnectionState;
 use crate::typing::read_typing;
-use backoff::Waits;
 use calls::{Calls, Finished};
 use subscriptions::{PATH, Subscriptions, request};
 use token::Token;

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::change::Change;
 use crate::error::{Disconnected, Refusal};
-use crate::subscription::Change;
 
 /// Items that may wait, and the bytes of their data.
 const CHANGES_MAX: usize = 1024;
@@ -171,7 +171,7 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::subscription::{ChangeKind, ItemKey};
+    use crate::change::{ChangeKind, ItemKey};
 
     fn change(id: i64) -> Item {
         let data = Bytes::from_static(b"{}");

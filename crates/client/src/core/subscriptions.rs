@@ -16,8 +16,8 @@ use tertulia_protocol::sync::{Object, ObjectType, SUBSCRIPTION_BATCH_MAX};
 
 use super::calls::REPLY_MAX;
 use super::queue::{End, Item, Queue};
+use crate::change::{Change, ChangeKind, ItemKey};
 use crate::error::{Disconnected, Refusal};
-use crate::subscription::{Change, ChangeKind, ItemKey};
 
 /// An object to subscribe to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -140,13 +140,13 @@ impl PageRequest {
     }
 
     fn meta<T>(&self, page: &Page<T>, url: &str, query: &Form, key: &'static str, kept: &[&str]) -> Meta {
-        let mut filters = String::new();
+        let mut filters = form_urlencoded::Serializer::new(String::new());
         for name in kept {
-            for value in query.all(name) {
-                let pair = serde_html_form::to_string([(name, value)]).unwrap_or_default();
-                filters.push_str(&pair);
-                filters.push('&');
-            }
+            filters.extend_pairs(query.all(name).iter().map(|value| (name, value)));
+        }
+        let mut filters = filters.finish();
+        if !filters.is_empty() {
+            filters.push('&');
         }
         let at = |number: i64, token: Option<String>| {
             let token = token.map(|token| format!("&PageToken={token}")).unwrap_or_default();

@@ -53,7 +53,7 @@ impl Actor {
     }
 
     pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let body = serde_html_form::to_string(form).expect("pairs of text");
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         self.send("POST", path, body.as_bytes())
     }
 

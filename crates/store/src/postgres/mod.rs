@@ -22,8 +22,7 @@ use self::pool::Pool;
 use crate::failure::{Failure, OpenError};
 use crate::news::Publish;
 use crate::settings::{Engine, Settings};
-use crate::store::gone;
-use crate::task::{Answer, panicked};
+use crate::task::{Answer, gone, panicked};
 use crate::tx::Command;
 
 /// An open PostgreSQL database.

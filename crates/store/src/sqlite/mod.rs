@@ -26,8 +26,7 @@ use self::writer::{Writer, Writing};
 use crate::deadline::Deadline;
 use crate::failure::OpenError;
 use crate::settings::{Engine, Settings};
-use crate::store::gone;
-use crate::task::{Answer, job};
+use crate::task::{Answer, gone, job};
 use crate::tx::Command;
 
 /// An open SQLite database.

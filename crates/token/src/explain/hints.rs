@@ -5,11 +5,11 @@ use super::steps::Walked;
 use super::{Given, Outcome};
 use crate::claims::Seconds;
 use crate::json::{Doc, Value};
-use crate::parse::CONTENT_TYPE;
+use crate::parse::{CONTENT_TYPE, LIFETIME_MAX};
 use crate::refusal::Check;
 use crate::secret::Secret;
 use crate::signature::{self, Received};
-use crate::verify::{LIFETIME_MAX, Rules};
+use crate::verify::Rules;
 use crate::{sid, words};
 
 /// The times of the token by this clock, in one sentence.

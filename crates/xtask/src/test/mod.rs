@@ -20,8 +20,6 @@ use crate::sh::Outcome;
 use crate::workspace::{Workspace, cargo};
 use crate::{fuzz, sh, tidy, web};
 
-pub(crate) use suites::npm_install;
-
 /// A whole `cargo test`, cold builds apart, ends well before this.
 const RUST_LIMIT: Duration = Duration::from_secs(1200);
 const WEB_LIMIT: Duration = Duration::from_secs(300);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::counts::{self, Counts};
 use super::needs::Tool;
 use super::{Machine, Part, Verdict, judge};
-use crate::sh;
+use crate::{sh, web};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -172,8 +172,8 @@ impl Suite {
     fn install(&self) -> Result<(), String> {
         match (&self.install, self.kind) {
             (Some(words), _) if words.is_empty() => Ok(()),
-            (Some(words), _) => twice(|| self.command(words)),
-            (None, Kind::Node) => npm_install(&self.folder),
+            (Some(words), _) => sh::twice(|| self.command(words)),
+            (None, Kind::Node) => web::npm_install(&self.folder),
             (None, Kind::Python) => pip_install(&self.folder),
         }
     }
@@ -203,36 +203,6 @@ impl Suite {
     }
 }
 
-/// Networks hiccup: an install is tried once more.
-fn twice(command: impl Fn() -> Command) -> Result<(), String> {
-    sh::run(&mut command()).or_else(|error| {
-        println!("{error}; once more");
-        sh::run(&mut command())
-    })
-}
-
-/// `npm ci` where there is a lock file, unless what is installed is newer.
-pub(crate) fn npm_install(folder: &Path) -> Result<(), String> {
-    if !folder.join("package.json").is_file() {
-        return Ok(());
-    }
-    let changed = |name: &str| {
-        let meta = std::fs::metadata(folder.join(name)).and_then(|meta| meta.modified());
-        meta.ok()
-    };
-    let installed = changed("node_modules/.package-lock.json");
-    let asked = changed("package-lock.json").max(changed("package.json"));
-    if installed.is_some() && installed >= asked {
-        return Ok(());
-    }
-    let verb = if folder.join("package-lock.json").is_file() { "ci" } else { "install" };
-    twice(|| {
-        let mut command = Command::new("npm");
-        command.args([verb, "--no-audit", "--no-fund"]).current_dir(folder);
-        command
-    })
-}
-
 /// A `.venv` with what `requirements.txt` asks for; its text is kept beside it as the stamp.
 fn pip_install(folder: &Path) -> Result<(), String> {
     let venv = folder.join(".venv");
@@ -243,7 +213,7 @@ fn pip_install(folder: &Path) -> Result<(), String> {
     }
     sh::run(Command::new("python3").args(["-m", "venv", "--clear", ".venv"]).current_dir(folder))?;
     if !asked.is_empty() {
-        twice(|| {
+        sh::twice(|| {
             let mut command = Command::new(venv.join("bin/python"));
             command.args(["-m", "pip", "install", "--quiet", "-r", "requirements.txt"]);
             command.current_dir(folder);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::calls::{Ask, SOURCE, asks};
 use super::config::{Config, field, strings};
 use super::{Problem, Tree};
-use crate::asks::{Ask, SOURCE, asks};
 
 pub(crate) const LIST: &str = "crates/server/tests/data/asked.json";
 const TABLE: &str = "crates/server/tests/data/permissions.json";
@@ -96,7 +96,7 @@ fn permissions(call: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asks::tests::LISTS;
+    use crate::tidy::calls::tests::LISTS;
 
     const TEST: &str = "crates/server/tests/permissions/mod.rs";
 

@@ -1,7 +1,6 @@
 //! Marks of one machine, of one registry, of unfinished work.
 
 use super::config::{Config, FILE, field, strings};
-use super::source::tests_start;
 use super::tree::is_test_file;
 use super::{Problem, Tree};
 
@@ -9,11 +8,10 @@ pub(crate) fn check(tree: &Tree, config: &Config) -> Vec<Problem> {
     let rules = config.objects("/marks");
     let mut problems = Vec::new();
     for (path, text) in tree.iter().filter(|(path, _)| *path != FILE) {
-        let tests = if is_test_file(path) { 0 } else { tests_start(text) };
         let rules = rules.iter().filter(|rule| applies(rule, path));
         for rule in rules.filter(|rule| strings(&rule["marks"]).iter().any(|mark| text.contains(mark))) {
             let lines = text.lines().enumerate();
-            for (index, line) in lines.take_while(|(index, _)| in_scope(rule, *index, tests)) {
+            for (index, line) in lines.filter(|(index, _)| in_scope(tree, rule, path, index + 1)) {
                 let mark = strings(&rule["marks"]).into_iter().find(|mark| bears(line, mark));
                 if let Some(mark) = mark.filter(|m| !config.excepts("/exceptions/marks", path, m)) {
                     let what = format!("holds {}: `{mark}`", field(rule, "is"));
@@ -31,8 +29,9 @@ fn applies(rule: &serde_json::Value, path: &str) -> bool {
 }
 
 /// Some marks are fine in tests (a folder for scratch), others nowhere.
-fn in_scope(rule: &serde_json::Value, index: usize, tests_start: usize) -> bool {
-    rule["in_tests"].as_bool().unwrap_or(true) || index + 1 < tests_start
+fn in_scope(tree: &Tree, rule: &serde_json::Value, path: &str, line: usize) -> bool {
+    let is_test = || is_test_file(path) || tree.rust(path).is_some_and(|rust| rust.is_test(line));
+    rule["in_tests"].as_bool().unwrap_or(true) || !is_test()
 }
 
 /// Whether a line bears the mark, and not merely a longer word or path around it.

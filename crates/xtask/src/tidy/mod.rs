@@ -6,22 +6,25 @@
 
 mod asks;
 mod binaries;
+mod calls;
+mod columns;
 mod config;
 mod direction;
 mod documents;
+mod floors;
 mod lengths;
 mod marks;
 mod migrations;
 mod nouns;
-mod source;
+mod rust;
 mod tables;
 mod tree;
 mod words;
 
 use std::path::Path;
 
+pub(crate) use calls::{Ask, SOURCE, asks};
 pub(crate) use config::{Config, FILE as CONFIG};
-pub(crate) use source::tests_start;
 pub(crate) use tree::{Tree, is_test_file};
 
 /// One breach, told to whoever made it.
@@ -48,12 +51,18 @@ pub(crate) struct Rule {
     check: Check,
 }
 
-pub(crate) const RULES: [Rule; 11] = [
+pub(crate) const RULES: [Rule; 13] = [
     Rule {
         name: "direction",
         why: "store, protocol and token know nothing of each other or of the service, so that \
               each can be read, fuzzed and published alone",
         check: direction::check,
+    },
+    Rule {
+        name: "floors",
+        why: "a newcomer sees from the list of modules what may use what, and a change stays below what is \
+              built on it",
+        check: floors::check,
     },
     Rule {
         name: "nouns",
@@ -94,6 +103,11 @@ pub(crate) const RULES: [Rule; 11] = [
         name: "documents",
         why: "a crate begins by saying what it is for and what it must never do",
         check: documents::check,
+    },
+    Rule {
+        name: "columns",
+        why: "prose in lines of one screen's width can be read, compared and reviewed in any tool",
+        check: columns::check,
     },
     Rule {
         name: "binaries",
@@ -143,6 +157,15 @@ pub(crate) fn run(root: &Path) -> Result<(u64, u64), String> {
     let kept = RULES.len() as u64 - broken;
     println!("tidy: {kept} rules kept, {broken} broken");
     Ok((kept, broken))
+}
+
+/// What `--floors` prints, for all crates or those that are named.
+pub(crate) fn floors(root: &Path, named: &[String]) -> Result<String, String> {
+    let (tree, config) = (Tree::read(root)?, Config::parse(&config_text(root)?)?);
+    match named {
+        [word, krate] if word == "--exceptions" => floors::exceptions(&tree, &config, krate),
+        _ => floors::summary(&tree, &config, named),
+    }
 }
 
 pub(crate) fn config_text(root: &Path) -> Result<String, String> {

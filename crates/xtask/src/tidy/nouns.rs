@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::config::{Config, strings};
-use super::source::{Kind, pieces, tests_start};
+use super::rust::Rust;
 use super::{Problem, Tree};
 
 pub(crate) const SERVER: &str = "crates/server/src/";
@@ -11,17 +11,19 @@ pub(crate) const SERVER: &str = "crates/server/src/";
 pub(crate) fn check(tree: &Tree, config: &Config) -> Vec<Problem> {
     let nouns = config.list("/nouns");
     let mut problems = folders(tree, config, &nouns);
-    for (path, text) in tree.below(SERVER) {
+    for (path, _) in tree.below(SERVER) {
         let Some((noun, file)) = split(path).filter(|(noun, _)| nouns.contains(noun)) else {
             continue;
         };
         if !is_noun_file(config, file) {
             problems.push(stranger(config, path));
         }
-        if file == "mod.rs" {
-            problems.extend(module_order(config, path, text));
+        if let Some(rust) = tree.rust(path) {
+            if file == "mod.rs" {
+                problems.extend(module_order(config, path, rust));
+            }
+            problems.extend(forbidden(config, path, file, rust));
         }
-        problems.extend(forbidden(config, path, file, text));
         if tree.get(&format!("{SERVER}{noun}/mod.rs")).is_none() && file != "mod.rs" {
             let fix = "begin with mod.rs: what the noun is, its states, rules and refusals";
             problems.push(Problem::new(path, 0, format!("`{noun}` has no mod.rs"), fix));
@@ -73,12 +75,12 @@ fn folders(tree: &Tree, config: &Config, nouns: &[&str]) -> Vec<Problem> {
 }
 
 /// The modules of a noun are declared in reading order.
-fn module_order(config: &Config, path: &str, text: &str) -> Vec<Problem> {
+fn module_order(config: &Config, path: &str, rust: &Rust) -> Vec<Problem> {
     let files = config.list("/noun_files");
     let order: Vec<&str> = files.iter().map(|file| file.trim_end_matches(".rs")).collect();
     let mut last = 0;
     let mut problems = Vec::new();
-    for (line, name) in declared_modules(text) {
+    for (line, name) in declared_modules(rust) {
         match order.iter().position(|module| *module == name) {
             Some(place) if place < last => {
                 let what = format!("`mod {name}` stands after `mod {}`", order[last]);
@@ -95,35 +97,31 @@ fn module_order(config: &Config, path: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
-fn declared_modules(text: &str) -> Vec<(usize, &str)> {
-    let module = |line: &'_ str| -> Option<usize> {
-        let at = line.find("mod ")?;
-        let plain = line[..at].trim();
-        (line.ends_with(';') && (plain.is_empty() || plain.starts_with("pub"))).then_some(at + 4)
-    };
-    text.lines()
-        .enumerate()
-        .filter_map(|(index, line)| {
-            let line = line.trim();
-            module(line).map(|start| (index + 1, line[start..].trim_end_matches(';')))
+/// Those with a file of their own, tests aside.
+fn declared_modules(rust: &Rust) -> Vec<(usize, String)> {
+    let items = rust.syntax.iter().flat_map(|file| &file.items);
+    items
+        .filter_map(|item| match item {
+            syn::Item::Mod(module) if module.content.is_none() => {
+                Some((module.ident.span().start().line, module.ident.to_string()))
+            }
+            _ => None,
         })
         .collect()
 }
 
 /// Each file of a noun has things that it must never name, listed by file in tidy.json.
-fn forbidden(config: &Config, path: &str, file: &str, text: &str) -> Vec<Problem> {
+fn forbidden(config: &Config, path: &str, file: &str, rust: &Rust) -> Vec<Problem> {
     let forbidden = config.entries("/forbidden_in_noun");
     let Some((_, rule)) = forbidden.iter().find(|(name, _)| *name == file) else {
         return Vec::new();
     };
-    let tests = tests_start(text);
     let mut problems = Vec::new();
-    for piece in pieces(text) {
-        let code = piece.kind == Kind::Code && piece.line < tests;
-        for name in strings(&rule["names"]).into_iter().filter(|name| code && names(&piece.text, name)) {
+    for (line, text) in rust.code().filter(|(line, _)| !rust.is_test(*line)) {
+        for name in strings(&rule["names"]).into_iter().filter(|name| names(text, name)) {
             if !config.excepts("/exceptions/nouns", path, name) {
                 let what = format!("{file} names `{name}`");
-                problems.push(Problem::new(path, piece.line, what, rule["do"].as_str().unwrap_or("")));
+                problems.push(Problem::new(path, line, what, rule["do"].as_str().unwrap_or("")));
             }
         }
     }

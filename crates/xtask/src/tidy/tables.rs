@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::config::{Config, FILE};
 use super::nouns::{SERVER, split};
-use super::source::{Kind, Piece, pieces, tests_start};
+use super::rust::Rust;
 use super::tree::is_test_file;
 use super::{Problem, Tree};
 
@@ -16,10 +16,10 @@ pub(crate) fn check(tree: &Tree, config: &Config) -> Vec<Problem> {
     let owners: BTreeMap<&str, &str> =
         config.entries("/tables").into_iter().filter_map(|(table, owner)| Some((table, owner.as_str()?))).collect();
     let mut problems = without_owner(&tables, &owners);
-    for (path, text) in tree.below(SERVER).filter(|(path, _)| !is_test_file(path)) {
-        problems.extend(sql_elsewhere(config, path, text));
-        if path.ends_with(".rs") {
-            problems.extend(foreign_tables(config, &owners, path, text));
+    for (path, _) in tree.below(SERVER).filter(|(path, _)| !is_test_file(path)) {
+        if let Some(rust) = tree.rust(path) {
+            problems.extend(sql_elsewhere(config, path, rust));
+            problems.extend(foreign_tables(config, &owners, path, rust));
         }
     }
     problems
@@ -71,33 +71,26 @@ fn without_owner(tables: &BTreeMap<String, (String, usize)>, owners: &BTreeMap<&
 }
 
 /// `Sql::` outside `queries.rs` makes SQL where nobody looks for it.
-fn sql_elsewhere(config: &Config, path: &str, text: &str) -> Vec<Problem> {
+fn sql_elsewhere(config: &Config, path: &str, rust: &Rust) -> Vec<Problem> {
     let file = path.rsplit('/').next().unwrap_or(path);
     if file == "queries.rs" || config.excepts("/exceptions/tables", path, "Sql::") {
         return Vec::new();
     }
-    let makes_sql = |piece: &Piece| {
-        piece.kind == Kind::Code && ["Sql::new(", "Sql::pair("].iter().any(|call| piece.text.contains(call))
-    };
-    code_before_tests(text)
-        .filter(makes_sql)
-        .map(|piece| {
+    let makes_sql = |line: &str| ["Sql::new(", "Sql::pair("].iter().any(|call| line.contains(call));
+    rust.code()
+        .filter(|(line, text)| !rust.is_test(*line) && makes_sql(text))
+        .map(|(line, _)| {
             let fix = "move the text to the queries.rs of the noun that owns the table";
-            Problem::new(path, piece.line, "makes SQL outside a queries.rs", fix)
+            Problem::new(path, line, "makes SQL outside a queries.rs", fix)
         })
         .collect()
 }
 
-fn code_before_tests(text: &str) -> impl Iterator<Item = Piece> {
-    let tests = tests_start(text);
-    pieces(text).into_iter().filter(move |piece| piece.line < tests)
-}
-
 /// Texts that name a table which belongs to another noun.
-fn foreign_tables(config: &Config, owners: &BTreeMap<&str, &str>, path: &str, text: &str) -> Vec<Problem> {
+fn foreign_tables(config: &Config, owners: &BTreeMap<&str, &str>, path: &str, rust: &Rust) -> Vec<Problem> {
     let here = split(path).map_or("", |(folder, _)| folder);
     let mut problems = Vec::new();
-    for (line, table) in named_tables(text) {
+    for (line, table) in named_tables(rust) {
         let Some(owner) = owners.get(table.as_str()).filter(|owner| **owner != here) else {
             continue;
         };
@@ -114,17 +107,13 @@ fn foreign_tables(config: &Config, owners: &BTreeMap<&str, &str>, path: &str, te
 }
 
 /// Words that follow FROM, JOIN, INTO, UPDATE or TABLE inside strings, also over a line's end.
-fn named_tables(text: &str) -> Vec<(usize, String)> {
+fn named_tables(rust: &Rust) -> Vec<(usize, String)> {
     let mut named = Vec::new();
-    let mut expected = false;
-    for piece in code_before_tests(text) {
-        if piece.kind != Kind::Text {
-            expected = false;
-            continue;
-        }
-        for word in words(&piece.text) {
+    for text in rust.texts.iter().filter(|text| !rust.is_test(text.line)) {
+        let mut expected = false;
+        for (line, word) in text.lines().flat_map(|(line, text)| words(text).map(move |word| (line, word))) {
             if expected {
-                named.push((piece.line, word.to_owned()));
+                named.push((line, word.to_owned()));
             }
             expected = BEFORE_TABLE.contains(&word);
         }

@@ -1,7 +1,10 @@
 //! The files that the rules look at: text below the root that is ours, with `/` in every path.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use super::rust::Rust;
 
 /// Folders that hold what tools made or installed.
 const FOREIGN: [&str; 11] = [
@@ -28,7 +31,19 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Tree {
-    files: BTreeMap<String, String>,
+    files: BTreeMap<String, File>,
+}
+
+struct File {
+    text: String,
+    /// Read when a rule first asks for it, and once for all of them.
+    rust: OnceCell<Rust>,
+}
+
+impl From<String> for File {
+    fn from(text: String) -> File {
+        File { text, rust: OnceCell::new() }
+    }
 }
 
 impl Tree {
@@ -41,7 +56,7 @@ impl Tree {
     /// A tree that exists only in a test.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Tree {
-        let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
+        let own = |(path, text): &(&str, &str)| ((*path).to_owned(), File::from((*text).to_owned()));
         Tree { files: files.iter().map(own).collect() }
     }
 
@@ -57,7 +72,7 @@ impl Tree {
             } else if kind.is_file() && is_text(&name) && small(&entry) {
                 // A file that vanished meanwhile, or is not UTF-8, is nobody's source.
                 if let Ok(text) = std::fs::read_to_string(entry.path()) {
-                    self.files.insert(path, text);
+                    self.files.insert(path, text.into());
                 }
             }
         }
@@ -65,11 +80,17 @@ impl Tree {
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&str> {
-        self.files.get(path).map(String::as_str)
+        self.files.get(path).map(|file| file.text.as_str())
+    }
+
+    /// A file that is Rust, by its name.
+    pub(crate) fn rust(&self, path: &str) -> Option<&Rust> {
+        let file = self.files.get(path).filter(|_| extension(path) == "rs")?;
+        Some(file.rust.get_or_init(|| Rust::read(&file.text)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, file)| (path.as_str(), file.text.as_str()))
     }
 
     /// Files below `folder` (with its slash), in order.

@@ -2,7 +2,11 @@
 //!
 //! `tidy` holds that each call has its cases in the table of permissions; `mutate` leaves one out at a time.
 
-use crate::tidy::{Config, Tree, is_test_file, tests_start};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+
+use super::{Config, Tree, is_test_file};
 
 /// Where they are.
 pub(crate) const SOURCE: &str = "crates/server/src/";
@@ -31,75 +35,69 @@ pub(crate) fn asks(tree: &Tree, config: &Config) -> Vec<Ask> {
     };
     let is_other = |path: &str| others.iter().any(|(other, _)| other.ends_with('/') && path.starts_with(other));
     let files = tree.below(SOURCE).filter(|(path, _)| path.ends_with(".rs") && !is_test_file(path) && !is_other(path));
-    files.flat_map(|(path, text)| in_file(path, text, counts)).collect()
+    files.flat_map(|(path, text)| in_file(tree, path, text, &counts)).collect()
 }
 
-fn in_file(path: &str, text: &str, counts: impl Fn(&str) -> bool) -> Vec<Ask> {
+fn in_file(tree: &Tree, path: &str, text: &str, counts: &dyn Fn(&str) -> bool) -> Vec<Ask> {
+    let Some(syntax) = tree.rust(path).and_then(|rust| rust.syntax.as_ref()) else { return Vec::new() };
     let file = path.strip_prefix(SOURCE).unwrap_or(path);
-    let tests = tests_start(text);
-    let mut found = Vec::new();
-    for (open, _) in text.match_indices('(') {
-        let line = text[..open].matches('\n').count() + 1;
-        let begun = text[..open].rfind('\n').map_or(0, |at| at + 1);
-        let is_comment = text[begun..open].trim_start().starts_with("//");
-        let from = begin(text, open);
-        let callee = &text[from..open];
-        if is_comment || line >= tests || text[..from].ends_with("fn ") || !counts(callee) {
-            continue;
-        }
-        let end = open + closing(&text[open..]);
-        let call = text[from..end].split_whitespace().collect::<Vec<_>>().join(" ");
-        let until = if text[end..].starts_with(".await") { end + ".await".len() } else { end };
-        found.push(Ask { file: file.to_owned(), line, call, from, until });
-    }
-    found
+    let mut finder = Finder { file, text, counts, found: Vec::new() };
+    finder.visit_file(syntax);
+    finder.found.sort_by_key(|(open, _)| *open);
+    finder.found.into_iter().map(|(_, ask)| ask).collect()
 }
 
-/// Where the expression begins that is called here: its path, and what it is a method of.
-fn begin(text: &str, open: usize) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = open;
-    while at > 0 {
-        match bytes[at - 1] {
-            b')' => at = opening(&text[..at]),
-            b'_' | b':' | b'.' | b'?' => at -= 1,
-            byte if byte.is_ascii_alphanumeric() => at -= 1,
-            _ => break,
-        }
-    }
-    at
+struct Finder<'t> {
+    file: &'t str,
+    text: &'t str,
+    counts: &'t dyn Fn(&str) -> bool,
+    /// Calls, with where their arguments begin.
+    found: Vec<(usize, Ask)>,
 }
 
-/// The length of what begins with a parenthesis, until the one that closes it.
-fn closing(text: &str) -> usize {
-    let mut depth = 0_usize;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth -= 1,
-            _ => {}
+impl Finder<'_> {
+    /// Notes an expression if it is a call that counts; it reaches `until`, or to its own end.
+    fn note(&mut self, expression: &syn::Expr, until: Option<usize>) {
+        let parenthesis = match expression {
+            syn::Expr::Call(call) if matches!(*call.func, syn::Expr::Path(_)) => call.paren_token,
+            syn::Expr::MethodCall(call) => call.paren_token,
+            _ => return,
+        };
+        let (whole, open) = (expression.span().byte_range(), parenthesis.span.open());
+        if !(self.counts)(&one_line(&self.text[whole.start..open.byte_range().start])) {
+            return;
         }
-        if depth == 0 {
-            return at + 1;
-        }
+        let (file, line) = (self.file.to_owned(), open.start().line);
+        let (from, until) = (whole.start, until.unwrap_or(whole.end));
+        let ask = Ask { file, line, call: one_line(&self.text[whole]), from, until };
+        self.found.push((open.byte_range().start, ask));
     }
-    text.len()
 }
 
-/// Where the parenthesis was opened that closes this text.
-fn opening(text: &str) -> usize {
-    let mut depth = 0_usize;
-    for (at, byte) in text.bytes().enumerate().rev() {
-        match byte {
-            b')' => depth += 1,
-            b'(' => depth -= 1,
-            _ => {}
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl<'ast> Visit<'ast> for Finder<'_> {
+    fn visit_expr(&mut self, expression: &'ast syn::Expr) {
+        if let syn::Expr::Await(wait) = expression {
+            self.note(&wait.base, Some(wait.await_token.span.byte_range().end));
+            // Its base has been noted; what is within the base has not.
+            return visit::visit_expr(self, &wait.base);
         }
-        if depth == 0 {
-            return at;
-        }
+        self.note(expression, None);
+        visit::visit_expr(self, expression);
     }
-    0
+
+    /// Arguments of a macro, where they are expressions: `matches!`, `assert!`, `format!`.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let Ok(arguments) = call.parse_body_with(Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated) else {
+            return;
+        };
+        let mut inside = Finder { file: self.file, text: self.text, counts: self.counts, found: Vec::new() };
+        arguments.iter().for_each(|argument| inside.visit_expr(argument));
+        self.found.append(&mut inside.found);
+    }
 }
 
 #[cfg(test)]

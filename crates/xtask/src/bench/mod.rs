@@ -1,11 +1,16 @@
 //! `cargo xtask bench`: every bench target of the workspace, or those that are named.
 
+mod versus;
+
 use std::process::Command;
 
 use crate::sh;
 use crate::workspace::{Workspace, cargo};
 
 pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
+    if let Some(versus) = versus::Versus::parse(arguments)? {
+        return versus.run();
+    }
     let workspace = Workspace::read()?;
     let benches = workspace.targets("bench");
     if arguments.iter().any(|argument| argument == "--list") {
